@@ -1,0 +1,214 @@
+package spec
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The types below outlive a process: they are written into a run's record, into commits and into the ledger, as the
+// JSON their tags say. Adding a field is compatible; changing one is not.
+
+// The kinds of requests an agent makes.
+const (
+	RequestModel  = "model"
+	RequestTool   = "tool"
+	RequestTime   = "time"
+	RequestRandom = "random"
+)
+
+// Request is one thing an agent asks its host for.
+type Request struct {
+	Lane Lane   `json:"lane"`
+	Kind string `json:"kind"`
+	// Call is the id that the host gave to the tool call in a model's answer, or the agent's own; for tool requests.
+	Call string `json:"call,omitempty"`
+	// Body is the request in canonical JSON: no message ids, no times, sorted keys.
+	Body json.RawMessage `json:"body"`
+}
+
+// Answer is what the host replies.
+type Answer struct {
+	// Body is the answer in canonical JSON. Secrets are redacted already.
+	Body json.RawMessage `json:"body,omitempty"`
+	// Error is set instead of Body where the host refuses or fails; the agent sees it.
+	Error string `json:"error,omitempty"`
+	// Rule names the policy rule or default that decided, for tool requests.
+	Rule string `json:"rule,omitempty"`
+	// Usage is what a model's answer cost.
+	Usage *Usage `json:"usage,omitempty"`
+}
+
+// Usage counts tokens.
+type Usage struct {
+	Input  int `json:"input"`
+	Output int `json:"output"`
+}
+
+// Task is what a run is about. It is the first entry of a run's record and never changes.
+type Task struct {
+	Run   RunID     `json:"run"`
+	Agent AgentName `json:"agent"`
+	Text  string    `json:"text"`
+	// Revision is what the run is pinned to.
+	Revision Revision `json:"revision"`
+	// Digest is the agent's at that revision.
+	Digest Digest `json:"digest"`
+	// Trigger names what started the run; empty for `mainstay ask`.
+	Trigger string    `json:"trigger,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// The types of entries in a run's record.
+const (
+	EntryTask     = "task"     // the first one
+	EntryAttempt  = "attempt"  // a process took the run up
+	EntryRequest  = "request"  // before it is served
+	EntryAnswer   = "answer"   // before the agent sees it
+	EntryProposal = "proposal" // the request has become an open proposal; its answer comes with the decision
+	EntryFinished = "finished" // the last one
+)
+
+// Entry is one entry of a run's record. N numbers requests from 1 within the run; answers and proposals carry their
+// request's N.
+type Entry struct {
+	Type     string    `json:"type"`
+	At       time.Time `json:"at"`
+	N        int       `json:"n,omitempty"`
+	Task     *Task     `json:"task,omitempty"`
+	Attempt  *Attempt  `json:"attempt,omitempty"`
+	Request  *Request  `json:"request,omitempty"`
+	Answer   *Answer   `json:"answer,omitempty"`
+	Proposal *Proposal `json:"proposal,omitempty"`
+	Outcome  *Outcome  `json:"outcome,omitempty"`
+	// Restarted marks a request that is asked again because a crash cut its answer off.
+	Restarted bool `json:"restarted,omitempty"`
+}
+
+// Attempt says which process took a run up.
+type Attempt struct {
+	PID       int    `json:"pid"`
+	Isolation string `json:"isolation"`
+}
+
+// The phases of a run.
+const (
+	PhaseQueued    = "queued"
+	PhaseRunning   = "running"
+	PhaseWaiting   = "waiting" // for a review; no process is needed
+	PhaseSucceeded = "succeeded"
+	PhaseFailed    = "failed"
+)
+
+// Outcome is how a run ended.
+type Outcome struct {
+	// Phase is succeeded or failed.
+	Phase string `json:"phase"`
+	// Reason is one CamelCase word for a failure: AgentFailed, AgentExited, LimitReached, Diverged, HostFailed.
+	Reason string `json:"reason,omitempty"`
+	// Message is one sentence for people.
+	Message string `json:"message,omitempty"`
+	// Output is the agent's final answer.
+	Output string `json:"output,omitempty"`
+}
+
+// RunSummary is the state of a run at a glance, derived from its record.
+type RunSummary struct {
+	Task
+	Phase string `json:"phase"`
+	// Attempts counts processes that took the run up; Turns counts model answers, ToolCalls tool requests.
+	Attempts  int       `json:"attempts"`
+	Turns     int       `json:"turns"`
+	ToolCalls int       `json:"toolCalls"`
+	Usage     Usage     `json:"usage"`
+	Updated   time.Time `json:"updated"`
+	// Waiting are the open proposals the run waits for.
+	Waiting []Proposal `json:"waiting,omitempty"`
+	Outcome *Outcome   `json:"outcome,omitempty"`
+}
+
+// The kinds of proposals.
+const (
+	ProposalChange = "change" // edits files
+	ProposalAction = "action" // adds one Action file
+)
+
+// The states of a proposal.
+const (
+	ProposalOpen     = "open"
+	ProposalMerged   = "merged"
+	ProposalRejected = "rejected"
+)
+
+// Proposal is what an agent wants changed: file edits, or an Action. On a remote it is the branch [Proposal.Branch] with
+// one commit on top of Base.
+type Proposal struct {
+	Key      ProposalKey `json:"key"`
+	Kind     string      `json:"kind"`
+	Agent    AgentName   `json:"agent"`
+	Run      RunID       `json:"run"`
+	Exchange int         `json:"exchange"`
+	Base     Revision    `json:"base"`
+	// Title is one plain sentence. Body is Markdown.
+	Title string `json:"title"`
+	Body  string `json:"body,omitempty"`
+	// Files are the edits, sorted by path. For kind action it is the one file of the Action.
+	Files []FileEdit `json:"files,omitempty"`
+	// Action is set for kind action.
+	Action ActionID `json:"action,omitempty"`
+	// At is when the agent asked for it.
+	At time.Time `json:"at"`
+}
+
+// Branch is the branch that carries the proposal.
+func (p Proposal) Branch() string { return "mainstay/" + string(p.Agent) + "/" + string(p.Key) }
+
+// FileEdit sets the content of a file, or removes it.
+type FileEdit struct {
+	Path    string `json:"path"`
+	Content string `json:"content,omitempty"`
+	Remove  bool   `json:"remove,omitempty"`
+}
+
+// The steps of an Action in the ledger, in order. Each is a file actions/<id>/<step>.json.
+const (
+	StepClaim      = "claim"
+	StepStarted    = "started"
+	StepReceipt    = "receipt"
+	StepResolution = "resolution"
+)
+
+// LedgerEntry is one file of the ledger. Every entry names the bytes it is about.
+type LedgerEntry struct {
+	Step   string   `json:"step"`
+	Action ActionID `json:"action"`
+	Digest Digest   `json:"digest"`
+	// Nonce tells two executors' entries apart: 16 random bytes in hexadecimal.
+	Nonce    string    `json:"nonce"`
+	Executor string    `json:"executor"`
+	At       time.Time `json:"at"`
+	// Approval is set in a claim.
+	Approval *Approval `json:"approval,omitempty"`
+	// Deadline is when a claim may be taken over, or a start without a receipt becomes unknown.
+	Deadline *time.Time `json:"deadline,omitempty"`
+	// Outcome, Result and Message are set in a receipt or a resolution.
+	Outcome string          `json:"outcome,omitempty"`
+	Result  json.RawMessage `json:"result,omitempty"`
+	Message string          `json:"message,omitempty"`
+}
+
+// The outcomes of an Action.
+const (
+	OutcomeDone      = "done"      // the effect happened
+	OutcomeFailed    = "failed"    // the tool said that it failed
+	OutcomeAbandoned = "abandoned" // a person decided so
+)
+
+// Approval says who approved which bytes, where.
+type Approval struct {
+	// Merge is the commit that brought the Action to the branch, Head its second parent.
+	Merge    string `json:"merge"`
+	Head     string `json:"head"`
+	Approver string `json:"approver"`
+	// Key is the fingerprint of the approver's key, as ssh-keygen -l prints it.
+	Key string `json:"key"`
+}

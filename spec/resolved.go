@@ -1,0 +1,146 @@
+package spec
+
+import (
+	"time"
+)
+
+// The types below are the trusted form: checked, defaults applied, references followed, immutable. Only [Load] makes them.
+
+// Place is where something was written, for people: `agents/triage.yaml:12:9`. Line and Column count from 1, Column in
+// characters; 0 means the whole file.
+type Place struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+}
+
+// Resource is what every resource of a revision has in common.
+type Resource struct {
+	Ref
+	Digest Digest `json:"digest"`
+	Place  Place  `json:"place"`
+	// DependsOn are the resources it names, sorted. They are all of the same revision.
+	DependsOn []Ref `json:"dependsOn,omitempty"`
+}
+
+// Fleet is all that one revision declares.
+type Fleet struct {
+	Resource
+	Approvers []Key
+	// Ledger is nil where the fleet pins none; then no Action executes.
+	Ledger *Ledger
+	// Expires is how long an Action may wait.
+	Expires time.Duration
+	// Agents, Models and so on are keyed by name.
+	Agents   map[AgentName]*Agent
+	Models   map[string]*Model
+	Servers  map[string]*ToolServer
+	Skills   map[string]*Skill
+	Actions  map[ActionID]*Action
+	Policies []*Policy  // sorted by name
+	Triggers []*Trigger // sorted by name
+	// Resources lists every resource, the Fleet first, then sorted by kind and name.
+	Resources []Resource
+}
+
+// Ledger is a checked [LedgerSpec].
+type Ledger struct {
+	Genesis string
+	Signers []Key
+}
+
+// Agent is an agent with every reference followed. Its digest is over all that shapes its behaviour: the rendered
+// instructions, its model, tools with their effects, skills, files, proposal paths, runtime and limits.
+type Agent struct {
+	Resource
+	Name        AgentName
+	Description string
+	// Instructions is the exact text the model is given before the conversation: persona, prompt, instructions, and the
+	// list of skills.
+	Instructions string
+	Model        *Model
+	Runtime      string
+	Skills       []*Skill
+	// Tools are sorted by server and name; each is there because the agent names its server and the server declares it.
+	Tools     []Tool
+	ReadPaths []string
+	// ProposePaths are globs; [Protected] paths are refused whatever they say.
+	ProposePaths []string
+	Limits       RunLimits
+}
+
+// Tool is one tool that an agent may call.
+type Tool struct {
+	Server *ToolServer
+	Name   string
+	ToolSpec
+}
+
+// FullName is the name that models see: `<server>__<tool>`.
+func (t Tool) FullName() string { return t.Server.Name + "__" + t.Name }
+
+// RunLimits are [Limits] with every default applied.
+type RunLimits struct {
+	Turns       int           `json:"turns"`
+	ToolCalls   int           `json:"toolCalls"`
+	WallTime    time.Duration `json:"wallTime"`
+	OutputBytes int           `json:"outputBytes"`
+}
+
+// Model is a checked [ModelSpec].
+type Model struct {
+	Resource
+	Spec ModelSpec
+	// Script is set for provider scripted: the rules, compiled.
+	Script *Script
+}
+
+// ToolServer is a checked [ToolServerSpec].
+type ToolServer struct {
+	Resource
+	Spec    ToolServerSpec
+	Timeout time.Duration
+}
+
+// Policy is a checked [PolicySpec].
+type Policy struct {
+	Resource
+	Rules []Rule
+}
+
+// Rule is a checked [PolicyRule], its condition compiled.
+type Rule struct {
+	PolicyRule
+	Condition *Condition
+}
+
+// Trigger is a checked [TriggerSpec].
+type Trigger struct {
+	Resource
+	Agent AgentName
+	Task  string
+	// Paths is set for onRevision, Cron for schedule.
+	Paths []string
+	Cron  CronSchedule
+}
+
+// CronSchedule tells the next time after t at which a schedule is due.
+type CronSchedule interface {
+	Next(t time.Time) time.Time
+}
+
+// Action is a checked [ActionSpec]. Its digest is over the bytes of its file.
+type Action struct {
+	Resource
+	ID      ActionID
+	Spec    ActionSpec
+	Expires time.Time
+}
+
+// Skill is an Agent Skills folder (https://agentskills.io/specification).
+type Skill struct {
+	Resource
+	Description string
+	// Files are all files of the folder by their path within it; SKILL.md is the entry.
+	Files map[string][]byte
+}
