@@ -1,0 +1,153 @@
+package plugins
+
+import (
+	"encoding/json"
+)
+
+// The kinds of requests. They are the same words as in a run's record.
+const (
+	KindModel  = "model"
+	KindTool   = "tool"
+	KindTime   = "time"
+	KindRandom = "random"
+)
+
+// The limits of the protocol. The host enforces all of them.
+const (
+	// MaxMessage is the largest message on a run's stream, in bytes, in either direction.
+	MaxMessage = 4 << 20
+	// MaxOutstanding is how many requests of one run may wait for their answers at once.
+	MaxOutstanding = 64
+	// MaxRandom is the most random bytes one request can ask for.
+	MaxRandom = 1024
+	// MaxLane is the longest name of a lane, in bytes.
+	MaxLane = 64
+	// MaxCall is the longest id of a tool call, in bytes.
+	MaxCall = 256
+	// MaxLogText is the longest text of one log message, in bytes. Longer ones are cut.
+	MaxLogText = 4 << 10
+	// MaxLogs is how many log messages of one run are kept. More are dropped, and far more end the run.
+	MaxLogs = 1000
+)
+
+// MainLane is the lane that a run starts with.
+const MainLane = "main"
+
+// The roles of messages.
+const (
+	RoleSystem    = "system"
+	RoleUser      = "user"
+	RoleAssistant = "assistant"
+	RoleTool      = "tool"
+)
+
+// The reasons for which a model's answer ends.
+const (
+	FinishStop   = "stop"   // the model has said all it wants to say
+	FinishCalls  = "calls"  // the model waits for tool results
+	FinishLength = "length" // the answer is cut off
+)
+
+// ModelRequest asks a model to continue a conversation. Its JSON is the body of a request of kind model.
+type ModelRequest struct {
+	// Messages are the conversation without the agent's instructions, which the host puts first.
+	Messages []Message `json:"messages"`
+	// Tools are the names of the tools offered to the model; the host adds their descriptions and schemas. Empty offers
+	// none. Their order means nothing: the canonical form is sorted and holds each name once.
+	Tools []string `json:"tools,omitempty"`
+	// OutputSchema is the JSON Schema that the answer's text must follow; empty means free text.
+	OutputSchema json.RawMessage `json:"outputSchema,omitempty"`
+	// Stream asks for deltas while the answer is made. It changes nothing else, so it is no part of the JSON.
+	Stream bool `json:"-"`
+}
+
+// Message is one message of a conversation.
+type Message struct {
+	// Role is one of the Role constants.
+	Role string `json:"role"`
+	Text string `json:"text,omitempty"`
+	// Calls are the tool calls that an assistant's message asks for.
+	Calls []ToolUse `json:"calls,omitempty"`
+	// CallID and Tool say which call a tool's message answers.
+	CallID string `json:"callId,omitempty"`
+	Tool   string `json:"tool,omitempty"`
+}
+
+// ToolUse is a tool call as a model asks for it.
+type ToolUse struct {
+	// ID is given by the host and is unique within a run.
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Arguments is any JSON value, normally an object. Empty and null become {} in the canonical form.
+	Arguments json.RawMessage `json:"arguments"`
+}
+
+// ModelAnswer is a model's answer: the body of an answer of kind model.
+type ModelAnswer struct {
+	Text  string    `json:"text,omitempty"`
+	Calls []ToolUse `json:"calls,omitempty"`
+	// Finish is one of the Finish constants.
+	Finish string `json:"finish,omitempty"`
+	Usage  Usage  `json:"usage,omitzero"`
+}
+
+// Usage counts tokens.
+type Usage struct {
+	Input  int `json:"input"`
+	Output int `json:"output"`
+}
+
+// ToolCall calls a tool: the body of a request of kind tool. It is a ToolUse that the agent decides to carry out.
+type ToolCall struct {
+	ID        string          `json:"id"`
+	Name      string          `json:"name"`
+	Arguments json.RawMessage `json:"arguments"`
+}
+
+// ToolResult is what a tool answers: the body of an answer of kind tool.
+type ToolResult struct {
+	Text string `json:"text,omitempty"`
+	// Structured is any JSON value that the tool gave besides its text.
+	Structured json.RawMessage `json:"structured,omitempty"`
+	// IsError says that the tool ran and failed.
+	IsError bool `json:"isError,omitempty"`
+}
+
+// TimeRequest asks for the time: the body of a request of kind time.
+type TimeRequest struct{}
+
+// TimeAnswer is the body of an answer of kind time.
+type TimeAnswer struct {
+	// Time is in the form of RFC 3339 with nanoseconds, in UTC.
+	Time string `json:"time"`
+}
+
+// RandomRequest asks for random bytes: the body of a request of kind random.
+type RandomRequest struct {
+	// N is the number of bytes, from 1 to [MaxRandom].
+	N int `json:"n"`
+}
+
+// RandomAnswer is the body of an answer of kind random.
+type RandomAnswer struct {
+	Bytes []byte `json:"bytes"`
+}
+
+// The codes of refusals that the host itself uses.
+const (
+	// RefusedInvalid: the request breaks a rule of the protocol.
+	RefusedInvalid = "invalid"
+	// RefusedUnsupported: the host does not know this kind of request.
+	RefusedUnsupported = "unsupported"
+	// RefusedByHost: a policy, a limit or a failure, as the message says.
+	RefusedByHost = "refused"
+)
+
+// Refusal is the answer to a request that the host does not grant, as an error.
+type Refusal struct {
+	Code    string
+	Message string
+}
+
+// Error says what the host said.
+func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
