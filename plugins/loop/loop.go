@@ -1,0 +1,60 @@
+// Package loop is the reference runtime: the smallest loop that makes a model with tools into an agent.
+//
+// It asks the model, carries out the tool calls of its answer, all at once, shows the model their results, and repeats
+// until an answer calls no tool; that answer is the run's output. It keeps nothing, sets no limit of its own (the host
+// bounds turns, calls and time) and never changes what the model said.
+package loop
+
+import (
+	"context"
+
+	"github.com/mainstay-dev/mainstay/plugins"
+)
+
+// Version is the version of the runtime, for people.
+const Version = "1.0.0"
+
+// Serve makes this process the loop runtime, and returns when the host is done with it.
+func Serve() { plugins.Serve(plugins.Info{Name: "loop", Version: Version}, Agent) }
+
+// Agent does one run.
+func Agent(ctx context.Context, run *plugins.Run) (string, error) {
+	messages := []plugins.Message{{Role: plugins.RoleUser, Text: run.Task()}}
+	var tools []string
+	for _, tool := range run.Tools() {
+		tools = append(tools, tool.Name)
+	}
+	for {
+		// Nothing is done with the deltas here: asking for them lets the host show them to people.
+		answer, err := run.Model(ctx, plugins.ModelRequest{Messages: messages, Tools: tools}, func(string) {})
+		if err != nil {
+			return "", err
+		}
+		if len(answer.Calls) == 0 {
+			return answer.Text, nil
+		}
+		messages = append(messages, plugins.Message{Role: plugins.RoleAssistant, Text: answer.Text, Calls: answer.Calls})
+		results, err := run.CallTools(ctx, answer.Calls)
+		if err != nil {
+			return "", err
+		}
+		for i, result := range results {
+			call := answer.Calls[i]
+			messages = append(messages, plugins.Message{
+				Role: plugins.RoleTool, Text: text(result), CallID: call.ID, Tool: call.Name,
+			})
+		}
+	}
+}
+
+// text is what the model reads of a result: its text, or the structured value where there is no text.
+func text(result plugins.ToolResult) string {
+	t := result.Text
+	if t == "" {
+		t = string(result.Structured)
+	}
+	if result.IsError {
+		t = "error: " + t
+	}
+	return t
+}

@@ -1,0 +1,216 @@
+package plugins
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/plugins/pluginpb"
+)
+
+// Run is one run as its agent sees it, in one lane. All methods may be called from many goroutines; but the requests of
+// one lane must be made in an order that does not depend on chance, so concurrent branches take a [Run.Lane] each.
+type Run struct {
+	wire   *wire
+	lane   string
+	start  *pluginpb.Start
+	tools  []ToolInfo
+	skills []SkillInfo
+}
+
+// ToolInfo is a tool that the agent may call.
+type ToolInfo struct {
+	Name        string
+	Description string
+	// InputSchema is the JSON Schema of the arguments.
+	InputSchema json.RawMessage
+}
+
+// SkillInfo is a skill that the agent may ask for.
+type SkillInfo struct{ Name, Description string }
+
+// Limits are enforced by the host. 0 means unknown.
+type Limits struct {
+	Turns       int
+	ToolCalls   int
+	WallTime    time.Duration
+	OutputBytes int
+}
+
+func newRun(w *wire, start *pluginpb.Start) *Run {
+	r := &Run{wire: w, lane: MainLane, start: start}
+	for _, t := range start.GetTools() {
+		r.tools = append(r.tools, ToolInfo{
+			Name: t.GetName(), Description: t.GetDescription(), InputSchema: json.RawMessage(t.GetInputSchemaJson()),
+		})
+	}
+	for _, s := range start.GetSkills() {
+		r.skills = append(r.skills, SkillInfo{Name: s.GetName(), Description: s.GetDescription()})
+	}
+	return r
+}
+
+// ID is the run's id, for logs. A request must not depend on it.
+func (r *Run) ID() string { return r.start.GetRun() }
+
+// Agent is the agent's name.
+func (r *Run) Agent() string { return r.start.GetAgent() }
+
+// Task is what the agent is told to do.
+func (r *Run) Task() string { return r.start.GetTask() }
+
+// Tools are the tools that the agent may call, in the host's order. The caller must not change them.
+func (r *Run) Tools() []ToolInfo { return r.tools }
+
+// Skills are the skills that the agent may ask for. The caller must not change them.
+func (r *Run) Skills() []SkillInfo { return r.skills }
+
+// Limits are the run's limits.
+func (r *Run) Limits() Limits {
+	l := r.start.GetLimits()
+	return Limits{
+		Turns: int(l.GetTurns()), ToolCalls: int(l.GetToolCalls()),
+		WallTime: time.Duration(l.GetWallTimeMs()) * time.Millisecond, OutputBytes: int(l.GetOutputBytes()),
+	}
+}
+
+// Lane returns the same run in the lane of that name: letters, digits and -_./: up to [MaxLane] bytes.
+func (r *Run) Lane(name string) *Run {
+	lane := *r
+	lane.lane = name
+	return &lane
+}
+
+// Model asks the agent's model. Where onDelta is not nil it is called with pieces of the text as they come, in this
+// goroutine; it may not be called at all. A refusal is a [*Refusal].
+func (r *Run) Model(ctx context.Context, request ModelRequest, onDelta func(string)) (ModelAnswer, error) {
+	request.Stream = onDelta != nil
+	p, err := r.wire.ask(ctx, r.lane, request, request.Stream)
+	if err != nil {
+		return ModelAnswer{}, fmt.Errorf("ask the model: %w", err)
+	}
+	if onDelta != nil {
+		if err := p.pass(ctx, onDelta); err != nil {
+			return ModelAnswer{}, fmt.Errorf("ask the model: %w", err)
+		}
+	}
+	answer, err := wait[ModelAnswer](ctx, p)
+	if err != nil {
+		return answer, fmt.Errorf("ask the model: %w", err)
+	}
+	return answer, nil
+}
+
+func (p *Pending) pass(ctx context.Context, onDelta func(string)) error {
+	for {
+		select {
+		case text, more := <-p.deltas:
+			if !more {
+				return nil
+			}
+			onDelta(text)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// StartTool sends a tool call and returns; it blocks only while [MaxOutstanding] requests wait. Calls are sent in the
+// order of the calls to StartTool.
+func (r *Run) StartTool(ctx context.Context, use ToolUse) (*Pending, error) {
+	p, err := r.wire.ask(ctx, r.lane, ToolCall(use), false)
+	if err != nil {
+		return nil, fmt.Errorf("call the tool %s: %w", use.Name, err)
+	}
+	return p, nil
+}
+
+// Tool waits for the result of a call that [Run.StartTool] sent. It may take days. A refusal is a [*Refusal].
+func (p *Pending) Tool(ctx context.Context) (ToolResult, error) { return wait[ToolResult](ctx, p) }
+
+// CallTool calls a tool and waits for its result. A refusal is a [*Refusal].
+func (r *Run) CallTool(ctx context.Context, use ToolUse) (ToolResult, error) {
+	p, err := r.StartTool(ctx, use)
+	if err != nil {
+		return ToolResult{}, err
+	}
+	result, err := p.Tool(ctx)
+	if err != nil {
+		return result, fmt.Errorf("call the tool %s: %w", use.Name, err)
+	}
+	return result, nil
+}
+
+// CallTools sends all calls in order, so that they run at once, and waits for all results, in the order of the calls. A
+// refusal becomes a result that says so, for the model to read.
+func (r *Run) CallTools(ctx context.Context, uses []ToolUse) ([]ToolResult, error) {
+	started := make([]*Pending, len(uses))
+	for i, use := range uses {
+		var err error
+		if started[i], err = r.StartTool(ctx, use); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]ToolResult, len(uses))
+	for i, p := range started {
+		result, err := p.Tool(ctx)
+		if refusal, ok := errors.AsType[*Refusal](err); ok {
+			result = ToolResult{Text: refusal.Error(), IsError: true}
+		} else if err != nil {
+			return nil, fmt.Errorf("call the tool %s: %w", uses[i].Name, err)
+		}
+		results[i] = result
+	}
+	return results, nil
+}
+
+// Now asks for the time. It is recorded, so that a replay sees the same.
+func (r *Run) Now(ctx context.Context) (time.Time, error) {
+	p, err := r.wire.ask(ctx, r.lane, TimeRequest{}, false)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
+	}
+	answer, err := wait[TimeAnswer](ctx, p)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
+	}
+	return time.Parse(time.RFC3339Nano, answer.Time)
+}
+
+// Random asks for n random bytes, from 1 to [MaxRandom]. They are recorded: never make a secret of them.
+func (r *Run) Random(ctx context.Context, n int) ([]byte, error) {
+	p, err := r.wire.ask(ctx, r.lane, RandomRequest{N: n}, false)
+	if err != nil {
+		return nil, fmt.Errorf("ask for random bytes: %w", err)
+	}
+	answer, err := wait[RandomAnswer](ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("ask for random bytes: %w", err)
+	}
+	return answer.Bytes, nil
+}
+
+// Log adds a line to the run's log, at level debug, info, warn or error. See [MaxLogText] and [MaxLogs].
+func (r *Run) Log(level, text string) { r.wire.log(level, text) }
+
+func wait[T any](ctx context.Context, p *Pending) (T, error) {
+	var none T
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	case <-p.lost.Done():
+		// The run's own context says why, where the caller's does not.
+		return none, errHostGone
+	}
+	if p.err != nil {
+		return none, p.err
+	}
+	answer, ok := p.answer.(T)
+	if !ok {
+		return none, fmt.Errorf("the host answered with %T where %T belongs", p.answer, none)
+	}
+	return answer, nil
+}
