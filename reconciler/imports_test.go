@@ -1,0 +1,123 @@
+package reconciler_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mainstay-dev/mainstay/"
+
+// mayImport lists, for every package of this module, the packages of this module that it may import. Imports run one
+// way: cmd -> reconciler -> its stages -> spec. Stages do not know one another; package reconciler joins them, and cmd
+// picks the concrete parts. Only host and broker know plugins.
+var mayImport = map[string][]string{
+	// The types, which all others share.
+	"spec":    nil,
+	"schemas": {"spec"},
+
+	// How a runtime is written.
+	"plugins":                    {"plugins/pluginpb"},
+	"plugins/pluginpb":           nil,
+	"plugins/plugintest":         {"plugins", "plugins/pluginpb"},
+	"plugins/loop":               {"plugins"},
+	"plugins/loop/mainstay-loop": {"plugins/loop"},
+
+	// The stages of the loop, in the order of the path. Package remote, one Git remote, lies beneath those that need it.
+	"reconciler/remote":               {"spec"},
+	"reconciler/source":               {"spec", "reconciler/remote"},
+	"reconciler/plan":                 {"spec"},
+	"reconciler/policy":               {"spec"},
+	"reconciler/host":                 {"spec", "plugins", "plugins/pluginpb"},
+	"reconciler/run":                  {"spec"},
+	"reconciler/broker":               {"spec", "plugins", "reconciler/policy", "reconciler/broker/model", "reconciler/broker/tool"},
+	"reconciler/broker/model":         {"spec", "plugins"},
+	"reconciler/broker/tool":          {"spec"},
+	"reconciler/broker/tool/tooltest": {"spec"},
+	"reconciler/proposal":             {"spec"},
+	"reconciler/proposal/local":       {"spec", "reconciler/remote", "reconciler/proposal"},
+	"reconciler/execute":              {"spec", "reconciler/remote"},
+	"reconciler/shelf":                {"spec", "reconciler/remote"},
+	"reconciler/store":                {"spec"},
+	"reconciler/serve":                {"spec"},
+
+	// The loop.
+	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
+		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool",
+		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
+
+	// The command line.
+	"cmd/mainstay": {"spec", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
+		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
+		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
+		"reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve",
+		"examples/quickstart", "examples/quickstart/cluster"},
+
+	// The examples.
+	"examples/quickstart":                        nil,
+	"examples/quickstart/cluster":                nil,
+	"examples/quickstart/cluster/cluster-server": {"examples/quickstart/cluster"},
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	root := os.DirFS("..")
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if base := path.Base(name); d.IsDir() && name != "." &&
+			(strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || base == "node_modules") {
+			return fs.SkipDir // the go command does not look there either
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		src, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		allowed, listed := mayImport[path.Dir(name)]
+		if !listed {
+			t.Errorf("%s is of a package that is not listed: say in reconciler/imports_test.go what it may import", name)
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if ours, ok := strings.CutPrefix(imported, module); ok && listed && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which reconciler/imports_test.go does not allow", name, ours)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOnlyPackagesThatExistAreListed(t *testing.T) {
+	named := map[string]bool{}
+	for listed, allowed := range mayImport {
+		named[listed] = true
+		for _, name := range allowed {
+			named[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		if files, err := fs.Glob(os.DirFS(".."), name+"/*.go"); err != nil || len(files) == 0 {
+			t.Errorf("%s is listed, but there is no such package: take it out", name)
+		}
+	}
+}
