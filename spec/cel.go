@@ -1,0 +1,241 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/parser"
+)
+
+// The bounds of one CEL expression. They stop an expression, not a fleet: whoever evaluates it gets an error.
+const (
+	// maxExpression is the longest expression, in bytes.
+	maxExpression = 16 << 10
+	// maxExpressionNodes bounds an expression after its macros are expanded.
+	maxExpressionNodes = 10_000
+	// maxExpressionCost bounds one evaluation, in CEL's own unit of about 10 to 100 ns.
+	maxExpressionCost = 1_000_000
+	// maxExpressionMemory bounds the elements and bytes that one evaluation holds at once.
+	maxExpressionMemory = 32 << 20
+)
+
+// language is one set of variables that expressions are written over. Its environment is made when it is first needed,
+// so that commands which read no expression do not pay for it.
+type language struct {
+	name string
+	env  func() (*cel.Env, error)
+}
+
+func newLanguage(name string, options func() []cel.EnvOption) *language {
+	return &language{name: name, env: sync.OnceValues(func() (*cel.Env, error) {
+		base := []cel.EnvOption{
+			cel.StdLib(),
+			ext.Strings(),
+			cel.CrossTypeNumericComparisons(true),
+			cel.DefaultUTCTimeZone(true),
+			cel.ParserExpressionSizeLimit(maxExpression),
+			cel.ExpressionNodeLimit(maxExpressionNodes),
+			cel.RegexProgramSizeLimit(10_000),
+			cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
+		}
+		env, err := cel.NewCustomEnv(append(base, options()...)...)
+		if err != nil {
+			return nil, fmt.Errorf("prepare CEL over %s: %w", name, err)
+		}
+		return env, nil
+	})}
+}
+
+var (
+	callLanguage      = newLanguage("call", func() []cel.EnvOption { return record("call", callFields) })
+	changeLanguage    = newLanguage("change", func() []cel.EnvOption { return record("change", changeFields) })
+	resultLanguage    = newLanguage("result", func() []cel.EnvOption { return []cel.EnvOption{cel.Variable("result", cel.DynType)} })
+	argumentsLanguage = newLanguage("arguments", func() []cel.EnvOption {
+		return []cel.EnvOption{cel.Variable("arguments", cel.MapType(cel.StringType, cel.DynType))}
+	})
+	scriptLanguage = newLanguage("the conversation", func() []cel.EnvOption {
+		message := cel.MapType(cel.StringType, cel.DynType)
+		return []cel.EnvOption{
+			cel.Variable("task", cel.StringType),
+			cel.Variable("messages", cel.ListType(message)),
+			cel.Variable("last", message),
+			cel.Variable("turn", cel.IntType),
+			cel.Variable("results", cel.MapType(cel.StringType, cel.ListType(cel.DynType))),
+			cel.Macros(parser.NewGlobalMacro("called", 1, expandCalled)),
+		}
+	})
+)
+
+// expandCalled rewrites called(name) to name in results.
+func expandCalled(h parser.ExprHelper, _ ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
+	return h.NewCall(operators.In, args[0], h.NewIdent("results")), nil
+}
+
+var (
+	callFields = map[string]*cel.Type{
+		"agent": cel.StringType, "server": cel.StringType, "tool": cel.StringType, "effect": cel.StringType,
+		"arguments": cel.MapType(cel.StringType, cel.DynType),
+	}
+	changeFields = map[string]*cel.Type{"agent": cel.StringType, "paths": cel.ListType(cel.StringType)}
+)
+
+// record declares a variable with known fields, so that a misspelt one is a problem when it is loaded and not a denial
+// when it is evaluated.
+func record(name string, fields map[string]*cel.Type) []cel.EnvOption {
+	typeName := "mainstay." + name
+	return []cel.EnvOption{
+		cel.CustomTypeProvider(fieldProvider{types.NewEmptyRegistry(), typeName, fields}),
+		cel.Variable(name, cel.ObjectType(typeName)),
+	}
+}
+
+// fieldProvider adds one type with known fields to a registry. Values of the type are maps.
+type fieldProvider struct {
+	*types.Registry
+	name   string
+	fields map[string]*cel.Type
+}
+
+func (p fieldProvider) FindStructType(name string) (*types.Type, bool) {
+	if name == p.name {
+		return types.NewTypeTypeWithParam(types.NewObjectType(name)), true
+	}
+	return p.Registry.FindStructType(name)
+}
+
+func (p fieldProvider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
+	if name != p.name {
+		return p.Registry.FindStructFieldType(name, field)
+	}
+	t, ok := p.fields[field]
+	return &types.FieldType{Type: t}, ok
+}
+
+// expressionError is what is wrong in an expression, and where: Line from 1 and Column from 0 within its text, as CEL
+// counts; Line 0 means the whole of it.
+type expressionError struct {
+	Line, Column int
+	Message      string
+}
+
+func (e *expressionError) Error() string { return e.Message }
+
+// compile checks an expression and plans it. want is the type its value must have; nil takes any.
+func (l *language) compile(expression string, want *cel.Type) (cel.Program, error) {
+	if len(expression) > maxExpression {
+		return nil, &expressionError{Message: fmt.Sprintf("the expression is longer than %d bytes", maxExpression)}
+	}
+	env, err := l.env()
+	if err != nil {
+		return nil, err
+	}
+	checked, issues := env.Compile(expression)
+	if issues != nil && len(issues.Errors()) > 0 {
+		first := issues.Errors()[0]
+		return nil, &expressionError{Line: first.Location.Line(), Column: first.Location.Column(), Message: oneLine(first.Message)}
+	}
+	if issues.Err() != nil {
+		return nil, &expressionError{Message: oneLine(issues.Err().Error())}
+	}
+	if want != nil && !checked.OutputType().IsExactType(want) && !checked.OutputType().IsExactType(cel.DynType) {
+		return nil, &expressionError{Message: fmt.Sprintf("the expression is of type %s, not %s", cel.FormatCELType(checked.OutputType()), cel.FormatCELType(want))}
+	}
+	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost), cel.MemoryLimit(maxExpressionMemory))
+	if err != nil {
+		return nil, &expressionError{Message: oneLine(err.Error())}
+	}
+	return program, nil
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// evaluate runs a program over JSON-like values.
+func evaluate(program cel.Program, vars map[string]any) (ref.Val, error) {
+	plain := make(map[string]any, len(vars))
+	for name, value := range vars {
+		v, err := plainValue(value)
+		if err != nil {
+			return nil, fmt.Errorf("variable %s: %w", name, err)
+		}
+		plain[name] = v
+	}
+	value, _, err := program.Eval(plain)
+	if err != nil {
+		return nil, errors.New(oneLine(err.Error()))
+	}
+	return value, nil
+}
+
+// Condition is a compiled CEL expression of type bool. It is safe for concurrent use.
+type Condition struct {
+	text    string
+	program cel.Program
+}
+
+// NewCondition compiles the condition of a policy rule: on is [OnCall] or [OnChange]. An empty condition always holds.
+func NewCondition(on, when string) (*Condition, error) {
+	switch on {
+	case OnCall:
+		return callLanguage.condition(when)
+	case OnChange:
+		return changeLanguage.condition(when)
+	}
+	return nil, fmt.Errorf("a policy rule is on %s or %s, not on %q", OnCall, OnChange, on)
+}
+
+// NewPrecondition compiles the check of a [Precondition], an expression over `result`.
+func NewPrecondition(check string) (*Condition, error) { return resultLanguage.condition(check) }
+
+func (l *language) condition(text string) (*Condition, error) {
+	if strings.TrimSpace(text) == "" {
+		return &Condition{}, nil
+	}
+	program, err := l.compile(text, cel.BoolType)
+	if err != nil {
+		return nil, err
+	}
+	return &Condition{text: text, program: program}, nil
+}
+
+// String returns the expression as it was written.
+func (c *Condition) String() string {
+	if c == nil {
+		return ""
+	}
+	return c.text
+}
+
+// Holds evaluates the condition. vars are values as encoding/json decodes them, or Go values that it can encode; numbers
+// without a fraction are ints in CEL. A nil condition always holds. An error says why there is no answer: a missing
+// field, a value that is not a bool, or too much work; whoever guards something takes it as a no.
+func (c *Condition) Holds(vars map[string]any) (bool, error) {
+	if c == nil || c.program == nil {
+		return true, nil
+	}
+	value, err := evaluate(c.program, vars)
+	if err != nil {
+		return false, fmt.Errorf("evaluate %q: %w", shorten(c.text, 120), err)
+	}
+	holds, ok := value.Value().(bool)
+	if !ok {
+		return false, fmt.Errorf("evaluate %q: the value is of type %s, not bool", shorten(c.text, 120), value.Type().TypeName())
+	}
+	return holds, nil
+}
+
+// shorten cuts text to n characters, for messages.
+func shorten(text string, n int) string {
+	runes := []rune(oneLine(text))
+	if len(runes) <= n {
+		return string(runes)
+	}
+	return string(runes[:n-1]) + "…"
+}
