@@ -1,0 +1,67 @@
+package tool
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// newResult makes text of a result's content and keeps the limits.
+func newResult(answer *mcp.CallToolResult) Result {
+	var parts []string
+	for _, content := range answer.Content {
+		switch c := content.(type) {
+		case mcp.TextContent:
+			parts = append(parts, c.Text)
+		case mcp.ImageContent:
+			parts = append(parts, leftOut("image", c.MIMEType, len(c.Data)))
+		case mcp.AudioContent:
+			parts = append(parts, leftOut("audio", c.MIMEType, len(c.Data)))
+		case mcp.ResourceLink:
+			parts = append(parts, fmt.Sprintf("[resource %s]", c.URI))
+		case mcp.EmbeddedResource:
+			switch r := c.Resource.(type) {
+			case mcp.TextResourceContents:
+				parts = append(parts, r.Text)
+			case mcp.BlobResourceContents:
+				parts = append(parts, leftOut("resource "+r.URI, r.MIMEType, len(r.Blob)))
+			}
+		default:
+			parts = append(parts, "[content of an unknown type, left out]")
+		}
+	}
+	result := Result{Text: cut(strings.Join(parts, "\n")), IsError: answer.IsError}
+	if answer.StructuredContent == nil {
+		return result
+	}
+	raw, err := json.Marshal(answer.StructuredContent)
+	if err != nil || len(raw) > MaxResult {
+		result.Text += fmt.Sprintf("\n[the structured result of %d bytes is left out: at most %d are kept]", len(raw), MaxResult)
+		return result
+	}
+	result.Structured = answer.StructuredContent
+	if result.Text == "" {
+		result.Text = string(raw)
+	}
+	return result
+}
+
+func leftOut(what, mime string, size int) string {
+	return fmt.Sprintf("[%s %s of %d bytes in base64, left out]", what, mime, size)
+}
+
+// cut shortens text to MaxResult bytes, between two characters, and says so.
+func cut(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= MaxResult {
+		return text
+	}
+	end := MaxResult
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + fmt.Sprintf("\n[cut: the result is %d bytes, of which the first %d are kept]", len(text), end)
+}

@@ -1,0 +1,317 @@
+// Package tool makes MCP servers (https://modelcontextprotocol.io) callable as tools. It starts a server when it is first
+// needed, keeps one process for each digest of a server's spec, starts it again after it has died, and stops all of them
+// in [Servers.Close]. A server gets PATH, a HOME of its own and the variables that its spec declares, and nothing else.
+//
+// It never decides whether a call is allowed, and never makes a call twice. Its errors tell apart what surely did not
+// happen ([ErrNotSent]) from what may have happened ([ErrUncertain]).
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+var (
+	// ErrNotSent means that the server never got the call: it could not be started, or was gone before.
+	ErrNotSent = errors.New("the call was not sent")
+	// ErrUncertain means that the call was sent and its outcome is not known: it timed out, the caller gave up, the server
+	// died in the middle, or its answer made no sense.
+	ErrUncertain = errors.New("the call may have taken effect")
+)
+
+// The limits of this package.
+const (
+	// MaxResult bounds the text and the structured value of a result, in bytes each. What is longer is cut, with a note.
+	MaxResult = 1 << 20
+	// MaxArguments bounds the arguments of a call as JSON, in bytes.
+	MaxArguments = 1 << 20
+	// MaxProcesses bounds the processes that run at once.
+	MaxProcesses = 64
+
+	maxLine      = 16 << 20 // one message from a server
+	maxStderr    = 8 << 10  // what is kept of a server's stderr
+	maxWords     = 5        // lines of it in an error
+	maxTools     = 1000     // tools listed by one server
+	startTimeout = 30 * time.Second
+	stopTimeout  = 2 * time.Second // for each of: end of input, SIGTERM, SIGKILL
+)
+
+// MetaIdempotencyKey is the field of a call's `_meta` that carries [CallOptions.IdempotencyKey].
+const MetaIdempotencyKey = "mainstay.dev/idempotency-key"
+
+// Options are what [New] needs. All fields but Logger are required.
+type Options struct {
+	// Dir holds one private working folder for each server, by its name.
+	Dir string
+	// Self is the path of this executable. It stands for a command whose first element is `mainstay`.
+	Self string
+	// Env looks up a variable of this process's environment.
+	Env func(name string) (string, bool)
+	// Now is the clock, for [Servers.StopIdle].
+	Now func() time.Time
+	// Logger gets a line when a server starts or ends. Nil logs nothing.
+	Logger *slog.Logger
+}
+
+// Servers are the tool servers of all agents. It is safe for concurrent use.
+type Servers struct {
+	opts Options
+
+	mu        sync.Mutex
+	closed    bool
+	processes map[spec.Digest]*process
+	secrets   map[string]bool
+	ending    sync.WaitGroup
+}
+
+// New returns Servers with no process running.
+func New(opts Options) *Servers {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Servers{opts: opts, processes: map[spec.Digest]*process{}, secrets: map[string]bool{}}
+}
+
+// CallOptions say how a call is made.
+type CallOptions struct {
+	// IdempotencyKey, where it is not empty, is sent in the call's `_meta` as [MetaIdempotencyKey]. A server that knows it
+	// does the same thing only once for one key.
+	IdempotencyKey string
+}
+
+// Result is what a tool answered.
+type Result struct {
+	// Text is the text of all content, one part after the other.
+	Text string
+	// Structured is the structured content as JSON values; nil where there is none.
+	Structured any
+	// IsError says that the server answered and the answer is an error.
+	IsError bool
+}
+
+// Schema describes a tool to a model.
+type Schema struct {
+	Description string
+	// InputSchema is a JSON Schema of an object.
+	InputSchema json.RawMessage
+}
+
+// Timeout is how long a call of the tool may take: the tool's own timeout, or else its server's.
+func Timeout(server *spec.ToolServer, tool string) time.Duration {
+	if t := time.Duration(server.Spec.Tools[tool].Timeout); t > 0 {
+		return t
+	}
+	return server.Timeout
+}
+
+// Call calls a tool once. An error wraps either [ErrNotSent] or [ErrUncertain]; an answer that says that the tool failed
+// is no error but a Result with IsError. When ctx ends the server is told so and goes on running for its other callers.
+func (s *Servers) Call(ctx context.Context, server *spec.ToolServer, tool string, args map[string]any, opts CallOptions) (Result, error) {
+	where := fmt.Sprintf("call %s of tool server %s", tool, server.Name)
+	if args == nil {
+		args = map[string]any{}
+	}
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return Result{}, fmt.Errorf("%s: %w: arguments: %w", where, ErrNotSent, err)
+	}
+	if len(raw) > MaxArguments {
+		return Result{}, fmt.Errorf("%s: %w: the arguments are %d bytes, at most %d are allowed", where, ErrNotSent, len(raw), MaxArguments)
+	}
+	ctx, cancel := context.WithTimeout(ctx, Timeout(server, tool))
+	defer cancel()
+	p, err := s.acquire(ctx, server)
+	if err != nil {
+		return Result{}, fmt.Errorf("%s: %w: %w", where, ErrNotSent, err)
+	}
+	defer s.release(p)
+
+	request := mcp.CallToolRequest{}
+	request.Params.Name = tool
+	request.Params.Arguments = json.RawMessage(raw)
+	if opts.IdempotencyKey != "" {
+		request.Params.Meta = &mcp.Meta{AdditionalFields: map[string]any{MetaIdempotencyKey: opts.IdempotencyKey}}
+	}
+	var sent delivery
+	answer, err := p.client.CallTool(withDelivery(ctx, &sent), request)
+	switch {
+	case err == nil:
+		return newResult(answer), nil
+	case sent.refused != "":
+		return Result{Text: cut(sent.refused), IsError: true}, nil
+	case sent.not:
+		return Result{}, fmt.Errorf("%s: %w: %w%s", where, ErrNotSent, err, p.lastWords())
+	case ctx.Err() == context.DeadlineExceeded:
+		return Result{}, fmt.Errorf("%s: %w: no answer in time (%s): %w%s", where, ErrUncertain, Timeout(server, tool), ctx.Err(), p.lastWords())
+	case ctx.Err() != nil:
+		return Result{}, fmt.Errorf("%s: %w: %w", where, ErrUncertain, ctx.Err())
+	case p.ended():
+		return Result{}, fmt.Errorf("%s: %w: the server ended in the middle of the call: %w%s", where, ErrUncertain, p.reason(), p.lastWords())
+	default:
+		return Result{}, fmt.Errorf("%s: %w: %w%s", where, ErrUncertain, err, p.lastWords())
+	}
+}
+
+// Schemas returns what the server says about its tools, by name. It is asked once for each process. A call that lists
+// tools changes nothing, so the error needs no distinction.
+func (s *Servers) Schemas(ctx context.Context, server *spec.ToolServer) (map[string]Schema, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	p, err := s.acquire(ctx, server)
+	if err != nil {
+		return nil, fmt.Errorf("list tools of tool server %s: %w", server.Name, err)
+	}
+	defer s.release(p)
+	schemas, err := p.schemas(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list tools of tool server %s: %w%s", server.Name, err, p.lastWords())
+	}
+	return schemas, nil
+}
+
+// Secrets returns the values of all variables that were resolved from references since New, sorted.
+func (s *Servers) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	values := make([]string, 0, len(s.secrets))
+	for v := range s.secrets {
+		values = append(values, v)
+	}
+	sort.Strings(values)
+	return values
+}
+
+// StopIdle stops the servers that no call uses and none has used since before.
+func (s *Servers) StopIdle(before time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for digest, p := range s.processes {
+		if p.users == 0 && p.lastUsed.Before(before) {
+			delete(s.processes, digest)
+			s.end(p)
+		}
+	}
+}
+
+// Close stops all servers and waits until their processes are gone. Later calls fail with [ErrNotSent].
+func (s *Servers) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for digest, p := range s.processes {
+		delete(s.processes, digest)
+		s.end(p)
+	}
+	s.mu.Unlock()
+	s.ending.Wait()
+	return nil
+}
+
+// end stops p in the background; s.mu is held.
+func (s *Servers) end(p *process) {
+	s.ending.Go(p.stop)
+}
+
+// acquire returns the running process of the server and starts one where there is none. The start belongs to no caller:
+// one that gives up leaves it going for the next.
+func (s *Servers) acquire(ctx context.Context, server *spec.ToolServer) (*process, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, errors.New("the tool servers are stopped already")
+	}
+	p := s.processes[server.Digest]
+	if p != nil && p.ended() {
+		delete(s.processes, server.Digest)
+		s.end(p)
+		p = nil
+	}
+	if p == nil {
+		if len(s.processes) >= MaxProcesses {
+			s.mu.Unlock()
+			return nil, fmt.Errorf("%d tool servers run already, which is the most there may be", MaxProcesses)
+		}
+		var err error
+		if p, err = s.prepare(server); err != nil {
+			s.mu.Unlock()
+			return nil, err
+		}
+		s.processes[server.Digest] = p
+		s.ending.Go(p.start)
+	}
+	p.users++
+	p.lastUsed = s.opts.Now()
+	s.mu.Unlock()
+
+	select {
+	case <-p.ready:
+	case <-ctx.Done():
+		s.release(p)
+		return nil, fmt.Errorf("the server is still starting: %w", ctx.Err())
+	}
+	if p.startErr != nil {
+		s.release(p)
+		return nil, fmt.Errorf("start the server with %q: %w%s", strings.Join(server.Spec.Command, " "), p.startErr, p.lastWords())
+	}
+	return p, nil
+}
+
+func (s *Servers) release(p *process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.users--
+	p.lastUsed = s.opts.Now()
+}
+
+// prepare makes the process's folder, command and environment; s.mu is held.
+func (s *Servers) prepare(server *spec.ToolServer) (*process, error) {
+	if len(server.Spec.Command) == 0 {
+		return nil, fmt.Errorf("%s: the command is empty", server.Place.File)
+	}
+	dir, err := filepath.Abs(filepath.Join(s.opts.Dir, server.Name))
+	if err != nil {
+		return nil, fmt.Errorf("find its folder: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make its folder: %w", err)
+	}
+	path, _ := s.opts.Env("PATH")
+	env := []string{"PATH=" + path, "HOME=" + dir}
+	var secrets []string
+	for _, v := range server.Spec.Env {
+		value := v.Value
+		if v.FromEnv != "" {
+			found := false
+			if value, found = s.opts.Env(v.FromEnv); !found {
+				return nil, fmt.Errorf("variable %s of tool server %s: %s is not set in the environment of mainstay: set it and try again", v.Name, server.Name, v.FromEnv)
+			}
+			secrets = append(secrets, value)
+		}
+		env = append(env, v.Name+"="+value)
+	}
+	for _, v := range secrets {
+		if v != "" {
+			s.secrets[v] = true
+		}
+	}
+	command := append([]string{}, server.Spec.Command...)
+	if command[0] == "mainstay" {
+		command[0] = s.opts.Self
+	}
+	return newProcess(server.Name, command, env, dir, secrets, s.opts.Logger), nil
+}

@@ -1,0 +1,154 @@
+// Package policy decides what an agent may do. [Decide] is for tool calls, [DecideChange] for proposed file changes.
+// Both are functions of their arguments alone: they read no clock and no disk, and log nothing.
+//
+// The defaults are strict: an undeclared tool is denied, a read tool is allowed, a write tool is proposed. Rules only
+// ever tighten them: of all rules that hold the strictest wins, and no rule can grant what the defaults withhold. The
+// order of policies and of rules within them never matters.
+package policy
+
+import (
+	"fmt"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// Call is a tool call as rules see it, in the variable `call`.
+type Call struct {
+	Agent  string
+	Server string
+	Tool   string
+	// Effect is spec.EffectRead, EffectWrite or EffectDenied. Anything else means that the tool is not declared.
+	Effect string
+	// Arguments are JSON values.
+	Arguments map[string]any
+}
+
+// Change is a proposed change of files as rules see it, in the variable `change`.
+type Change struct {
+	Agent string
+	Paths []string
+}
+
+// Decision is what was decided, and by what.
+type Decision struct {
+	// Decision is spec.DecisionAllow, DecisionPropose or DecisionDeny.
+	Decision string
+	// Rule names what decided: `policies/production.yaml#no-restart`, or `default: ` and a sentence.
+	Rule string
+	// Reason is told to the agent and to people. It may be empty.
+	Reason string
+}
+
+// The names of the defaults, as they appear in [Decision.Rule].
+const (
+	RuleUndeclared = "default: undeclared tools are denied"
+	RuleDenied     = "default: denied tools are denied"
+	RuleRead       = "default: read tools are allowed"
+	RuleWrite      = "default: write tools are proposed"
+	RuleChange     = "default: changes are proposed"
+)
+
+// Decide decides about one tool call. A rule that cannot be evaluated denies, and the reason says why. Where several
+// rules are equally strict, the one whose name sorts first is named; where a rule is as strict as the default, the rule
+// is named, because it has a reason.
+func Decide(call Call, policies []*spec.Policy) Decision {
+	var base Decision
+	switch call.Effect {
+	case spec.EffectRead:
+		base = Decision{Decision: spec.DecisionAllow, Rule: RuleRead}
+	case spec.EffectWrite:
+		base = Decision{Decision: spec.DecisionPropose, Rule: RuleWrite}
+	case spec.EffectDenied:
+		return Decision{Decision: spec.DecisionDeny, Rule: RuleDenied, Reason: "the tool server declares this tool with effect denied"}
+	default:
+		return Decision{Decision: spec.DecisionDeny, Rule: RuleUndeclared}
+	}
+	arguments := call.Arguments
+	if arguments == nil {
+		arguments = map[string]any{}
+	}
+	return strictest(base, spec.OnCall, map[string]any{"call": map[string]any{
+		"agent":     call.Agent,
+		"server":    call.Server,
+		"tool":      call.Tool,
+		"effect":    call.Effect,
+		"arguments": arguments,
+	}}, policies)
+}
+
+// DecideChange decides about a proposed change: propose, unless a rule denies it. Which paths the agent may touch at all
+// is not decided here, because its own spec says so.
+func DecideChange(change Change, policies []*spec.Policy) Decision {
+	paths := make([]any, len(change.Paths))
+	for i, p := range change.Paths {
+		paths[i] = p
+	}
+	base := Decision{Decision: spec.DecisionPropose, Rule: RuleChange}
+	return strictest(base, spec.OnChange, map[string]any{"change": map[string]any{
+		"agent": change.Agent,
+		"paths": paths,
+	}}, policies)
+}
+
+func strictest(base Decision, on string, vars map[string]any, policies []*spec.Policy) Decision {
+	decided, byRule := base, false
+	for _, p := range policies {
+		for _, rule := range p.Rules {
+			if rule.On != on {
+				continue
+			}
+			found, holds := evaluate(p, rule, vars)
+			if !holds {
+				continue
+			}
+			s, d := strictness(found.Decision), strictness(decided.Decision)
+			if s > d || s == d && (!byRule || before(found, decided)) {
+				decided, byRule = found, true
+			}
+		}
+	}
+	return decided
+}
+
+// evaluate returns what the rule decides, and whether it has anything to say.
+func evaluate(p *spec.Policy, rule spec.Rule, vars map[string]any) (Decision, bool) {
+	name := p.Place.File + "#" + rule.Name
+	holds := true
+	if rule.Condition != nil {
+		var err error
+		if holds, err = rule.Condition.Holds(vars); err != nil {
+			return Decision{
+				Decision: spec.DecisionDeny,
+				Rule:     name,
+				Reason:   fmt.Sprintf("the rule could not be evaluated, so it denies: %v", err),
+			}, true
+		}
+	}
+	decision := rule.Decision
+	if decision != spec.DecisionAllow && decision != spec.DecisionPropose {
+		// Anything else is deny, or a word that package spec has let through by mistake; a mistake must not let a call
+		// through too.
+		decision = spec.DecisionDeny
+	}
+	return Decision{Decision: decision, Rule: name, Reason: rule.Reason}, holds
+}
+
+// strictness orders decisions.
+func strictness(decision string) int {
+	switch decision {
+	case spec.DecisionAllow:
+		return 0
+	case spec.DecisionPropose:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// before makes the choice among equally strict rules independent of their order.
+func before(a, b Decision) bool {
+	if a.Rule != b.Rule {
+		return a.Rule < b.Rule
+	}
+	return a.Reason < b.Reason
+}

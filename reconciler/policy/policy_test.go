@@ -1,0 +1,185 @@
+package policy_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/mainstay-dev/mainstay/reconciler/policy"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// newPolicy returns a checked policy in policies/<name>.yaml.
+func newPolicy(t interface{ Fatal(...any) }, name string, rules ...spec.PolicyRule) *spec.Policy {
+	p := &spec.Policy{}
+	p.Kind, p.Name = spec.KindPolicy, name
+	p.Place = spec.Place{File: "policies/" + name + ".yaml"}
+	for _, r := range rules {
+		condition, err := spec.NewCondition(r.On, r.When)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Rules = append(p.Rules, spec.Rule{PolicyRule: r, Condition: condition})
+	}
+	return p
+}
+
+func TestDecide(t *testing.T) {
+	production := newPolicy(t, "production",
+		spec.PolicyRule{Name: "no-prod-restart", On: spec.OnCall, Decision: spec.DecisionDeny, Reason: "Production is restarted by people.",
+			When: `call.tool == "restart" && call.arguments.namespace == "production"`},
+		spec.PolicyRule{Name: "ask-for-logs", On: spec.OnCall, Decision: spec.DecisionPropose, When: `call.tool == "logs"`},
+		spec.PolicyRule{Name: "no-changes", On: spec.OnChange, Decision: spec.DecisionDeny},
+	)
+	blanket := newPolicy(t, "blanket",
+		spec.PolicyRule{Name: "review-restarts", On: spec.OnCall, Decision: spec.DecisionPropose, Reason: "Restarts are reviewed.", When: `call.tool == "restart"`},
+		spec.PolicyRule{Name: "mistaken-grant", On: spec.OnCall, Decision: spec.DecisionAllow, When: `call.tool == "scale"`},
+		spec.PolicyRule{Name: "unknown-word", On: spec.OnCall, Decision: "permit", When: `call.tool == "exec"`},
+	)
+	policies := []*spec.Policy{production, blanket}
+	restart := func(arguments map[string]any) policy.Call {
+		return policy.Call{Agent: "triage", Server: "cluster", Tool: "restart", Effect: spec.EffectWrite, Arguments: arguments}
+	}
+	for _, test := range []struct {
+		name     string
+		call     policy.Call
+		policies []*spec.Policy
+		decision string
+		rule     string
+		reason   string
+	}{
+		{"a read tool is allowed", policy.Call{Tool: "get", Effect: spec.EffectRead}, policies, "allow", "default: read tools are allowed", ""},
+		{"a write tool is proposed", policy.Call{Tool: "drain", Effect: spec.EffectWrite}, policies, "propose", "default: write tools are proposed", ""},
+		{"a denied tool is denied", policy.Call{Tool: "drop", Effect: spec.EffectDenied}, nil, "deny", "default: denied tools are denied", "effect denied"},
+		{"an undeclared tool is denied", policy.Call{Tool: "get"}, policies, "deny", "default: undeclared tools are denied", ""},
+		{"an unknown effect is an undeclared tool", policy.Call{Tool: "get", Effect: "reed"}, nil, "deny", "default: undeclared tools are denied", ""},
+		{"the strictest rule wins", restart(map[string]any{"namespace": "production"}), policies, "deny", "policies/production.yaml#no-prod-restart", "by people"},
+		{"a rule that does not hold says nothing", restart(map[string]any{"namespace": "staging"}), policies, "propose", "policies/blanket.yaml#review-restarts", "reviewed"},
+		{"a rule that cannot be evaluated denies", restart(map[string]any{}), policies, "deny", "policies/production.yaml#no-prod-restart", "could not be evaluated"},
+		{"a rule that cannot be evaluated denies where there are no arguments", restart(nil), policies, "deny", "policies/production.yaml#no-prod-restart", "could not be evaluated"},
+		{"a read tool can be made to ask", policy.Call{Tool: "logs", Effect: spec.EffectRead}, policies, "propose", "policies/production.yaml#ask-for-logs", ""},
+		{"no rule grants a write", policy.Call{Tool: "scale", Effect: spec.EffectWrite}, policies, "propose", "default: write tools are proposed", ""},
+		{"a decision that is none denies", policy.Call{Tool: "exec", Effect: spec.EffectRead}, policies, "deny", "policies/blanket.yaml#unknown-word", ""},
+		{"a rule about changes is not about calls", policy.Call{Tool: "get", Effect: spec.EffectRead}, []*spec.Policy{production}, "allow", "default: read tools are allowed", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := policy.Decide(test.call, test.policies)
+			if got.Decision != test.decision || got.Rule != test.rule || !strings.Contains(got.Reason, test.reason) {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestDecideChange(t *testing.T) {
+	guard := newPolicy(t, "guard",
+		spec.PolicyRule{Name: "small", On: spec.OnChange, When: "size(change.paths) > 2", Decision: spec.DecisionDeny, Reason: "At most two files."},
+		spec.PolicyRule{Name: "not-by-triage", On: spec.OnChange, When: `change.agent == "triage" && change.paths.exists(p, p.startsWith("prod/"))`, Decision: spec.DecisionDeny},
+		spec.PolicyRule{Name: "calls", On: spec.OnCall, Decision: spec.DecisionDeny},
+	)
+	for _, test := range []struct {
+		name           string
+		change         policy.Change
+		decision, rule string
+	}{
+		{"a change is proposed", policy.Change{Agent: "triage", Paths: []string{"dev/a.yaml"}}, "propose", "default: changes are proposed"},
+		{"a rule denies by number", policy.Change{Agent: "triage", Paths: []string{"a", "b", "c"}}, "deny", "policies/guard.yaml#small"},
+		{"a rule denies by path and agent", policy.Change{Agent: "triage", Paths: []string{"prod/a"}}, "deny", "policies/guard.yaml#not-by-triage"},
+		{"another agent may", policy.Change{Agent: "patcher", Paths: []string{"prod/a"}}, "propose", "default: changes are proposed"},
+		{"a change of nothing is decided too", policy.Change{Agent: "triage"}, "propose", "default: changes are proposed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := policy.DecideChange(test.change, []*spec.Policy{guard}); got.Decision != test.decision || got.Rule != test.rule {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+var strictness = map[string]int{spec.DecisionAllow: 0, spec.DecisionPropose: 1, spec.DecisionDeny: 2}
+
+// drawPolicies draws policies of rules that hold, do not hold, or cannot be evaluated.
+func drawPolicies(t *rapid.T) []*spec.Policy {
+	var policies []*spec.Policy
+	for i := range rapid.IntRange(0, 4).Draw(t, "policies") {
+		var rules []spec.PolicyRule
+		for range rapid.IntRange(0, 4).Draw(t, "rules") {
+			rules = append(rules, drawRule(t))
+		}
+		policies = append(policies, newPolicy(t, string(rune('a'+i)), rules...))
+	}
+	return policies
+}
+
+func drawRule(t *rapid.T) spec.PolicyRule {
+	return spec.PolicyRule{
+		Name:     rapid.SampledFrom([]string{"one", "two", "three"}).Draw(t, "name"),
+		On:       spec.OnCall,
+		When:     rapid.SampledFrom([]string{"", "true", "false", `call.tool == "restart"`, `call.arguments.n > 1`, `call.effect == "read"`}).Draw(t, "when"),
+		Decision: rapid.SampledFrom([]string{"allow", "propose", "deny"}).Draw(t, "decision"),
+		Reason:   rapid.SampledFrom([]string{"", "because", "for that"}).Draw(t, "reason"),
+	}
+}
+
+func drawCall(t *rapid.T) policy.Call {
+	call := policy.Call{
+		Agent: "triage", Server: "cluster",
+		Tool:   rapid.SampledFrom([]string{"restart", "get"}).Draw(t, "tool"),
+		Effect: rapid.SampledFrom([]string{spec.EffectRead, spec.EffectWrite, spec.EffectDenied, ""}).Draw(t, "effect"),
+	}
+	if rapid.Bool().Draw(t, "has arguments") {
+		call.Arguments = map[string]any{"n": rapid.IntRange(0, 3).Draw(t, "n")}
+	}
+	return call
+}
+
+func TestAddingARuleNeverLoosens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		call, policies := drawCall(t), drawPolicies(t)
+		before := policy.Decide(call, policies)
+		after := policy.Decide(call, append(policies, newPolicy(t, "z", drawRule(t))))
+		if strictness[after.Decision] < strictness[before.Decision] {
+			t.Fatalf("%+v became %+v", before, after)
+		}
+	})
+}
+
+func TestTheOrderOfPoliciesAndRulesNeverMatters(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		call, policies := drawCall(t), drawPolicies(t)
+		want := policy.Decide(call, policies)
+		var shuffled []*spec.Policy
+		for _, p := range rapid.Permutation(policies).Draw(t, "order") {
+			q := *p
+			q.Rules = slices.Clone(rapid.Permutation(p.Rules).Draw(t, "order of rules"))
+			shuffled = append(shuffled, &q)
+		}
+		if got := policy.Decide(call, shuffled); got != want {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestAnUndeclaredToolIsAlwaysDenied(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		call, policies := drawCall(t), drawPolicies(t)
+		call.Effect = rapid.StringMatching(`[a-z]{0,8}`).Filter(func(s string) bool {
+			return s != spec.EffectRead && s != spec.EffectWrite
+		}).Draw(t, "effect")
+		if got := policy.Decide(call, policies); got.Decision != spec.DecisionDeny {
+			t.Fatalf("got %+v", got)
+		}
+	})
+}
+
+func TestAWriteIsNeverAllowed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		call, policies := drawCall(t), drawPolicies(t)
+		call.Effect = spec.EffectWrite
+		if got := policy.Decide(call, policies); got.Decision == spec.DecisionAllow {
+			t.Fatalf("got %+v", got)
+		}
+	})
+}
