@@ -1,13 +1,127 @@
 package spec
 
 import (
+	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 )
 
-// LoadOptions changes how [Load] reads. The zero value is what every command uses.
-type LoadOptions struct{}
+// LoadOptions changes how [Load] reads. The zero value reads what the folder declares.
+type LoadOptions struct {
+	// Env names an overlay. This version reads none, so any name is a problem.
+	Env string
+}
 
-// Load reads, checks and resolves all that root declares, where root is the folder that holds mainstay.yaml.
+// Load reads, checks and resolves all that root declares, where root is the folder that holds mainstay.yaml. It needs
+// nothing but root: no clock, no network, no other folder, and it follows no symbolic link.
+//
+// All problems are returned at once, sorted by place. If one of them is an error there is no Fleet. The Fleet is
+// immutable and may be read from many goroutines.
 func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
-	return nil, Problems{{Severity: SeverityError, Summary: "loading is being built"}}
+	l := &loader{root: root, skills: map[string]*Skill{}}
+	if opts.Env != "" {
+		l.errorAt(Place{File: "overlays/" + opts.Env}, "leave the environment out", "this version does not read overlays yet")
+	}
+	l.readAll()
+	l.indexAll()
+	fleet := l.resolve()
+	l.problems.sort()
+	if l.more > 0 {
+		l.problems = append(l.problems, Problem{Severity: SeverityError, Summary: fmt.Sprintf("%d more problems are not shown", l.more)})
+	}
+	if l.problems.HasErrors() {
+		return nil, l.problems
+	}
+	return fleet, l.problems
+}
+
+// loader is one call of [Load].
+type loader struct {
+	root     fs.FS
+	problems Problems
+	more     int
+
+	files, total int
+	documents    []*document
+
+	fleet    []*entry[FleetSpec]
+	agents   map[string]*entry[AgentSpec]
+	personas map[string]*entry[PersonaSpec]
+	prompts  map[string]*entry[PromptSpec]
+	models   map[string]*entry[ModelSpec]
+	servers  map[string]*entry[ToolServerSpec]
+	policies map[string]*entry[PolicySpec]
+	triggers map[string]*entry[TriggerSpec]
+	actions  map[string]*entry[ActionSpec]
+	skills   map[string]*Skill
+}
+
+// document is one resource as it was written.
+type document struct {
+	kind Kind
+	name string
+	file *file
+	// top is the place of the whole resource, named that of its name.
+	top, named *node
+	// spec holds the fields of the resource's spec.
+	spec *node
+	// broken says that it has been reported that fields could not be read, so that what is missing is not reported too.
+	broken bool
+}
+
+// entry is a resource with its spec decoded.
+type entry[S any] struct {
+	*document
+	written S
+}
+
+func (l *loader) add(p Problem) {
+	if len(l.problems) >= maxProblems {
+		l.more++
+		return
+	}
+	l.problems = append(l.problems, p)
+}
+
+func (l *loader) errorAt(p Place, hint, format string, args ...any) {
+	l.add(Problem{Place: p, Severity: SeverityError, Summary: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (l *loader) error(n *node, hint, format string, args ...any) {
+	l.errorAt(n.place(), hint, format, args...)
+}
+
+func (l *loader) warn(n *node, hint, format string, args ...any) {
+	l.add(Problem{Place: n.place(), Severity: SeverityWarning, Summary: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// missing reports a field that must be there, unless the document's fields could not all be read.
+func (l *loader) missing(d *document, n *node, hint, format string, args ...any) {
+	if !d.broken {
+		l.error(n, hint, format, args...)
+	}
+}
+
+// expression reports what is wrong in an expression or template, at its place within a text.
+func (l *loader) expression(n *node, what string, err error) {
+	place := n.place()
+	if e, ok := err.(*expressionError); ok {
+		place = n.inText(e.Line, e.Column)
+	}
+	l.errorAt(place, "", "%s: %s", what, err)
+}
+
+// ref returns the reference of a document.
+func (d *document) ref() Ref { return Ref{Kind: d.kind, Name: d.name} }
+
+func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// known reports whether a name is that of a resource, and reports it as a problem at n otherwise.
+func known[V any](l *loader, n *node, kind Kind, name string, resources map[string]V) bool {
+	if _, ok := resources[name]; ok {
+		return true
+	}
+	l.error(n, didYouMean(name, names(resources), kind.declared()), "unknown %s %q", kind.word(), name)
+	return false
 }

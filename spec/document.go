@@ -1,0 +1,216 @@
+package spec
+
+import (
+	"fmt"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// folders are what is read beneath the root, besides .agents/skills.
+var folders = []string{
+	"actions", "agents", "evaluations", "knowledge", "models", "overlays", "personas", "policies", "prompts", "skills",
+	"tools", "triggers", "workflows",
+}
+
+// folderKinds are the kinds that a folder gives to its Markdown files.
+var folderKinds = map[string]Kind{
+	"actions": KindAction, "agents": KindAgent, "models": KindModel, "personas": KindPersona, "policies": KindPolicy,
+	"prompts": KindPrompt, "tools": KindToolServer, "triggers": KindTrigger,
+}
+
+// later says what a folder will hold in a later version. It must not be silently ignored until then.
+var later = map[string]string{
+	"evaluations": "Evaluations", "knowledge": "KnowledgeSources", "overlays": "overlays", "workflows": "Workflows",
+}
+
+// laterKinds are the kinds of later versions.
+var laterKinds = []string{"Evaluation", "KnowledgeSource", "SkillSource", "Workflow"}
+
+// writtenKinds are the kinds that a file can declare.
+var writtenKinds = []string{
+	string(KindAction), string(KindAgent), string(KindFleet), string(KindModel), string(KindPersona), string(KindPolicy),
+	string(KindPrompt), string(KindToolServer), string(KindTrigger),
+}
+
+// word is the kind in a sentence.
+func (k Kind) word() string {
+	if k == KindToolServer {
+		return "tool server"
+	}
+	return strings.ToLower(string(k))
+}
+
+// declared says where resources of the kind are.
+func (k Kind) declared() string {
+	if k == KindSkill {
+		return "a skill is a folder skills/NAME with a SKILL.md"
+	}
+	for folder, kind := range folderKinds {
+		if kind == k {
+			return fmt.Sprintf("declare it in %s/", folder)
+		}
+	}
+	return ""
+}
+
+// header is what every resource in YAML and JSON begins with.
+type header struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       Kind     `json:"kind"`
+	Metadata   Metadata `json:"metadata"`
+	Spec       *node    `json:"spec"`
+}
+
+// document reads the header of a resource.
+func (l *loader) document(f *file, top string, n *node) {
+	if n.kind != objectNode {
+		l.error(n, "it begins with apiVersion: "+APIVersion, "a resource is a map of fields, not %s", n.describe())
+		return
+	}
+	d := &document{file: f, top: n}
+	var h header
+	l.decode(d, n, &h, "a resource")
+	d.kind, d.name, d.spec = h.Kind, h.Metadata.Name, h.Spec
+	d.named = n.at("metadata", "name")
+	if !l.version(n, h.APIVersion) || !l.kind(n, h.Kind) {
+		return
+	}
+	if d.spec == nil || d.spec.kind == nullNode {
+		d.spec = &node{kind: objectNode, file: f, line: n.line, column: n.column}
+	}
+	base := path.Base(f.path)
+	switch {
+	case d.kind == KindFleet && f.path != rootFile:
+		l.error(n.at("kind"), "the folder of that file is the root of the spec repository", "a Fleet is declared in %s alone", rootFile)
+		return
+	case d.kind == KindPolicy && top != "policies" && f.path != rootFile:
+		l.error(n.at("kind"), "move it to policies/, which no agent may propose to change", "a Policy is declared in policies/ alone")
+		return
+	case d.kind == KindAction && top != "actions":
+		l.error(n.at("kind"), "move it to actions/", "an Action is declared in actions/ alone")
+		return
+	case d.kind != KindAction && top == "actions":
+		l.error(n.at("kind"), d.kind.declared(), "actions/ holds Actions alone")
+		return
+	case d.kind == KindAction && d.name != "" && f.path != "actions/"+d.name+".yaml":
+		l.error(d.named, fmt.Sprintf("name it %s.yaml", d.name), "an Action's file is named after it, not %s", base)
+	}
+	l.documents = append(l.documents, d)
+}
+
+func (l *loader) version(n *node, version string) bool {
+	if version == APIVersion {
+		return true
+	}
+	switch {
+	case version == "":
+		l.error(n.at("apiVersion"), "write apiVersion: "+APIVersion, "the resource has no apiVersion")
+	case strings.HasPrefix(version, "mainstay.dev/"):
+		l.error(n.at("apiVersion"), "this version reads "+APIVersion, "unknown apiVersion %q", version)
+	default:
+		l.error(n.at("apiVersion"), "this version reads "+APIVersion+"; move other files out of this folder", "unknown apiVersion %q", version)
+	}
+	return false
+}
+
+func (l *loader) kind(n *node, kind Kind) bool {
+	switch {
+	case slices.Contains(writtenKinds, string(kind)):
+		return true
+	case kind == "":
+		l.error(n.at("kind"), "known are "+strings.Join(writtenKinds, ", "), "the resource has no kind")
+	case kind == KindSkill:
+		l.error(n.at("kind"), KindSkill.declared(), "a Skill has no manifest")
+	case slices.Contains(laterKinds, string(kind)):
+		l.error(n.at("kind"), "remove the resource", "this version does not read the kind %s yet", kind)
+	default:
+		l.error(n.at("kind"), didYouMean(string(kind), writtenKinds, "known are "+strings.Join(writtenKinds, ", ")), "unknown kind %q", kind)
+	}
+	return false
+}
+
+// decode fills target, a pointer to a struct, and marks the document as broken where that is not possible.
+func (l *loader) decode(d *document, n *node, target any, what string) {
+	strict := &decoder{report: func(p Place, summary, hint string) {
+		d.broken = true
+		l.errorAt(p, hint, "%s", summary)
+	}}
+	strict.decode(n, reflect.ValueOf(target).Elem(), what)
+}
+
+// indexAll decodes all documents and finds those that have the same name.
+func (l *loader) indexAll() {
+	l.agents, l.personas, l.prompts = map[string]*entry[AgentSpec]{}, map[string]*entry[PersonaSpec]{}, map[string]*entry[PromptSpec]{}
+	l.models, l.servers = map[string]*entry[ModelSpec]{}, map[string]*entry[ToolServerSpec]{}
+	l.policies, l.triggers, l.actions = map[string]*entry[PolicySpec]{}, map[string]*entry[TriggerSpec]{}, map[string]*entry[ActionSpec]{}
+	for _, d := range l.documents {
+		switch d.kind {
+		case KindFleet:
+			e := &entry[FleetSpec]{document: d}
+			l.decode(d, d.spec, &e.written, "the spec of a Fleet")
+			if len(l.fleet) > 0 {
+				l.error(d.top, "keep one of them", "the Fleet is declared twice: also at %s", l.fleet[0].top.place())
+			}
+			l.name(d)
+			l.fleet = append(l.fleet, e)
+		case KindAgent:
+			index(l, l.agents, d)
+		case KindPersona:
+			index(l, l.personas, d)
+		case KindPrompt:
+			index(l, l.prompts, d)
+		case KindModel:
+			index(l, l.models, d)
+		case KindToolServer:
+			index(l, l.servers, d)
+		case KindPolicy:
+			index(l, l.policies, d)
+		case KindTrigger:
+			index(l, l.triggers, d)
+		case KindAction:
+			index(l, l.actions, d)
+		}
+	}
+}
+
+// index decodes a document and adds it to the resources of its kind.
+func index[S any](l *loader, resources map[string]*entry[S], d *document) {
+	e := &entry[S]{document: d}
+	l.decode(d, d.spec, &e.written, "the spec of "+article(d.kind))
+	if !l.name(d) {
+		return
+	}
+	if first, ok := resources[d.name]; ok {
+		l.error(d.named, "rename or remove one of them", "%s %q is declared twice: also at %s", d.kind, d.name, first.named.place())
+		return
+	}
+	resources[d.name] = e
+}
+
+func article(kind Kind) string {
+	if kind == KindAgent || kind == KindAction {
+		return "an " + string(kind)
+	}
+	return "a " + string(kind)
+}
+
+// name checks the name of a resource.
+func (l *loader) name(d *document) bool {
+	switch err := CheckName(d.name); {
+	case d.name == "":
+		l.missing(d, d.top.at("metadata"), "write metadata: {name: ...}", "the %s has no name", d.kind.word())
+		return false
+	case d.kind == KindAction:
+		return true // Its own rules hold.
+	case err != nil:
+		l.error(d.named, "", "%s", err)
+		return false
+	case d.kind == KindAgent && (d.name == "runs" || d.name == "ledger"):
+		l.error(d.named, "choose another name", "the agent name %q is reserved for a branch of Mainstay", d.name)
+	case d.kind == KindToolServer && (d.name == "repo" || d.name == "skills"):
+		l.error(d.named, "choose another name", "the tool server name %q is reserved for Mainstay's own tools", d.name)
+	}
+	return true
+}

@@ -1,0 +1,276 @@
+package spec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+// rootFile declares the Fleet. Its folder is the root of a spec repository.
+const rootFile = "mainstay.yaml"
+
+// readAll reads the root file, and the folders beneath the root that hold resources.
+func (l *loader) readAll() {
+	entries, err := fs.ReadDir(l.root, ".")
+	if err != nil {
+		l.errorAt(Place{File: "."}, "", "the folder cannot be read: %s", reason(err))
+		return
+	}
+	found := map[string]fs.DirEntry{}
+	for _, e := range entries {
+		found[e.Name()] = e
+	}
+	if e := found[rootFile]; e != nil {
+		l.readFile(rootFile, "", e)
+	} else {
+		hint := "it declares the Fleet, and its folder is the root of a spec repository"
+		if found["mainstay.yml"] != nil {
+			hint = "rename mainstay.yml"
+		}
+		l.errorAt(Place{File: rootFile}, hint, "there is no such file")
+	}
+	for _, folder := range folders {
+		if e := found[folder]; e != nil {
+			l.readFolder(folder, folder, e)
+		}
+	}
+	if e := found[".agents"]; e != nil && l.folder(".agents", e) {
+		inside, err := fs.ReadDir(l.root, ".agents")
+		if err != nil {
+			l.errorAt(Place{File: ".agents"}, "", "the folder cannot be read: %s", reason(err))
+		}
+		for _, e := range inside {
+			if e.Name() == "skills" {
+				l.readFolder(".agents/skills", "skills", e)
+			}
+		}
+	}
+}
+
+// folder reports whether an entry is a folder, and reports what else it is.
+func (l *loader) folder(name string, e fs.DirEntry) bool {
+	switch {
+	case e.IsDir():
+		return true
+	case e.Type()&fs.ModeSymlink != 0:
+		l.errorAt(Place{File: name}, "put the folder itself here", "this is a symbolic link, and links are never followed")
+	default:
+		l.errorAt(Place{File: name}, "", "this is not a folder")
+	}
+	return false
+}
+
+// readFolder reads a folder and those in it. top is the folder of the root that it is in.
+func (l *loader) readFolder(name, top string, e fs.DirEntry) {
+	if !l.folder(name, e) {
+		return
+	}
+	if strings.Count(name, "/") > maxDepth {
+		l.errorAt(Place{File: name}, "", "folders are nested deeper than %d levels", maxDepth)
+		return
+	}
+	entries, err := fs.ReadDir(l.root, name)
+	if err != nil {
+		l.errorAt(Place{File: name}, "", "the folder cannot be read: %s", reason(err))
+		return
+	}
+	if top == "skills" {
+		for _, e := range entries {
+			if e.Name() == skillFile {
+				l.readSkill(name, entries)
+				return
+			}
+		}
+	}
+	for _, e := range entries {
+		inside := path.Join(name, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+		case e.IsDir():
+			l.readFolder(inside, top, e)
+		default:
+			l.readFile(inside, top, e)
+		}
+	}
+}
+
+// readFile reads a file that must hold resources. READMEs are for people.
+func (l *loader) readFile(name, top string, e fs.DirEntry) {
+	base := path.Base(name)
+	if strings.EqualFold(base, "README.md") {
+		return
+	}
+	here := Place{File: name}
+	switch extension := path.Ext(base); {
+	case extension == ".jsonnet", extension == ".libsonnet":
+		l.errorAt(here, "write the resource as YAML, JSON or Markdown", "this version does not read Jsonnet yet")
+	case extension != ".yaml" && extension != ".yml" && extension != ".json" && extension != ".md":
+		l.errorAt(here, "write it as .yaml, .json or .md, or move it out of this folder", "this is not a resource")
+	case later[top] != "":
+		l.errorAt(here, "move the file out of "+top+"/", "this version does not read %s yet", later[top])
+	case top == "skills":
+		l.errorAt(here, "put it into a folder of its own, as skills/NAME/SKILL.md", "this file is in no skill's folder")
+	default:
+		f := l.readRegular(name, e)
+		if f != nil {
+			l.parse(f, top, extension)
+		}
+	}
+}
+
+// readRegular reads a text file, or reports why it cannot be read and returns nil.
+func (l *loader) readRegular(name string, e fs.DirEntry) *file {
+	raw, ok := l.readBytes(name, e)
+	if !ok {
+		return nil
+	}
+	if at := invalidUTF8(raw); at >= 0 {
+		l.errorAt(Place{File: name, Line: bytes.Count(raw[:at], []byte("\n")) + 1}, "save the file as UTF-8", "this is not UTF-8")
+		return nil
+	}
+	text := strings.TrimPrefix(string(raw), "\ufeff")
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	return &file{path: name, raw: raw, text: text}
+}
+
+// readBytes reads a file, or reports why it cannot be read.
+func (l *loader) readBytes(name string, e fs.DirEntry) ([]byte, bool) {
+	here := Place{File: name}
+	switch {
+	case e.Type()&fs.ModeSymlink != 0:
+		l.errorAt(here, "put the file itself here", "this is a symbolic link, and links are never followed")
+		return nil, false
+	case e.IsDir():
+		l.errorAt(here, "", "this is a folder, not a file")
+		return nil, false
+	case !e.Type().IsRegular():
+		l.errorAt(here, "", "this is not a regular file")
+		return nil, false
+	}
+	if l.files++; l.files > maxFiles {
+		if l.files == maxFiles+1 {
+			l.errorAt(here, "", "there are more than %d files", maxFiles)
+		}
+		return nil, false
+	}
+	raw, err := readAtMost(l.root, name, maxFile)
+	if err != nil {
+		l.errorAt(here, "", "the file cannot be read: %s", reason(err))
+		return nil, false
+	}
+	if len(raw) > maxFile {
+		l.errorAt(here, "split it, or move it out of this folder", "the file is larger than %d KiB", maxFile>>10)
+		return nil, false
+	}
+	before := l.total
+	if l.total += len(raw); l.total > maxTotal {
+		if before <= maxTotal {
+			l.errorAt(here, "", "the files are larger than %d MiB together", maxTotal>>20)
+		}
+		return nil, false
+	}
+	return raw, true
+}
+
+// readAtMost reads a file, and at most one byte more than n.
+func readAtMost(root fs.FS, name string, n int64) ([]byte, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, n+1))
+}
+
+// reason is an error without the path, which the problem's place says already.
+func reason(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return oneLine(err.Error())
+}
+
+func invalidUTF8(raw []byte) int {
+	for i := 0; i < len(raw); {
+		r, n := utf8.DecodeRune(raw[i:])
+		if r == utf8.RuneError && n <= 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// parse reads the resources of a file.
+func (l *loader) parse(f *file, top, extension string) {
+	var err error
+	var nodes []*node
+	switch extension {
+	case ".md":
+		err = l.parseMarkdown(f, top)
+	case ".json":
+		var n *node
+		if n, err = parseJSON(f); err == nil {
+			nodes = []*node{n}
+		}
+	default:
+		if nodes, err = parseYAML(f, f.text, 0); err == nil && len(nodes) == 0 {
+			err = &parseError{summary: "the file holds no resource", hint: "write one, or remove the file"}
+		}
+	}
+	var bad *parseError
+	if errors.As(err, &bad) {
+		l.errorAt(Place{File: f.path, Line: bad.line, Column: bad.column}, bad.hint, "%s", bad.summary)
+	}
+	if len(nodes) > 1 && top == "actions" {
+		l.error(nodes[1], "an Action's digest is that of its file", "a file in actions/ holds one Action")
+	}
+	for _, n := range nodes {
+		l.document(f, top, n)
+	}
+}
+
+// parseMarkdown reads a resource whose kind is given by the folder and whose name by the file.
+func (l *loader) parseMarkdown(f *file, top string) error {
+	m, err := parseMarkdown(f)
+	if err != nil {
+		return err
+	}
+	kind := folderKinds[top]
+	d := &document{kind: kind, name: strings.TrimSuffix(path.Base(f.path), ".md"), file: f, spec: m.front}
+	d.top = &node{file: f}
+	d.named = d.top
+	textField := map[Kind]string{KindAgent: "instructions", KindPrompt: "text"}[kind]
+	switch {
+	case kind == KindAction:
+		return &parseError{summary: "an Action is a YAML file", hint: "name it actions/ID.yaml"}
+	case m.front.has("apiVersion") || m.front.has("kind"):
+		n := m.front.keyOf("apiVersion")
+		return &parseError{n.line, n.column, "front matter holds the fields of the spec alone",
+			fmt.Sprintf("the folder says that this is a %s, and the file name that it is %q: leave out apiVersion, kind and metadata, and write what is under spec", kind, d.name)}
+	case m.text == "":
+	case textField == "":
+		return &parseError{m.body.line, m.body.column, fmt.Sprintf("a %s has no text below the front matter", kind), "write it in a field of the front matter"}
+	case m.front.has(textField):
+		n := m.front.keyOf(textField)
+		return &parseError{n.line, n.column, fmt.Sprintf("%q is in the front matter and below it", textField), "keep one of them"}
+	default:
+		front := *m.front
+		front.fields, front.index = nil, nil
+		for _, f := range m.front.fields {
+			if f.name != textField { // It is there without a value.
+				front.add(f)
+			}
+		}
+		front.add(field{textField, m.body, m.body})
+		d.spec = &front
+	}
+	l.documents = append(l.documents, d)
+	return nil
+}
