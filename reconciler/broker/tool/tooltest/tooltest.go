@@ -42,7 +42,7 @@ func Server(name string, env ...spec.EnvVar) *spec.ToolServer {
 	read, write := spec.ToolSpec{Effect: spec.EffectRead}, spec.ToolSpec{Effect: spec.EffectWrite}
 	s := &spec.ToolServer{
 		Spec: spec.ToolServerSpec{Command: Command(), Env: env, Tools: map[string]spec.ToolSpec{
-			"echo": read, "environment": read, "get": read, "big": read, "picture": read, "slow": read, "fail": read,
+			"echo": read, "raw": read, "environment": read, "get": read, "big": read, "picture": read, "slow": read, "fail": read,
 			"refuse": read, "die": read, "flood": read, "child": read, "close": read,
 			"drop": {Effect: spec.EffectDenied},
 			"restart": {
@@ -70,6 +70,7 @@ func newServer() *server.MCPServer {
 	}
 	name := mcp.WithString("name", mcp.Required(), mcp.Description("The deployment's name."))
 	add(mcp.NewTool("echo", mcp.WithDescription("Say text again."), mcp.WithString("text", mcp.Required())), echo)
+	add(mcp.NewTool("raw", mcp.WithDescription("Say the arguments again, byte for byte.")), raw)
 	add(mcp.NewTool("environment", mcp.WithDescription("List the environment.")), environment)
 	add(mcp.NewTool("get", mcp.WithDescription("Get a deployment."), name), get)
 	add(mcp.NewTool("big", mcp.WithDescription("Answer at length."), mcp.WithNumber("bytes")), big)
@@ -88,6 +89,10 @@ func newServer() *server.MCPServer {
 
 func echo(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return mcp.NewToolResultText(r.GetString("text", "")), nil
+}
+
+func raw(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	return mcp.NewToolResultText(fmt.Sprintf("%s", r.GetRawArguments())), nil
 }
 
 func environment(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {

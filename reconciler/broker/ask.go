@@ -1,0 +1,79 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// askModel asks the agent's model. The instructions, and the tools' descriptions and schemas, come from the host: an
+// agent that names a tool it does not have is not offering it.
+func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (Reply, error) {
+	var body plugins.ModelRequest
+	if err := json.Unmarshal(call.Request.Body, &body); err != nil {
+		return Reply{}, refuse("the body of the model request is malformed: %v", err)
+	}
+	roles := []string{plugins.RoleSystem, plugins.RoleUser, plugins.RoleAssistant, plugins.RoleTool}
+	for i, message := range body.Messages {
+		if !slices.Contains(roles, message.Role) {
+			return Reply{}, refuse("message %d has the role %q: use system, user, assistant or tool", i, message.Role)
+		}
+	}
+	if call.Agent.Model == nil {
+		return Reply{}, refuse("agent %q has no model: name one in its spec", call.Agent.Name)
+	}
+	request := model.Request{
+		Instructions: call.Agent.Instructions,
+		Messages:     body.Messages,
+		OutputSchema: body.OutputSchema,
+	}
+	if len(body.Tools) > 0 {
+		offered, err := b.ToolList(ctx, call.Agent)
+		if err != nil {
+			return Reply{}, err
+		}
+		for _, t := range offered {
+			if slices.Contains(body.Tools, t.Name) {
+				request.Tools = append(request.Tools, t)
+			}
+		}
+	}
+	var stream *Stream
+	if delta != nil {
+		stream = b.opts.Redactor.Stream(delta)
+		delta = stream.Write
+	}
+	got, err := b.opts.Models.Chat(ctx, call.Agent.Model, request, delta)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return Reply{}, ctx.Err()
+	case errors.Is(err, model.ErrUnavailable):
+		return Reply{}, &Unavailable{What: "model " + call.Agent.Model.Name, Err: err}
+	case err != nil:
+		return Reply{}, refuse("%v", err)
+	}
+	if stream != nil {
+		stream.Close()
+	}
+	got.Text = b.opts.Redactor.Text(got.Text)
+	for i := range got.Calls {
+		use := &got.Calls[i]
+		use.ID = fmt.Sprintf("call-%d-%d", call.N, i)
+		use.Name = b.opts.Redactor.Text(use.Name)
+		if use.Arguments, err = b.redactJSON(use.Arguments); err != nil {
+			return Reply{}, refuse("the model asks for %s with arguments that are no JSON: %v", use.Name, err)
+		}
+	}
+	reply, err := answer(got)
+	if err != nil {
+		return Reply{}, err
+	}
+	reply.Answer.Usage = &spec.Usage{Input: got.Usage.Input, Output: got.Usage.Output}
+	return reply, nil
+}

@@ -1,0 +1,190 @@
+// Package broker answers what agents ask for: a model, a tool, a skill, the repository's files, a proposal, the time,
+// random bytes. All that an agent can reach it reaches through [Broker.Answer]. What it may have is decided from the spec
+// and by package policy, never from what a model said, and secrets are taken out of every answer before anyone sees it.
+//
+// The broker keeps nothing between two requests. It never writes to the repository and never calls a write tool: for
+// those it returns a proposal.
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
+const maxBody = plugins.MaxMessage - 64<<10
+
+// Options are what [New] needs. All fields are required, but for Models, Root and Redactor.
+type Options struct {
+	Models model.Providers
+	Tools  *tool.Servers
+	// Policies returns the policies of the newest revision of the watched branch.
+	Policies func() ([]*spec.Policy, error)
+	// Files returns the repository's files at a revision.
+	Files func(revision spec.Revision) (fs.FS, error)
+	// Root is the folder of the repository that holds mainstay.yaml, as a slash-separated path; "" is the repository's
+	// root.
+	Root string
+	// Redactor takes secrets out of answers. Nil is one that knows those of Tools.
+	Redactor *Redactor
+	// Now is the clock that agents are told the time of.
+	Now func() time.Time
+	// Random is where agents' random bytes come from.
+	Random io.Reader
+}
+
+// Broker answers requests. It is safe for concurrent use.
+type Broker struct {
+	opts Options
+}
+
+// New returns a Broker.
+func New(opts Options) *Broker {
+	if opts.Redactor == nil {
+		opts.Redactor = NewRedactor(opts.Tools.Secrets)
+	}
+	return &Broker{opts: opts}
+}
+
+// Redactor returns the broker's redactor, for what others make known of the same servers.
+func (b *Broker) Redactor() *Redactor { return b.opts.Redactor }
+
+// Call is one request of one run.
+type Call struct {
+	Task spec.Task
+	// Agent is the agent at the revision that the run is pinned to.
+	Agent *spec.Agent
+	// N is the request's number within the run.
+	N int
+	// At is when the request was recorded.
+	At time.Time
+	// Expires is how long an Action may wait, as the Fleet says.
+	Expires time.Duration
+	Request spec.Request
+}
+
+// Reply is the answer to a request, or the proposal that the request has become. Exactly one field is set.
+type Reply struct {
+	Answer   *spec.Answer
+	Proposal *spec.Proposal
+}
+
+// Unavailable is the error for a request that could not be served now, for a reason that neither the agent nor its spec
+// can mend: the same request may be made again later.
+type Unavailable struct {
+	// What could not be reached: `model local`, `tool server cluster`, `files at main@0123456`.
+	What string
+	Err  error
+}
+
+// Error says what could not be reached and why.
+func (u *Unavailable) Error() string { return u.What + " is not available: " + u.Err.Error() }
+
+// Unwrap returns the reason.
+func (u *Unavailable) Unwrap() error { return u.Err }
+
+// refusal is an error that the agent is told as the answer to its request.
+type refusal struct {
+	message string
+	rule    string
+}
+
+func (r *refusal) Error() string { return r.message }
+
+func refuse(format string, args ...any) error {
+	return &refusal{message: fmt.Sprintf(format, args...)}
+}
+
+// Answer answers one request. Pieces of a model's text go to delta as they come, if it is not nil; they are shown and not
+// recorded. What the agent is refused, and what it may react to, is an answer with Error. An error of this function means
+// that there is no answer: it is an [*Unavailable], the context's error, or the host's own failure.
+func (b *Broker) Answer(ctx context.Context, call Call, delta func(string)) (Reply, error) {
+	var reply Reply
+	var err error
+	switch call.Request.Kind {
+	case spec.RequestModel:
+		reply, err = b.askModel(ctx, call, delta)
+	case spec.RequestTool:
+		reply, err = b.callTool(ctx, call)
+	case spec.RequestTime:
+		reply, err = answer(plugins.TimeAnswer{Time: b.opts.Now().UTC().Format(time.RFC3339Nano)})
+	case spec.RequestRandom:
+		reply, err = b.random(call)
+	default:
+		err = refuse("request kind %q is not known: use model, tool, time or random", call.Request.Kind)
+	}
+	if refused, ok := err.(*refusal); ok {
+		reply = Reply{Answer: &spec.Answer{Error: refused.message, Rule: refused.rule}}
+	} else if err != nil {
+		return Reply{}, fmt.Errorf("answer request %d of run %s: %w", call.N, call.Task.Run, b.redactError(err))
+	}
+	if reply.Answer != nil && reply.Answer.Error != "" {
+		reply.Answer.Error = b.opts.Redactor.Text(reply.Answer.Error)
+	}
+	return reply, nil
+}
+
+// redactError keeps what callers branch on and takes secrets out of the text.
+func (b *Broker) redactError(err error) error {
+	if text := err.Error(); b.opts.Redactor.Holds(text) {
+		return &redactedError{text: b.opts.Redactor.Text(text), err: err}
+	}
+	return err
+}
+
+type redactedError struct {
+	text string
+	err  error
+}
+
+func (r *redactedError) Error() string { return r.text }
+
+func (r *redactedError) Unwrap() error { return r.err }
+
+func (b *Broker) random(call Call) (Reply, error) {
+	var request plugins.RandomRequest
+	if err := json.Unmarshal(call.Request.Body, &request); err != nil {
+		return Reply{}, refuse("the body of the random request is malformed: %v", err)
+	}
+	if request.N < 1 || request.N > plugins.MaxRandom {
+		return Reply{}, refuse("%d random bytes cannot be had: ask for 1 to %d", request.N, plugins.MaxRandom)
+	}
+	bytes := make([]byte, request.N)
+	if _, err := io.ReadFull(b.opts.Random, bytes); err != nil {
+		return Reply{}, fmt.Errorf("read random bytes: %w", err)
+	}
+	return answer(plugins.RandomAnswer{Bytes: bytes})
+}
+
+// answer makes a reply of a body that holds no secret.
+func answer(body any) (Reply, error) {
+	raw, err := plugins.Canonical(body)
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(raw) > maxBody {
+		return Reply{}, refuse("the answer is %d bytes long, which is more than the %d that fit into a message", len(raw), maxBody)
+	}
+	return Reply{Answer: &spec.Answer{Body: raw}}, nil
+}
+
+// redactJSON returns a JSON text without secrets. JSON that does not parse is an error.
+func (b *Broker) redactJSON(raw json.RawMessage) (json.RawMessage, error) {
+	if len(raw) == 0 {
+		return raw, nil
+	}
+	value, err := decodeExact(raw)
+	if err != nil {
+		return nil, err
+	}
+	return plugins.Canonical(b.opts.Redactor.Value(value))
+}

@@ -1,0 +1,86 @@
+// Package model asks models. A model's spec says who serves it: `scripted` answers by the rules in the spec, `ollama`
+// asks an Ollama server. The package keeps no conversation: every request holds all of it.
+//
+// It never retries, and it never runs what a model asks for. Errors that a later try may mend wrap [ErrUnavailable].
+package model
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// ErrUnavailable means that the model cannot be asked now: its server cannot be reached, or broke in the middle of the
+// answer. The same request may succeed later.
+var ErrUnavailable = errors.New("the model is not available")
+
+// The limits of an answer.
+const (
+	// MaxText bounds the text of an answer, in bytes. A longer one is cut there and finishes with plugins.FinishLength.
+	MaxText = 1 << 20
+	// MaxCalls bounds the tool calls of an answer. More are an error.
+	MaxCalls = 64
+)
+
+// Request is a conversation to continue.
+type Request struct {
+	// Instructions open the conversation.
+	Instructions string
+	Messages     []plugins.Message
+	Tools        []Tool
+	// OutputSchema is the JSON Schema that the text must follow; empty means free text. A scripted model ignores it.
+	OutputSchema json.RawMessage
+}
+
+// Tool is a tool offered to a model.
+type Tool struct {
+	Name        string
+	Description string
+	// InputSchema is a JSON Schema of an object.
+	InputSchema json.RawMessage
+}
+
+// Providers ask models. They are safe for concurrent use, and keep nothing.
+type Providers struct {
+	// HTTP is the client that reaches servers. Nil is http.DefaultClient. It must have no timeout of its own, because an
+	// answer may take minutes: the context is the limit.
+	HTTP *http.Client
+}
+
+// Chat asks m to continue the conversation. Where delta is not nil it is called with each piece of the text as it comes,
+// by the calling goroutine, and the pieces together are the text. The calls of the answer have no ids. When ctx ends the
+// server is left at once and the error is the context's.
+func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, delta func(string)) (plugins.ModelAnswer, error) {
+	if delta == nil {
+		delta = func(string) {}
+	}
+	var answer plugins.ModelAnswer
+	var err error
+	switch m.Spec.Provider {
+	case spec.ProviderScripted:
+		answer, err = scripted(m, request, delta)
+	case spec.ProviderOllama:
+		answer, err = p.ollama(ctx, m, request, delta)
+	default:
+		err = fmt.Errorf("provider %q is not known: use %s or %s", m.Spec.Provider, spec.ProviderScripted, spec.ProviderOllama)
+	}
+	if err == nil && len(answer.Calls) > MaxCalls {
+		err = fmt.Errorf("the answer asks for %d tool calls, at most %d are allowed", len(answer.Calls), MaxCalls)
+	}
+	if err != nil {
+		return plugins.ModelAnswer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
+	}
+	return answer, nil
+}
+
+func finish(answer *plugins.ModelAnswer) {
+	answer.Finish = plugins.FinishStop
+	if len(answer.Calls) > 0 {
+		answer.Finish = plugins.FinishCalls
+	}
+}

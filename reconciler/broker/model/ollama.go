@@ -1,0 +1,174 @@
+package model
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ollama/ollama/api"
+	"github.com/ollama/ollama/envconfig"
+
+	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// errCut ends a stream whose answer has become too long.
+var errCut = errors.New("the answer is too long")
+
+// ollama asks an Ollama server through POST /api/chat (https://docs.ollama.com/api/chat). The server is the model's
+// endpoint, or else OLLAMA_HOST, or else http://127.0.0.1:11434.
+func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, delta func(string)) (plugins.ModelAnswer, error) {
+	endpoint := envconfig.Host()
+	if m.Spec.Endpoint != "" {
+		var err error
+		if endpoint, err = url.Parse(m.Spec.Endpoint); err != nil {
+			return plugins.ModelAnswer{}, fmt.Errorf("endpoint %q: %w", m.Spec.Endpoint, err)
+		}
+	}
+	client := p.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	chat, err := chatRequest(m.Spec, request)
+	if err != nil {
+		return plugins.ModelAnswer{}, err
+	}
+	var answer plugins.ModelAnswer
+	var text strings.Builder
+	var last api.ChatResponse
+	err = api.NewClient(endpoint, client).Chat(ctx, chat, func(part api.ChatResponse) error {
+		last = part
+		for _, call := range part.Message.ToolCalls {
+			arguments, err := plugins.Canonical(call.Function.Arguments)
+			if err != nil {
+				return err
+			}
+			answer.Calls = append(answer.Calls, plugins.ToolUse{Name: call.Function.Name, Arguments: arguments})
+		}
+		if len(answer.Calls) > MaxCalls {
+			return errCut
+		}
+		piece, full := part.Message.Content, false
+		if room := MaxText - text.Len(); len(piece) > room {
+			piece, full = wholeRunes(piece, room), true
+		}
+		if piece != "" {
+			text.WriteString(piece)
+			delta(piece)
+		}
+		if full {
+			return errCut
+		}
+		return nil
+	})
+	if err == nil && !last.Done {
+		// The client takes the end of the connection for the end of the answer.
+		err = errors.New("the server ended the answer before it was complete")
+	}
+	if err != nil && !errors.Is(err, errCut) {
+		return plugins.ModelAnswer{}, explain(ctx, err, endpoint, m.Spec.Name)
+	}
+	answer.Text = text.String()
+	finish(&answer)
+	if err != nil || last.DoneReason == "length" {
+		answer.Finish = plugins.FinishLength
+	}
+	answer.Usage = plugins.Usage{Input: last.PromptEvalCount, Output: last.EvalCount}
+	return answer, nil
+}
+
+// chatRequest writes the request in Ollama's form. The parameters think and keep_alive are fields of their own there; all
+// others are options.
+func chatRequest(m spec.ModelSpec, request Request) (*api.ChatRequest, error) {
+	chat := &api.ChatRequest{Model: m.Name, Format: request.OutputSchema, Options: map[string]any{}}
+	for name, value := range m.Parameters {
+		switch name {
+		case "think":
+			chat.Think = &api.ThinkValue{Value: value}
+		case "keep_alive":
+			raw, err := json.Marshal(value)
+			if err == nil {
+				chat.KeepAlive = &api.Duration{}
+				err = json.Unmarshal(raw, chat.KeepAlive)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("parameter keep_alive: %w", err)
+			}
+		default:
+			chat.Options[name] = value
+		}
+	}
+	if request.Instructions != "" {
+		chat.Messages = append(chat.Messages, api.Message{Role: plugins.RoleSystem, Content: request.Instructions})
+	}
+	for _, message := range request.Messages {
+		out := api.Message{Role: message.Role, Content: message.Text, ToolName: message.Tool, ToolCallID: message.CallID}
+		for _, call := range message.Calls {
+			function := api.ToolCallFunction{Index: len(out.ToolCalls), Name: call.Name}
+			if err := json.Unmarshal(call.Arguments, &function.Arguments); err != nil {
+				return nil, fmt.Errorf("arguments of the earlier call %s: %w", call.ID, err)
+			}
+			out.ToolCalls = append(out.ToolCalls, api.ToolCall{ID: call.ID, Function: function})
+		}
+		chat.Messages = append(chat.Messages, out)
+	}
+	for _, tool := range request.Tools {
+		function := api.ToolFunction{Name: tool.Name, Description: tool.Description}
+		if err := json.Unmarshal(tool.InputSchema, &function.Parameters); err != nil {
+			return nil, fmt.Errorf("input schema of tool %s: %w", tool.Name, err)
+		}
+		if function.Parameters.Properties == nil {
+			function.Parameters.Properties = api.NewToolPropertiesMap()
+		}
+		chat.Tools = append(chat.Tools, api.Tool{Type: "function", Function: function})
+	}
+	return chat, nil
+}
+
+// explain says what to do about an error, and whether a later try may mend it.
+func explain(ctx context.Context, err error, endpoint *url.URL, name string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var status api.StatusError
+	var unauthorized api.AuthorizationError
+	var network *url.Error
+	switch {
+	case errors.As(err, &unauthorized):
+		return fmt.Errorf("the Ollama server at %s wants a sign-in: run `ollama signin` there", endpoint.Redacted())
+	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && strings.Contains(status.ErrorMessage, "model"):
+		return fmt.Errorf("the Ollama server at %s does not have it: run `ollama pull %s`", endpoint.Redacted(), name)
+	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%s has no /api/chat: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted())
+	case errors.As(err, &status) && status.StatusCode < http.StatusInternalServerError && status.StatusCode != http.StatusTooManyRequests:
+		return fmt.Errorf("the Ollama server at %s refuses the request: %s", endpoint.Redacted(), short(status.Error()))
+	case errors.As(err, &status):
+		return fmt.Errorf("%w: the Ollama server at %s failed: %s", ErrUnavailable, endpoint.Redacted(), short(status.Error()))
+	case errors.As(err, &network):
+		return fmt.Errorf("%w: the Ollama server at %s cannot be reached: %w: start it with `ollama serve`", ErrUnavailable, endpoint.Redacted(), network.Err)
+	default:
+		return fmt.Errorf("%w: the Ollama server at %s broke off: %s", ErrUnavailable, endpoint.Redacted(), short(err.Error()))
+	}
+}
+
+// short keeps a page of HTML, or whatever else a server sends, out of messages.
+func short(text string) string {
+	const most = 300
+	if len(text) <= most {
+		return text
+	}
+	return wholeRunes(text, most) + "..."
+}
+
+// wholeRunes cuts text to at most n bytes, between two characters.
+func wholeRunes(text string, n int) string {
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
+}

@@ -1,0 +1,58 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// scripted answers by the rules of the model's spec. The text is given out line by line, as a server would.
+func scripted(m *spec.Model, request Request, delta func(string)) (plugins.ModelAnswer, error) {
+	if m.Script == nil {
+		return plugins.ModelAnswer{}, fmt.Errorf("%s has no rules", m.Place.File)
+	}
+	conversation := spec.Conversation{}
+	for _, message := range request.Messages {
+		out := spec.Message{Role: message.Role, Text: message.Text, Tool: message.Tool, Call: message.CallID}
+		if message.Role == plugins.RoleTool {
+			out.Result = structured(message.Text)
+		}
+		conversation.Messages = append(conversation.Messages, out)
+	}
+	said, err := m.Script.Answer(conversation)
+	if err != nil {
+		return plugins.ModelAnswer{}, err
+	}
+	answer := plugins.ModelAnswer{Text: said.Text}
+	for _, call := range said.Calls {
+		arguments, err := plugins.Canonical(call.Arguments)
+		if err != nil {
+			return plugins.ModelAnswer{}, fmt.Errorf("rule %d: arguments of %s: %w", said.Rule, call.Tool, err)
+		}
+		answer.Calls = append(answer.Calls, plugins.ToolUse{Name: call.Tool, Arguments: arguments})
+	}
+	for line := range strings.SplitAfterSeq(said.Text, "\n") {
+		if line != "" {
+			delta(line)
+		}
+	}
+	finish(&answer)
+	return answer, nil
+}
+
+// structured returns a tool's text as a value where it is a JSON object or list, as a runtime shows structured results;
+// else nil, and the text is the result.
+func structured(text string) any {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+		return nil
+	}
+	var value any
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		return nil
+	}
+	return value
+}

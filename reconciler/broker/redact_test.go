@@ -1,0 +1,94 @@
+package broker_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/mainstay-dev/mainstay/reconciler/broker"
+)
+
+func redactor(secrets ...string) *broker.Redactor {
+	return broker.NewRedactor(func() []string { return secrets })
+}
+
+func TestARedactorReplacesSecrets(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		secrets []string
+		text    string
+		want    string
+	}{
+		{"nothing to hide", nil, "all is said", "all is said"},
+		{"wherever they are", []string{"hunter2!"}, "hunter2!, hunter2!", "[redacted], [redacted]"},
+		{"the longest first", []string{"secret", "secret-key"}, "my secret-key is a secret", "my [redacted] is a [redacted]"},
+		{"that overlap", []string{"aaabbb", "bbbccc"}, "xaaabbbcccx", "x[redacted]x"},
+		{"one after the other", []string{"aaabbb"}, "aaabbbaaabbb", "[redacted][redacted]"},
+		{"but not very short ones", []string{"a", "12345"}, "a 12345", "a 12345"},
+		{"but not a beginning alone", []string{"hunter2!"}, "hunter", "hunter"},
+		{"of several lines", []string{"-----BEGIN\nkey"}, "it is -----BEGIN\nkey.", "it is [redacted]."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := redactor(test.secrets...).Text(test.text); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestARedactorFindsSecretsInValues(t *testing.T) {
+	value := map[string]any{"a": []any{"x hunter2! y", 3.0, nil}, "hunter2!": true}
+	want := map[string]any{"a": []any{"x [redacted] y", 3.0, nil}, "[redacted]": true}
+	if diff := cmp.Diff(want, redactor("hunter2!").Value(value)); diff != "" {
+		t.Error(diff)
+	}
+	if value["a"].([]any)[0] != "x hunter2! y" {
+		t.Error("the value was changed in place")
+	}
+}
+
+// TestNoSplitOfATextLeaks uses few letters, so that secrets overlap, nest, and begin where others end.
+func TestNoSplitOfATextLeaks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		secrets := rapid.SliceOfN(rapid.StringMatching(`[ab]{6,9}`), 0, 4).Draw(t, "secrets")
+		text := rapid.StringMatching(`[abü]{0,60}`).Draw(t, "text")
+		if len(secrets) > 0 {
+			text += rapid.SampledFrom(secrets).Draw(t, "one of them") + rapid.StringMatching(`[ab]{0,9}`).Draw(t, "rest")
+		}
+		r := redactor(secrets...)
+		var pieces []string
+		stream := r.Stream(func(piece string) { pieces = append(pieces, piece) })
+		for rest := text; len(rest) > 0; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "piece")
+			stream.Write(rest[:n])
+			rest = rest[n:]
+		}
+		stream.Close()
+		got := strings.Join(pieces, "")
+		if want := r.Text(text); got != want {
+			t.Fatalf("the pieces make %q, the whole makes %q", got, want)
+		}
+		for i := range pieces {
+			shown := strings.Join(pieces[:i+1], "")
+			if slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(shown, s) }) {
+				t.Fatalf("%q shows one of %q", shown, secrets)
+			}
+		}
+	})
+}
+
+func TestAStreamHoldsBackOnlyWhatMayBeASecret(t *testing.T) {
+	var got []string
+	stream := redactor("hunter2!").Stream(func(piece string) { got = append(got, piece) })
+	for _, piece := range []string{"my name is ", "hu", "bert, and hunt", "er2", "! is it"} {
+		stream.Write(piece)
+	}
+	stream.Close()
+	want := []string{"my name is ", "hubert, and ", "[redacted] is it"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
