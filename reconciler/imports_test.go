@@ -20,8 +20,7 @@ const module = "github.com/mainstay-dev/mainstay/"
 // picks the concrete parts. Only host and broker know plugins.
 var mayImport = map[string][]string{
 	// The types, which all others share.
-	"spec":    nil,
-	"schemas": {"spec"},
+	"spec": nil,
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb"},
