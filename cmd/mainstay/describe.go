@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mainstay-dev/mainstay/reconciler"
+	runs "github.com/mainstay-dev/mainstay/reconciler/run"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+func newDescribe() *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:       "describe agent NAME",
+		Short:     "Show one agent in full: what is declared, what runs, and its last runs",
+		ValidArgs: []string{"agent"},
+		Args:      arguments(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] != "agent" {
+				return usageError{fmt.Errorf("cannot describe %q; only agents can be described", args[0])}
+			}
+			dir, err := findState(state)
+			if err != nil {
+				return err
+			}
+			r, err := openReader(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			defer r.close()
+			s, err := r.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(s.Agents, func(a reconciler.AgentStatus) bool { return string(a.Name) == args[1] })
+			if i < 0 {
+				var names []string
+				for _, a := range s.Agents {
+					names = append(names, string(a.Name))
+				}
+				return fmt.Errorf("no agent %q; there are: %s", args[1], dash(strings.Join(names, ", ")))
+			}
+			return describeAgent(cmd.OutOrStdout(), s, s.Agents[i], time.Now())
+		},
+	}
+	addStateFlag(cmd, &state)
+	return cmd
+}
+
+func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, now time.Time) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(tw, "%s:\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("Name", "%s", a.Name)
+	row("Description", "%s", dash(a.Description))
+	row("Revision", "%s", a.Revision)
+	row("Digest", "%s", a.Digest)
+	row("Model", "%s", dash(a.Model))
+	row("Runtime", "%s", dash(a.Runtime))
+	row("Tools", "%s", dash(strings.Join(a.Tools, ", ")))
+	row("State", "%s", a.State)
+	if a.PID != 0 {
+		row("Process", "%d, for %s", a.PID, since(now, a.Since))
+	}
+	row("Isolation", "%s", dash(a.Isolation))
+	row("Restarts", "%d", a.Restarts)
+	if a.LastExit != "" {
+		row("Last exit", "%s", a.LastExit)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(a.Stderr), "\n") {
+		if line != "" {
+			row("Last words", "%s", line)
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nConditions:")
+	for _, c := range a.Conditions {
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\n", c.Type, c.Status, c.Reason, c.Message)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	mine := s
+	mine.Runs = slices.DeleteFunc(slices.Clone(s.Runs), func(r spec.RunSummary) bool { return r.Agent != a.Name })
+	fmt.Fprintln(w, "\nRuns:")
+	return views["runs"](mine, now).print(w, "")
+}
+
+func newLogs() *cobra.Command {
+	var state, output string
+	cmd := &cobra.Command{
+		Use:   "logs RUN",
+		Short: "Show the record of a run: what the agent asked for, what it was answered, and which rule decided",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := findState(state)
+			if err != nil {
+				return err
+			}
+			r, err := openReader(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			defer r.close()
+			entries, err := r.record(cmd.Context(), spec.RunID(strings.ToLower(args[0])))
+			if errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("no run %q; `mainstay get runs` lists them", args[0])
+			}
+			if err != nil {
+				return err
+			}
+			if output != "" {
+				return printItems(cmd.OutOrStdout(), output, entries)
+			}
+			return runs.Story(entries, cmd.OutOrStdout())
+		},
+	}
+	addStateFlag(cmd, &state)
+	addOutputFlag(cmd, &output)
+	return cmd
+}

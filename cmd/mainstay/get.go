@@ -1,0 +1,219 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mainstay-dev/mainstay/reconciler"
+)
+
+// table is a view of the state: rows for people, items for programs.
+type table struct {
+	header []string
+	rows   [][]string
+	items  any
+}
+
+// views are what `mainstay get` shows.
+var views = map[string]func(s reconciler.Status, now time.Time) table{
+	"agents": func(s reconciler.Status, now time.Time) table {
+		t := table{header: []string{"NAME", "READY", "STATE", "PID", "ISOLATION", "RESTARTS", "REVISION", "AGE", "MESSAGE"}, items: s.Agents}
+		for _, a := range s.Agents {
+			pid, age := "-", "-"
+			if a.PID != 0 {
+				pid, age = fmt.Sprint(a.PID), since(now, a.Since)
+			}
+			t.rows = append(t.rows, []string{string(a.Name), readiness(a.Conditions), a.State, pid, dash(a.Isolation),
+				fmt.Sprint(a.Restarts), a.Revision.Short(), age, message(a.Conditions)})
+		}
+		return t
+	},
+	"runs": func(s reconciler.Status, now time.Time) table {
+		t := table{header: []string{"RUN", "AGENT", "PHASE", "TURNS", "TOOLS", "TRIGGER", "REVISION", "AGE", "MESSAGE"}, items: s.Runs}
+		for _, r := range s.Runs {
+			text := ""
+			if r.Outcome != nil {
+				text = firstLine(strings.TrimSpace(r.Outcome.Reason + " " + r.Outcome.Message))
+			}
+			if len(r.Waiting) > 0 {
+				text = "waits for " + proposals(len(r.Waiting))
+			}
+			t.rows = append(t.rows, []string{string(r.Run), string(r.Agent), r.Phase, fmt.Sprint(r.Turns), fmt.Sprint(r.ToolCalls),
+				dash(r.Trigger), r.Revision.Short(), since(now, r.At), text})
+		}
+		return t
+	},
+	"proposals": func(s reconciler.Status, now time.Time) table {
+		t := table{header: []string{"KEY", "AGENT", "KIND", "STATE", "RUN", "AGE", "TITLE"}, items: s.Proposals}
+		for _, p := range s.Proposals {
+			t.rows = append(t.rows, []string{string(p.Key), string(p.Agent), p.Kind, p.State, string(p.Run), since(now, p.At), p.Title})
+		}
+		return t
+	},
+	"actions": func(s reconciler.Status, _ time.Time) table {
+		t := table{header: []string{"ACTION", "STATE", "SUMMARY", "MESSAGE"}, items: s.Actions}
+		for _, a := range s.Actions {
+			t.rows = append(t.rows, []string{string(a.ID), a.State, a.Summary, firstLine(a.Message)})
+		}
+		return t
+	},
+	"resources": func(s reconciler.Status, _ time.Time) table {
+		t := table{header: []string{"RESOURCE", "READY", "DIGEST", "FILE", "MESSAGE"}, items: s.Resources}
+		for _, r := range s.Resources {
+			t.rows = append(t.rows, []string{r.Ref.String(), readiness(r.Conditions), r.Digest.Short(), r.Place.File, message(r.Conditions)})
+		}
+		return t
+	},
+	"revisions": func(s reconciler.Status, now time.Time) table {
+		t := table{header: []string{"REVISION", "READY", "AGE", "MESSAGE"}, items: s.Revisions}
+		for _, r := range s.Revisions {
+			text := message(r.Conditions)
+			if len(r.Problems) > 0 && readiness(r.Conditions) != "True" {
+				text = r.Problems[0]
+			}
+			t.rows = append(t.rows, []string{r.Revision.Short(), readiness(r.Conditions), since(now, r.At), firstLine(text)})
+		}
+		return t
+	},
+}
+
+func newGet() *cobra.Command {
+	var state, output string
+	names := []string{"agents", "runs", "proposals", "actions", "revisions", "resources"}
+	cmd := &cobra.Command{
+		Use:       "get agents|runs|proposals|actions|revisions|resources",
+		Short:     "Show what runs, what waits and what was done",
+		ValidArgs: names,
+		Args:      arguments(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := findState(state)
+			if err != nil {
+				return err
+			}
+			r, err := openReader(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			defer r.close()
+			s, err := r.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return views[args[0]](s, time.Now()).print(cmd.OutOrStdout(), output)
+		},
+	}
+	addStateFlag(cmd, &state)
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func addStateFlag(cmd *cobra.Command, state *string) {
+	cmd.Flags().StringVar(state, "state", "", "the state `folder` of the daemon (default: the only one there is)")
+}
+
+func addOutputFlag(cmd *cobra.Command, output *string) {
+	cmd.Flags().StringVarP(output, "output", "o", "", "the `format`: json or yaml instead of a table")
+}
+
+// print writes the table to w, or its items as JSON or YAML.
+func (t table) print(w io.Writer, output string) error {
+	if output != "" {
+		return printItems(w, output, t.items)
+	}
+	if len(t.rows) == 0 {
+		_, err := fmt.Fprintln(w, "none")
+		return err
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, row := range slices.Concat([][]string{t.header}, t.rows) {
+		fmt.Fprintln(tw, strings.TrimRight(strings.Join(row, "\t"), "\t "))
+	}
+	return tw.Flush()
+}
+
+func printItems(w io.Writer, output string, items any) error {
+	b, err := encodeJSON(items)
+	if err != nil {
+		return err
+	}
+	switch output {
+	case "json":
+	case "yaml":
+		if b, err = yaml.JSONToYAML(b); err != nil {
+			return err
+		}
+	default:
+		return usageError{fmt.Errorf("unknown output format %q; use json or yaml", output)}
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+func readiness(list []metav1.Condition) string {
+	for _, c := range list {
+		if c.Type == reconciler.ConditionReady {
+			return string(c.Status)
+		}
+	}
+	return "Unknown"
+}
+
+func message(list []metav1.Condition) string {
+	for _, c := range list {
+		if c.Type == reconciler.ConditionReady {
+			return firstLine(c.Message)
+		}
+	}
+	return ""
+}
+
+func since(now, t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := now.Sub(t)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(max(d, 0).Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours()/24))
+	}
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// maxCell bounds a cell of a table, in characters.
+const maxCell = 120
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	if r := []rune(s); len(r) > maxCell {
+		return string(r[:maxCell-1]) + "…"
+	}
+	return s
+}
+
+func proposals(n int) string {
+	if n == 1 {
+		return "1 proposal"
+	}
+	return fmt.Sprintf("%d proposals", n)
+}

@@ -1,0 +1,123 @@
+// Command mainstay is GitOps for AI agents: what runs is what is on the branch, and what an agent wants to change comes
+// back as a pull request.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mainstay-dev/mainstay/plugins/loop"
+	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+)
+
+func main() {
+	// As a plugin, this executable is an agent and nothing else: no flags, no files, no environment.
+	if len(os.Args) == 2 && os.Args[1] == runtimeArg {
+		loop.Serve()
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal drains. The second one ends the process as signals do by default.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, environment{}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// runtimeArg makes the executable serve as the reference runtime where no mainstay-loop stands beside it.
+const runtimeArg = "__runtime-loop"
+
+// environment is what differs between the real program and its tests.
+type environment struct {
+	// barrier is called before and after every durable write; tests end the process there. Nil for users.
+	barrier func(point string)
+}
+
+// run is the whole program but for the process around it. It returns the exit code.
+func run(ctx context.Context, env environment, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot(env)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errSilent) {
+		fmt.Fprintf(stderr, "mainstay: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+// The exit codes. 0 is success; scripts may rely on the others.
+const (
+	exitFailed      = 1 // a resource failed, a check found problems
+	exitUsage       = 2 // the command line is wrong
+	exitUnreachable = 3 // Git could not be reached
+)
+
+// errSilent ends a command whose output has said already what is wrong.
+var errSilent = errors.New("failed")
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, remote.ErrUnreachable):
+		return exitUnreachable
+	default:
+		return exitFailed
+	}
+}
+
+func newRoot(env environment) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mainstay",
+		Short: "GitOps for AI agents",
+		Long: "Mainstay runs the AI agents that a Git branch declares. What an agent wants to change comes back as a pull\n" +
+			"request; merging it is the approval, and Mainstay then executes it once and leaves a signed receipt in Git.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			hint := "see mainstay --help"
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf("did you mean %q?", near[0])
+			}
+			return usageError{fmt.Errorf("unknown command %q; %s", args[0], hint)}
+		},
+		// Nothing that this program starts may read its memory or environment.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return host.Harden() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
+	root.AddCommand(
+		newDemo(env), newRun(env), newValidate(), newPlan(env), newAsk(env), newGet(), newDescribe(), newLogs(),
+		newProposals(env), newLedger(env), newVersion(),
+	)
+	return root
+}
+
+// arguments checks the number of arguments and makes a wrong one a usage error.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w; usage: %s", err, cmd.UseLine())}
+		}
+		return nil
+	}
+}

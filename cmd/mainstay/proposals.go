@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mainstay-dev/mainstay/reconciler"
+	"github.com/mainstay-dev/mainstay/reconciler/execute"
+	"github.com/mainstay-dev/mainstay/reconciler/proposal"
+	"github.com/mainstay-dev/mainstay/reconciler/proposal/local"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/reconciler/source"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+func newProposals(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "proposals",
+		Short: "List, show, approve and reject what agents want to change",
+		Long: "These commands work on the Git remote itself, with your own credentials and your own key. No daemon is needed, and\n" +
+			"no daemon can approve for you.",
+	}
+	cmd.AddCommand(newProposalsList(env), newProposalsShow(env), newApprove(env), newReject(env))
+	return cmd
+}
+
+// openProposals opens the remote and the driver over it, in this process and with this process's credentials.
+func openProposals(ctx context.Context, env environment, repo *repoFlags, person personFlags) (_ *remote.Remote, _ *local.Driver, err error) {
+	if err := repo.resolve(); err != nil {
+		return nil, nil, err
+	}
+	rem, err := openRemote(ctx, env, repo.repo, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, rem.Close())
+		}
+	}()
+	src, err := source.New(source.Options{Remote: rem, Branch: repo.ref, Path: repo.path})
+	if err != nil {
+		return nil, nil, err
+	}
+	seen, err := src.Observe(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	fleetAt := func(commit string) (*spec.Fleet, error) {
+		at, err := src.At(ctx, spec.NewRevision(repo.ref, commit))
+		if err != nil {
+			return nil, err
+		}
+		return reconciler.RootAt(at.Tree)
+	}
+	ledger := execute.OpenLedger(execute.LedgerOptions{Remote: rem, Name: person.name, Email: person.email, Now: time.Now,
+		Fleet: func() (*spec.Fleet, error) { return fleetAt(seen.Revision.Commit()) }})
+	return rem, local.New(local.Options{Remote: rem, Branch: repo.ref, Path: repo.path, Name: person.name, Email: person.email,
+		Ledger: ledger, FleetAt: fleetAt, Now: time.Now}), nil
+}
+
+func newProposalsList(env environment) *cobra.Command {
+	var (
+		repo   repoFlags
+		output string
+	)
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the open proposals",
+		Args:  arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rem, driver, err := openProposals(cmd.Context(), env, &repo, personFlags{})
+			if err != nil {
+				return err
+			}
+			defer rem.Close()
+			open, err := driver.List(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return views["proposals"](reconciler.Status{Proposals: reconciler.ProposalStatuses(open)}, time.Now()).print(cmd.OutOrStdout(), output)
+		},
+	}
+	repo.add(cmd, ".")
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func newProposalsShow(env environment) *cobra.Command {
+	var repo repoFlags
+	cmd := &cobra.Command{
+		Use:   "show KEY",
+		Short: "Show a proposal: why, and the exact change",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rem, driver, err := openProposals(cmd.Context(), env, &repo, personFlags{})
+			if err != nil {
+				return err
+			}
+			defer rem.Close()
+			p, err := findProposal(cmd.Context(), driver, args[0])
+			if err != nil {
+				return err
+			}
+			shown, err := driver.Show(cmd.Context(), p.Key)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), showProposal(shown))
+			return err
+		},
+	}
+	repo.add(cmd, ".")
+	return cmd
+}
+
+// showProposal is what a reviewer reads: where it comes from, why, and the exact change.
+func showProposal(p proposal.Shown) string {
+	text := fmt.Sprintf("%s\n\nproposal %s by agent %s, run %s, on %s\n", p.Sentence, p.Key, p.Agent, p.Run, p.Base.Short())
+	if p.Problem != "" {
+		text += "cannot be approved: " + p.Problem + "\n"
+	}
+	if p.Body != "" {
+		text += "\n" + p.Body + "\n"
+	}
+	return text + "\n" + strings.TrimRight(p.Diff, "\n")
+}
+
+// findProposal finds an open proposal by its key, or by the beginning of one.
+func findProposal(ctx context.Context, driver *local.Driver, key string) (proposal.Listed, error) {
+	open, err := driver.List(ctx)
+	if err != nil {
+		return proposal.Listed{}, err
+	}
+	matching := slices.DeleteFunc(slices.Clone(open), func(p proposal.Listed) bool { return !strings.HasPrefix(string(p.Key), key) })
+	switch len(matching) {
+	case 1:
+		return matching[0], nil
+	case 0:
+		return proposal.Listed{}, fmt.Errorf("no open proposal %q; `mainstay proposals list` shows %s", key, proposals(len(open)))
+	default:
+		return proposal.Listed{}, usageError{fmt.Errorf("%q is the beginning of %s; write more of the key", key, proposals(len(matching)))}
+	}
+}
+
+// personFlags say who decides.
+type personFlags struct{ key, name, email string }
+
+func (f *personFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.key, "key", "", "your OpenSSH private key `file` (default: git's user.signingKey, else ~/.ssh/id_ed25519)")
+	cmd.Flags().StringVar(&f.name, "name", "", "your `name` in the commit (default: git's user.name)")
+	cmd.Flags().StringVar(&f.email, "email", "", "your `address` in the commit (default: git's user.email)")
+}
+
+// resolve fills in what git knows about the person.
+func (f *personFlags) resolve() (*remote.Signer, error) {
+	if f.key == "" {
+		if key := gitConfig("user.signingKey"); key != "" && !strings.HasPrefix(key, "key::") && !strings.HasPrefix(key, "ssh-") {
+			f.key = strings.TrimSuffix(expandHome(key), ".pub")
+		} else {
+			f.key = expandHome("~/.ssh/id_ed25519")
+		}
+	}
+	if f.name == "" {
+		f.name = gitConfig("user.name")
+	}
+	if f.email == "" {
+		f.email = gitConfig("user.email")
+	}
+	if f.name == "" || f.email == "" {
+		return nil, usageError{errors.New("who are you? give --name and --email, or set git's user.name and user.email")}
+	}
+	signer, err := remote.LoadSigner(f.key)
+	if err != nil {
+		return nil, fmt.Errorf("your key: %w; give --key", err)
+	}
+	return signer, nil
+}
+
+func (f *personFlags) reviewer(signer *remote.Signer) local.Reviewer {
+	return local.Reviewer{Name: f.name, Email: f.email, Signer: signer}
+}
+
+// gitConfig reads git's configuration as git does, includes and all. Without git, nothing is set.
+func gitConfig(name string) string {
+	out, err := exec.Command("git", "config", "--get", name).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func expandHome(path string) string {
+	rest, ok := strings.CutPrefix(path, "~/")
+	if !ok {
+		return path
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return path
+	}
+	return filepath.Join(home, rest)
+}
+
+func newApprove(env environment) *cobra.Command {
+	var (
+		repo   repoFlags
+		person personFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "approve KEY",
+		Short: "Merge a proposal, signed with your key: the merge is the approval",
+		Long: "Make a merge commit of the proposal, signed with your own key, and push it to the branch. Your key must be one of\n" +
+			"the approvers that mainstay.yaml lists there already. What is approved are these bytes and no others.",
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			signer, err := person.resolve()
+			if err != nil {
+				return err
+			}
+			rem, driver, err := openProposals(cmd.Context(), env, &repo, person)
+			if err != nil {
+				return err
+			}
+			defer rem.Close()
+			p, err := findProposal(cmd.Context(), driver, args[0])
+			if err != nil {
+				return err
+			}
+			merge, err := driver.Approve(cmd.Context(), local.Approval{Key: p.Key, Head: p.Head, By: person.reviewer(signer)})
+			if err != nil {
+				return fmt.Errorf("approve %s: %w", p.Key, err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "merged %s into %s as %s: %s\n", p.Key, repo.ref, merge, p.Title)
+			return nil
+		},
+	}
+	repo.add(cmd, ".")
+	person.add(cmd)
+	return cmd
+}
+
+func newReject(env environment) *cobra.Command {
+	var (
+		repo   repoFlags
+		person personFlags
+		reason string
+	)
+	cmd := &cobra.Command{
+		Use:   "reject KEY --reason TEXT",
+		Short: "Say no to a proposal; the agent is told why and does not ask again until the files change",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if reason == "" {
+				return usageError{errors.New("give --reason; the agent is told")}
+			}
+			signer, err := person.resolve()
+			if err != nil {
+				return err
+			}
+			rem, driver, err := openProposals(cmd.Context(), env, &repo, person)
+			if err != nil {
+				return err
+			}
+			defer rem.Close()
+			p, err := findProposal(cmd.Context(), driver, args[0])
+			if err != nil {
+				return err
+			}
+			if err := driver.Reject(cmd.Context(), p.Key, reason, person.reviewer(signer)); err != nil {
+				return fmt.Errorf("reject %s: %w", p.Key, err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "rejected %s: %s\n", p.Key, p.Title)
+			return nil
+		},
+	}
+	repo.add(cmd, ".")
+	person.add(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why not, in a `sentence`")
+	return cmd
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mainstay-dev/mainstay/reconciler"
+	"github.com/mainstay-dev/mainstay/reconciler/serve"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+func newRun(env environment) *cobra.Command {
+	var (
+		repo     repoFlags
+		state    stateFlags
+		interval time.Duration
+		once     bool
+	)
+	cmd := &cobra.Command{
+		Use:   "run --repo URL",
+		Short: "Watch a repository and run what it declares",
+		Long: "Watch a branch and make every commit on it what runs, until SIGTERM or Ctrl-C.\n\n" +
+			"With --once: start what is due, execute what was approved, let runs come to an end or to a review, and exit. Without\n" +
+			"--state nothing is kept on this machine: the records of waiting runs travel on the branch mainstay/runs, and the\n" +
+			"next `mainstay run --once` with a trusted --signing-key resumes them.\n\n" +
+			"Exit codes: 0 converged, 1 a resource failed, 2 usage, 3 Git could not be reached.",
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := repo.resolve(); err != nil {
+				return err
+			}
+			if interval < time.Second {
+				return usageError{fmt.Errorf("--interval %v is too short; use at least 1s", interval)}
+			}
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			ctx := cmd.Context()
+			travels := false
+			if state.dir == "" && once {
+				dir, err := os.MkdirTemp("", "mainstay-once-")
+				if err != nil {
+					return err
+				}
+				defer os.RemoveAll(dir)
+				state.dir, travels = dir, true
+			}
+			if state.dir == "" {
+				dir, err := defaultState(repo.repo, repo.ref, repo.path)
+				if err != nil {
+					return err
+				}
+				state.dir = dir
+			}
+			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: interval, travels: travels, log: log,
+				observe: logEvents(log), getenv: os.LookupEnv})
+			if err != nil {
+				return err
+			}
+			if once {
+				err = w.Once(ctx)
+			} else {
+				err = runAndServe(ctx, w, state.dir, log)
+			}
+			return errors.Join(err, w.close(context.WithoutCancel(ctx)))
+		},
+	}
+	repo.add(cmd, "")
+	state.add(cmd)
+	addStateFlag(cmd, &state.dir)
+	cmd.Flags().DurationVar(&interval, "interval", 30*time.Second, "the `time` between two looks at the branch")
+	cmd.Flags().BoolVar(&once, "once", false, "do what is due and exit")
+	return cmd
+}
+
+// runAndServe runs the loop and answers `mainstay get` meanwhile. Either one's failure ends both.
+func runAndServe(ctx context.Context, w *wired, state string, log *slog.Logger) error {
+	path, err := socketPath(state)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() {
+		served <- serve.Run(ctx, path, serve.Handler(serve.Views{
+			Status: func(ctx context.Context) (any, error) { return w.Status(ctx) },
+			Record: w.Record,
+		}))
+		stop()
+	}()
+	log.Info("watching", "state", state)
+	err = w.Run(ctx)
+	stop()
+	return errors.Join(err, <-served)
+}
+
+// logEvents writes what happens as log lines.
+func logEvents(log *slog.Logger) func(reconciler.Event) {
+	return func(e reconciler.Event) {
+		switch e.Type {
+		case reconciler.RevisionLoaded:
+			log.Info("revision loaded", "revision", e.Revision, "resources", len(e.Fleet.Resources))
+			for _, p := range e.Problems {
+				log.Warn("problem", "revision", e.Revision.Short(), "problem", p.String())
+			}
+		case reconciler.RevisionBroken:
+			log.Error("revision is broken; the last good one goes on running", "revision", e.Revision)
+			for _, p := range e.Problems {
+				log.Error("problem", "revision", e.Revision.Short(), "problem", p.String())
+			}
+		case reconciler.SourceFailed:
+			log.Error("the repository could not be read; what ran goes on running", "error", e.Err)
+		case reconciler.Planned:
+			for _, step := range e.Steps {
+				log.Info("plan", "step", step.Verb, "resource", step.Ref, "why", step.Why)
+			}
+		case reconciler.StepDone:
+			log.Info("step done", "step", e.Step.Verb, "resource", e.Step.Ref, "result", e.Text)
+		case reconciler.StepFailed:
+			log.Error("step failed", "step", e.Step.Verb, "resource", e.Step.Ref, "error", e.Err)
+		case reconciler.RunQueued:
+			log.Info("run queued", "run", e.Run, "agent", e.Task.Agent, "trigger", e.Task.Trigger)
+		case reconciler.Proposed:
+			log.Info("proposal opened", "run", e.Run, "key", e.Proposal.Key, "branch", e.Proposal.Branch(), "title", e.Proposal.Title)
+		case reconciler.RunWaiting:
+			log.Info("run waits for a review", "run", e.Run)
+		case reconciler.RunFinished:
+			if e.Outcome.Phase == spec.PhaseSucceeded {
+				log.Info("run succeeded", "run", e.Run)
+			} else {
+				log.Error("run failed", "run", e.Run, "reason", e.Outcome.Reason, "message", e.Outcome.Message)
+			}
+		case reconciler.ActionSettled:
+			if e.Err != nil {
+				log.Error("action not executed", "action", e.Action, "reason", e.Err)
+			} else {
+				log.Info("action executed", "action", e.Action, "result", e.Text)
+			}
+		case reconciler.Warned:
+			log.Warn("needs attention", "error", e.Err)
+		}
+	}
+}

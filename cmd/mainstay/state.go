@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mainstay-dev/mainstay/reconciler"
+	"github.com/mainstay-dev/mainstay/reconciler/serve"
+	"github.com/mainstay-dev/mainstay/reconciler/store"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// stateRoot is the folder that holds a state folder for each watched repository.
+func stateRoot() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "mainstay"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("choose a state folder: %w; give --state", err)
+	}
+	return filepath.Join(home, ".local", "state", "mainstay"), nil
+}
+
+// defaultState is the state folder of a repository.
+func defaultState(repo, ref, path string) (string, error) {
+	root, err := stateRoot()
+	if err != nil {
+		return "", err
+	}
+	base := strings.TrimSuffix(filepath.Base(repo), ".git")
+	sum := sha256.Sum256([]byte(repo + "\x00" + ref + "\x00" + path))
+	return filepath.Join(root, base+"-"+hex.EncodeToString(sum[:4])), nil
+}
+
+// findState chooses the state folder to read: the one given, or the only one there is.
+func findState(given string) (string, error) {
+	if given != "" {
+		if _, err := os.Stat(given); err != nil {
+			return "", fmt.Errorf("no state folder at %s; `mainstay run --state %s` makes one", given, given)
+		}
+		return given, nil
+	}
+	root, err := stateRoot()
+	if err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	var dirs []string
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, filepath.Join(root, e.Name()))
+		}
+	}
+	switch len(dirs) {
+	case 0:
+		return "", fmt.Errorf("nothing has run yet: no state folder in %s; start with `mainstay run --repo URL`, or give --state", root)
+	case 1:
+		return dirs[0], nil
+	default:
+		return "", usageError{fmt.Errorf("there are %d state folders; choose one with --state:\n  %s", len(dirs), strings.Join(dirs, "\n  "))}
+	}
+}
+
+// maxSocketPath is what fits into a Unix socket's address on every system.
+const maxSocketPath = 100
+
+// socketPath is where the daemon of a state folder serves. A folder with a long name gets a socket in a private folder
+// among the temporary files instead.
+func socketPath(state string) (string, error) {
+	abs, err := filepath.Abs(state)
+	if err != nil {
+		return "", err
+	}
+	if path := filepath.Join(abs, "daemon.sock"); len(path) <= maxSocketPath {
+		return path, nil
+	}
+	sum := sha256.Sum256([]byte(abs))
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("mainstay-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		return "", fmt.Errorf("%s is not a private folder; choose a shorter --state", dir)
+	}
+	return filepath.Join(dir, hex.EncodeToString(sum[:8])+".sock"), nil
+}
+
+// reader answers questions about a state folder.
+type reader struct {
+	status func(ctx context.Context) (reconciler.Status, error)
+	record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
+	// live says whether a daemon answers.
+	live  bool
+	close func()
+}
+
+// openReader asks the daemon of a state folder, or reads the folder itself where no daemon runs.
+func openReader(ctx context.Context, state string) (*reader, error) {
+	path, err := socketPath(state)
+	if err != nil {
+		return nil, err
+	}
+	client := serve.Dial(path)
+	status := func(ctx context.Context) (s reconciler.Status, err error) { return s, client.Status(ctx, &s) }
+	if _, err := status(ctx); err == nil {
+		return &reader{status: status, record: client.Record, live: true, close: func() {}}, nil
+	} else if !errors.Is(err, serve.ErrNotServing) {
+		return nil, err
+	}
+	st, err := store.Open(ctx, store.Options{Dir: filepath.Join(state, "store")})
+	if err != nil {
+		return nil, fmt.Errorf("read the state folder %s: %w", state, err)
+	}
+	return &reader{
+		status: func(ctx context.Context) (reconciler.Status, error) {
+			s, err := reconciler.StoredStatus(ctx, st)
+			if errors.Is(err, store.ErrNotFound) {
+				return s, fmt.Errorf("%s holds no state yet; `mainstay run` writes it", state)
+			}
+			return s, err
+		},
+		record: func(ctx context.Context, run spec.RunID) ([]spec.Entry, error) {
+			entries, _, err := st.Record(ctx, run)
+			if err == nil && len(entries) == 0 {
+				err = fs.ErrNotExist
+			}
+			return entries, err
+		},
+		close: func() { _ = st.Close() }, // It was only read.
+	}, nil
+}
+
+// encodeJSON is used for -o json: indented, without HTML escapes.
+func encodeJSON(v any) ([]byte, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return []byte(b.String()), nil
+}

@@ -1,0 +1,177 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
+	"github.com/mainstay-dev/mainstay/reconciler/execute"
+	"github.com/mainstay-dev/mainstay/reconciler/plan"
+	"github.com/mainstay-dev/mainstay/reconciler/store"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// maxExecuting bounds how many actions are executed at once. The others are steps again in the next pass.
+const maxExecuting = 4
+
+// ledgerTipKey is where the store keeps the newest tip of the ledger that was seen: the ledger must descend from it.
+const ledgerTipKey = "ledger/tip"
+
+// openLedger makes the ledger, which knows from the store how far it had come.
+func (r *Reconciler) openLedger(ctx context.Context) error {
+	tip, err := r.parts.Store.Get(ctx, ledgerTipKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("read the ledger's last tip: %w", err)
+	}
+	r.ledger = execute.OpenLedger(execute.LedgerOptions{
+		Remote: r.parts.Remote, LastTip: string(tip), Name: r.opts.Name, Email: r.opts.Email, Now: r.opts.Now,
+		Fleet: func() (*spec.Fleet, error) {
+			if fleet := r.current(); fleet != nil {
+				return fleet, nil
+			}
+			return nil, errors.New("no good revision is known")
+		},
+	})
+	r.savedTip = string(tip)
+	return nil
+}
+
+// readLedger brings what is known of every action up to date with the ledger branch. While something is wrong with the
+// ledger nothing is executed; agents go on.
+func (r *Reconciler) readLedger(ctx context.Context) error {
+	r.mu.Lock()
+	fleet, revision := r.fleet, r.applied
+	r.mu.Unlock()
+	if fleet == nil {
+		return nil
+	}
+	err := execute.ErrNoLedger
+	if fleet.Ledger != nil {
+		err = r.ledger.Read(ctx)
+	}
+	r.mu.Lock()
+	r.ledgerErr = err
+	r.mu.Unlock()
+	if errors.Is(err, execute.ErrNoLedger) && len(fleet.Actions) == 0 {
+		return nil // Nobody has asked for an execution yet.
+	}
+	if err != nil {
+		return err
+	}
+	if tip := r.ledger.Tip(); tip != r.savedTip {
+		if err := r.parts.Store.Put(ctx, ledgerTipKey, []byte(tip)); err != nil {
+			return fmt.Errorf("remember the ledger's tip: %w", err)
+		}
+		r.savedTip = tip
+	}
+	for _, sentence := range r.ledger.Ignored() {
+		r.tellChange("ledger entry "+sentence, errors.New(sentence), Warned)
+	}
+	var errs []error
+	for _, action := range fleet.Actions {
+		state, err := r.executor.State(execute.Work{Action: action, Revision: revision, Fleet: fleet})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("action %s: %w", action.ID, err))
+			continue
+		}
+		r.setAction(action.ID, state)
+	}
+	return errors.Join(errs...)
+}
+
+// settledActions are those that no step can move on.
+func (r *Reconciler) settledActions() map[spec.ActionID]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	settled := map[spec.ActionID]bool{}
+	for id, state := range r.actions {
+		if state.Settled() {
+			settled[id] = true
+		}
+	}
+	return settled
+}
+
+// startAction executes an action in the background, unless that is under way already.
+func (r *Reconciler) startAction(ctx context.Context, action *spec.Action, step plan.Step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ledgerErr != nil || r.executing[action.ID] || len(r.executing) >= maxExecuting {
+		return
+	}
+	work := execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet}
+	r.executing[action.ID] = true
+	r.background.Go(func() {
+		state, err := r.executor.Execute(ctx, work)
+		r.mu.Lock()
+		delete(r.executing, action.ID)
+		r.mu.Unlock()
+		if err != nil {
+			if ctx.Err() == nil {
+				r.tellChange(step.Ref.String(), err, Warned)
+			}
+			return // The next pass tries again.
+		}
+		if r.setAction(action.ID, state) {
+			r.Look()
+		}
+	})
+}
+
+// setAction remembers where an action stands and tells of it once it is settled. It reports whether that is news.
+func (r *Reconciler) setAction(id spec.ActionID, state execute.State) bool {
+	r.mu.Lock()
+	old := r.actions[id]
+	r.actions[id] = state
+	r.mu.Unlock()
+	if old.State == state.State && old.Message == state.Message {
+		return false
+	}
+	event := Event{Type: ActionSettled, Action: id, Text: state.Message}
+	switch state.State {
+	case execute.Done:
+	case execute.Failed, execute.Refused, execute.Expired, execute.Unknown, execute.Abandoned:
+		event.Err = fmt.Errorf("%s is %s: %s", id, state.State, state.Message)
+	default:
+		return true
+	}
+	r.tell(event)
+	return true
+}
+
+func (r *Reconciler) actionState(id spec.ActionID) execute.State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.actions[id]
+}
+
+// fleetAtCommit returns the approvers and the ledger that mainstay.yaml lists at a commit, whatever else is broken there.
+func (r *Reconciler) fleetAtCommit(commit string) (*spec.Fleet, error) {
+	seen, err := r.parts.Source.At(context.Background(), spec.NewRevision(r.opts.Branch, commit))
+	if err != nil {
+		return nil, err
+	}
+	return RootAt(seen.Tree)
+}
+
+// RootAt reads mainstay.yaml alone: who may approve, and which ledger is pinned.
+func RootAt(tree fs.FS) (*spec.Fleet, error) {
+	fleet, problems := spec.LoadRoot(tree)
+	return fleet, problems.Err()
+}
+
+// toolCaller shows the tool servers to package execute. What a tool answers goes into the ledger, so secrets are taken out.
+type toolCaller struct{ r *Reconciler }
+
+func (t toolCaller) Call(ctx context.Context, server *spec.ToolServer, name string, args map[string]any, key string) (execute.Result, error) {
+	result, err := t.r.parts.Tools.Call(ctx, server, name, args, tool.CallOptions{IdempotencyKey: key})
+	redact := t.r.broker.Redactor()
+	if errors.Is(err, tool.ErrNotSent) {
+		err = fmt.Errorf("%w: %s", execute.ErrNotSent, redact.Text(err.Error()))
+	} else if err != nil {
+		err = errors.New(redact.Text(err.Error()))
+	}
+	return execute.Result{Text: redact.Text(result.Text), Structured: redact.Value(result.Structured), IsError: result.IsError}, err
+}

@@ -1,0 +1,125 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/plan"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// observed tells package plan what runs and what is settled.
+func (r *Reconciler) observed() plan.Observed {
+	o := plan.Observed{Agents: map[spec.AgentName]spec.Digest{}, Settled: r.settledActions()}
+	for name, s := range r.parts.Host.Agents() {
+		if s.State != host.StateStopped {
+			o.Agents[name] = s.Digest
+		}
+	}
+	return o
+}
+
+// apply makes what is declared run. Steps on agents are applied side by side within each verb, so that agents stop before
+// others start; executions go on in the background, since a tool may take an hour. A step that fails does not stop the
+// others: it is a step again in the next pass.
+func (r *Reconciler) apply(ctx context.Context) {
+	r.mu.Lock()
+	fleet, revision := r.fleet, r.applied
+	r.mu.Unlock()
+	if fleet == nil {
+		return
+	}
+	steps := plan.Diff(r.observed(), fleet)
+	r.mu.Lock()
+	news := revision != r.planned
+	r.planned = revision
+	r.mu.Unlock()
+	if news {
+		r.tell(Event{Type: Planned, Revision: revision, Steps: steps})
+	}
+	for _, verb := range []plan.Verb{plan.Stop, plan.Replace, plan.Start} {
+		var wg sync.WaitGroup
+		for _, step := range steps {
+			if step.Verb == verb {
+				wg.Go(func() { r.applyAgent(ctx, fleet, step) })
+			}
+		}
+		wg.Wait()
+	}
+	for _, step := range steps {
+		if step.Verb == plan.Execute {
+			r.startAction(ctx, fleet.Actions[spec.ActionID(step.Ref.Name)], step)
+		}
+	}
+}
+
+func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step plan.Step) {
+	name := spec.AgentName(step.Ref.Name)
+	var err error
+	if step.Verb != plan.Start {
+		err = r.parts.Host.Stop(ctx, name)
+	}
+	if agent, ok := fleet.Agents[name]; ok && err == nil {
+		err = r.parts.Host.Start(ctx, name, agent.Digest, agent.Runtime)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	r.agentErrs[name] = err
+	r.mu.Unlock()
+	if err != nil {
+		r.tell(Event{Type: StepFailed, Step: step, Err: err})
+		return
+	}
+	s := r.parts.Host.Agents()[name]
+	text := "stopped"
+	if step.Verb != plan.Stop {
+		text = fmt.Sprintf("process %d, isolation %s", s.PID, s.Isolation)
+	}
+	r.tell(Event{Type: StepDone, Step: step, Text: text})
+}
+
+// checkServers asks every tool server that is new or failed before for its tools, and remembers what is wrong with it.
+func (r *Reconciler) checkServers(ctx context.Context) {
+	fleet := r.current()
+	if fleet == nil {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, server := range fleet.Servers {
+		r.mu.Lock()
+		err, checked := r.serverErrs[server.Digest]
+		r.mu.Unlock()
+		if checked && err == nil {
+			continue
+		}
+		wg.Go(func() {
+			err := r.checkServer(ctx, server)
+			if ctx.Err() != nil {
+				return
+			}
+			r.mu.Lock()
+			r.serverErrs[server.Digest] = err
+			r.mu.Unlock()
+		})
+	}
+	wg.Wait()
+}
+
+func (r *Reconciler) checkServer(ctx context.Context, server *spec.ToolServer) error {
+	schemas, err := r.parts.Tools.Schemas(ctx, server)
+	if err != nil {
+		return err
+	}
+	var missing []error
+	for name, tool := range server.Spec.Tools {
+		if _, ok := schemas[name]; !ok && tool.Effect != spec.EffectDenied {
+			missing = append(missing, fmt.Errorf("%s declares tool %q, which the server does not have", server.Place.File, name))
+		}
+	}
+	return errors.Join(missing...)
+}

@@ -1,0 +1,23 @@
+// Package reconciler is the loop: what is declared on a Git branch becomes what runs, and what agents want to change
+// comes back to that branch as proposals. It joins the stages; none of them knows another. Read it in this order to
+// follow one commit to one executed action:
+//
+//  1. observe.go: package source fetches the branch. A new revision is loaded and checked by package spec. A broken one
+//     is kept with its problems, and the last good revision goes on being what is declared.
+//  2. apply.go: package plan compares what runs with what is declared. Its steps start, replace and stop agent processes
+//     (package host), in the order of their dependencies, and execute actions.
+//  3. trigger.go: a trigger that is due appends a task to a run's record and queues the run (package store).
+//  4. join.go: package run takes queued runs up. It opens a stream to the agent's process, records every request before
+//     it is served and every answer before the agent sees it; package broker answers, asking package policy about every
+//     tool call and every change. A write becomes a proposal: package proposal puts it on a branch of its own, and the
+//     run waits without a process.
+//  5. A person merges the proposal. The merge is the next revision, so this loop sees it like any other commit.
+//  6. action.go: an Action on the branch without a receipt is a step of the plan. Package execute checks who approved
+//     which bytes, and writes claim, start and receipt to the ledger branch around the one effect.
+//  7. waiting.go: a receipt, a merge or a rejection is the answer the run has waited for. The run is queued again and
+//     resumed by replaying its record.
+//  8. handover.go: where no state lasts between two processes, as on CI, the records of waiting runs travel on the
+//     branch mainstay/runs (package shelf).
+//
+// Every part reacts to state and not to events: the process can be killed at any line and started again.
+package reconciler

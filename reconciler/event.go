@@ -1,0 +1,52 @@
+package reconciler
+
+import (
+	"time"
+
+	"github.com/mainstay-dev/mainstay/reconciler/plan"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// EventType says what an [Event] tells.
+type EventType string
+
+// The types of events, in about the order in which they happen.
+const (
+	RevisionLoaded EventType = "RevisionLoaded" // Revision, Fleet
+	RevisionBroken EventType = "RevisionBroken" // Revision, Problems
+	SourceFailed   EventType = "SourceFailed"   // Err
+	Planned        EventType = "Planned"        // Steps
+	StepDone       EventType = "StepDone"       // Step, Text
+	StepFailed     EventType = "StepFailed"     // Step, Err
+	RunQueued      EventType = "RunQueued"      // Task
+	RunStarted     EventType = "RunStarted"     // Run, Text
+	Asked          EventType = "Asked"          // Run, Request
+	Answered       EventType = "Answered"       // Run, Request, Answer
+	Delta          EventType = "Delta"          // Run, Text: a piece of a model's answer as it arrives
+	Proposed       EventType = "Proposed"       // Run, Proposal
+	RunWaiting     EventType = "RunWaiting"     // Run
+	RunFinished    EventType = "RunFinished"    // Run, Outcome
+	ActionSettled  EventType = "ActionSettled"  // Action, Text, Err when it failed or was refused
+	Warned         EventType = "Warned"         // Err: something needs a person and concerns no single resource
+)
+
+// Event tells a person what happens while it happens. Events are not stored; the state is.
+type Event struct {
+	Type     EventType
+	At       time.Time
+	Revision spec.Revision
+	Fleet    *spec.Fleet
+	Problems spec.Problems
+	Steps    []plan.Step
+	Step     plan.Step
+	Task     spec.Task
+	Run      spec.RunID
+	N        int
+	Request  *spec.Request
+	Answer   *spec.Answer
+	Proposal *spec.Proposal
+	Outcome  *spec.Outcome
+	Action   spec.ActionID
+	Text     string
+	Err      error
+}

@@ -1,0 +1,161 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/reconciler/broker"
+	"github.com/mainstay-dev/mainstay/reconciler/execute"
+	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/proposal"
+	"github.com/mainstay-dev/mainstay/reconciler/run"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// join makes the stages that need to know what is declared, and gives each the others' answers through small adapters.
+func (r *Reconciler) join() {
+	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
+	r.broker = broker.New(broker.Options{
+		Models: r.parts.Models, Tools: r.parts.Tools, Policies: r.policies, Files: r.files, Root: r.opts.Path,
+		Now: r.opts.Now, Random: r.opts.Random,
+	})
+	r.engine = run.New(run.Options{
+		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Now: r.opts.Now, After: r.opts.After,
+		Observe: r.observeRun,
+	})
+	r.queue = run.NewQueue(run.QueueOptions{Engine: r.engine, Dequeue: r.dequeue, Workers: r.opts.Workers, Failed: r.warn})
+	r.executor = execute.New(execute.Options{
+		Remote: r.parts.Remote, Ledger: r.ledger, Signer: r.parts.Signer, Branch: r.opts.Branch, Path: r.opts.Path,
+		Name: r.opts.Name, FleetAt: r.fleetAtCommit, Tools: toolCaller{r}, Now: r.opts.Now, After: r.opts.After,
+		Random: r.opts.Random, Barrier: r.opts.Barrier,
+	})
+}
+
+// dequeue shows the store's leases to package run.
+func (r *Reconciler) dequeue(ctx context.Context) (run.Lease, error) {
+	return r.parts.Store.Dequeue(ctx)
+}
+
+// observeRun tells what happens in runs.
+func (r *Reconciler) observeRun(e run.Event) {
+	told := Event{Task: e.Task, Run: e.Task.Run, N: e.N, Request: e.Request, Answer: e.Answer, Proposal: e.Proposal,
+		Outcome: e.Outcome, Text: e.Text, Err: e.Err}
+	switch e.Type {
+	case run.Started:
+		told.Type, told.Text = RunStarted, fmt.Sprintf("process %d, isolation %s", e.PID, e.Isolation)
+	case run.Asked:
+		told.Type = Asked
+	case run.Answered:
+		told.Type = Answered
+	case run.Delta:
+		told.Type = Delta
+	case run.Proposed:
+		told.Type = Proposed
+	case run.Waiting:
+		told.Type = RunWaiting
+	case run.Retrying:
+		told.Type, told.Err = Warned, fmt.Errorf("run %s is tried again in %v: %w", e.Task.Run, e.Delay, e.Err)
+	case run.Finished:
+		told.Type = RunFinished
+		r.mu.Lock()
+		r.finished[e.Task.Run] = true
+		r.mu.Unlock()
+	}
+	r.tell(told)
+	if e.Type == run.Waiting || e.Type == run.Finished {
+		r.Look()
+	}
+}
+
+// policies are always the newest, whatever revision a run is pinned to.
+func (r *Reconciler) policies() ([]*spec.Policy, error) {
+	fleet := r.current()
+	if fleet == nil {
+		return nil, errors.New("no good revision is known, so no policy is")
+	}
+	return fleet.Policies, nil
+}
+
+// Agent returns the agent of a task as the task's revision declares it. An agent that is no longer declared at all does
+// not go on working.
+func (r *Reconciler) Agent(ctx context.Context, task spec.Task) (*spec.Agent, error) {
+	fleet := r.current()
+	if fleet == nil {
+		return nil, errors.New("no good revision is known")
+	}
+	if fleet.Agents[task.Agent] == nil {
+		return nil, fmt.Errorf("agent %s is no longer declared: %w", task.Agent, fs.ErrNotExist)
+	}
+	pinned, err := r.fleetAt(ctx, task.Revision)
+	if err != nil {
+		return nil, err
+	}
+	agent, ok := pinned.Agents[task.Agent]
+	if !ok {
+		return nil, fmt.Errorf("no agent %s at %s: %w", task.Agent, task.Revision.Short(), fs.ErrNotExist)
+	}
+	return agent, nil
+}
+
+// Open opens a stream for a run on the process of its agent.
+func (r *Reconciler) Open(ctx context.Context, task spec.Task, agent *spec.Agent) (run.Session, error) {
+	tools, err := r.broker.ToolList(ctx, agent)
+	if err != nil {
+		return nil, err
+	}
+	start := host.Start{Run: task.Run, Task: task.Text, Limits: agent.Limits}
+	for _, t := range tools {
+		start.Tools = append(start.Tools, host.Tool{Name: t.Name, Description: t.Description, InputSchema: t.InputSchema})
+	}
+	for _, s := range agent.Skills {
+		start.Skills = append(start.Skills, host.Skill{Name: s.Name, Description: s.Description})
+	}
+	s, err := r.parts.Host.Open(ctx, task.Agent, start)
+	if err != nil {
+		return nil, err
+	}
+	return session{s}, nil
+}
+
+// session shows a host's session as the one package run works with.
+type session struct{ *host.Session }
+
+func (s session) Recv() (run.Message, error) {
+	m, err := s.Session.Recv()
+	told := run.Message{ID: m.ID, Request: m.Request, Stream: m.Stream}
+	if m.Result != nil {
+		told.Result = &m.Result.Output
+	}
+	if m.Failure != nil {
+		told.Failure = &m.Failure.Message
+	}
+	return told, err
+}
+
+// answers shows the broker to package run.
+type answers struct{ r *Reconciler }
+
+func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (run.Reply, error) {
+	expires := 72 * time.Hour
+	if fleet := a.r.current(); fleet != nil {
+		expires = fleet.Expires
+	}
+	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires}, delta)
+	return run.Reply(reply), err
+}
+
+// proposals shows the driver to package run. A person's earlier no is the answer that the agent gets.
+type proposals struct{ r *Reconciler }
+
+func (p proposals) Open(ctx context.Context, proposed spec.Proposal) (*spec.Answer, error) {
+	err := p.r.proposals.Open(ctx, proposed)
+	var rejected *proposal.RejectedError
+	if errors.As(err, &rejected) {
+		answer, err := p.r.decided(proposed, Decision{State: spec.ProposalRejected, Reason: rejected.Error()})
+		return &answer, err
+	}
+	return nil, err
+}

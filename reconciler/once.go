@@ -1,0 +1,188 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/reconciler/execute"
+	"github.com/mainstay-dev/mainstay/reconciler/plan"
+	"github.com/mainstay-dev/mainstay/reconciler/run"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// FailedError says which resources and runs are not as declared, after all that could be done was done.
+type FailedError struct{ Failures []string }
+
+func (e *FailedError) Error() string { return "not converged:\n  " + strings.Join(e.Failures, "\n  ") }
+
+// onceInterval is the time between two looks while something is under way.
+const onceInterval = 500 * time.Millisecond
+
+// Once does what is due and returns: it starts what is declared and runs that are due, executes what was approved, and
+// lets every run come to an end or to a review. The error wraps remote.ErrUnreachable where the branch could not be read,
+// and is a [*FailedError] where something failed.
+func (r *Reconciler) Once(ctx context.Context) error {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	queue := make(chan error, 1)
+	go func() { queue <- r.queue.Run(working) }()
+	err := r.converge(ctx)
+	stop()
+	r.background.Wait()
+	err = errors.Join(err, <-queue)
+	if r.opts.Travels && r.current() != nil {
+		err = errors.Join(err, r.handOver(context.WithoutCancel(ctx)))
+	}
+	if err != nil {
+		return err
+	}
+	return r.verdictOfAll(ctx)
+}
+
+// converge makes passes until nothing is under way.
+func (r *Reconciler) converge(ctx context.Context) error {
+	for failures := 0; ; {
+		if err := r.pass(ctx); err != nil {
+			if failures++; r.current() == nil || failures > 3 || ctx.Err() != nil {
+				return err
+			}
+		} else if busy, err := r.busy(ctx); err != nil || !busy {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.poke:
+		case <-r.opts.After(onceInterval):
+		}
+	}
+}
+
+// busy reports whether anything is under way that ends without a person.
+func (r *Reconciler) busy(ctx context.Context) (bool, error) {
+	runs, err := r.parts.Store.Runs(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range runs {
+		if s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning {
+			return true, nil
+		}
+	}
+	fleet := r.current()
+	if fleet == nil {
+		return false, nil
+	}
+	for _, step := range plan.Diff(r.observed(), fleet) {
+		if step.Verb == plan.Execute && r.executable(spec.ActionID(step.Ref.Name)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// executable reports whether an action moves on without a person.
+func (r *Reconciler) executable(id spec.ActionID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.executing[id] || r.ledgerErr == nil && r.actions[id].State != execute.Waiting
+}
+
+// verdictOfAll lists what failed.
+func (r *Reconciler) verdictOfAll(ctx context.Context) error {
+	s, err := r.Status(ctx)
+	if err != nil {
+		return err
+	}
+	var failed FailedError
+	if s.Seen != s.Applied {
+		failed.Failures = append(failed.Failures, fmt.Sprintf("revision %s is broken", s.Seen.Short()))
+		for _, rev := range s.Revisions {
+			if rev.Revision == s.Seen {
+				failed.Failures = append(failed.Failures, rev.Problems...)
+			}
+		}
+	}
+	for _, res := range s.Resources {
+		for _, c := range res.Conditions {
+			if c.Type == ConditionStalled && c.Status == "True" {
+				failed.Failures = append(failed.Failures, fmt.Sprintf("%s: %s: %s", res.Ref, c.Reason, c.Message))
+			}
+		}
+	}
+	for _, summary := range s.Runs {
+		if summary.Phase == spec.PhaseFailed && r.finishedHere(summary.Run) {
+			failed.Failures = append(failed.Failures, fmt.Sprintf("run %s of %s: %s: %s", summary.Run, summary.Agent, summary.Outcome.Reason, summary.Outcome.Message))
+		}
+	}
+	if len(failed.Failures) > 0 {
+		return &failed
+	}
+	return nil
+}
+
+// finishedHere reports whether this process has finished the run, and not one before it.
+func (r *Reconciler) finishedHere(id spec.RunID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.finished[id]
+}
+
+// Ask gives an agent a task at the newest revision and works on it, and on nothing else, until it has an answer or waits
+// for a review. A run that waits is left on the remote for whoever sees the decision.
+func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) (spec.RunSummary, error) {
+	var none spec.RunSummary
+	if err := r.observe(ctx); err != nil {
+		return none, err
+	}
+	r.mu.Lock()
+	fleet, revision, broken := r.fleet, r.applied, r.fleet == nil
+	r.mu.Unlock()
+	if broken {
+		return none, fmt.Errorf("%s is broken; `mainstay validate` shows its problems", r.seen.Short())
+	}
+	agent, ok := fleet.Agents[name]
+	if !ok {
+		return none, fmt.Errorf("no agent %q at %s; there are: %s", name, revision.Short(), strings.Join(agentNames(fleet), ", "))
+	}
+	if err := r.parts.Host.Start(ctx, name, agent.Digest, agent.Runtime); err != nil {
+		return none, fmt.Errorf("start agent %s: %w", name, err)
+	}
+	now := r.opts.Now().UTC()
+	task := spec.Task{Run: run.NewID(now, r.opts.Random), Agent: name, Text: text, Revision: revision, Digest: agent.Digest, At: now}
+	if err := r.Submit(ctx, task); err != nil {
+		return none, err
+	}
+	for {
+		summary, err := r.engine.Execute(ctx, task.Run)
+		var retry *run.RetryAfter
+		if errors.As(err, &retry) && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+				return none, ctx.Err()
+			case <-r.opts.After(retry.Delay):
+				continue
+			}
+		}
+		if err != nil {
+			return none, err
+		}
+		if summary.Phase == spec.PhaseWaiting {
+			err = r.handOver(ctx)
+		}
+		return summary, err
+	}
+}
+
+func agentNames(fleet *spec.Fleet) []string {
+	var names []string
+	for name := range fleet.Agents {
+		names = append(names, string(name))
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,219 @@
+package reconciler
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/reconciler/execute"
+	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/plan"
+	"github.com/mainstay-dev/mainstay/reconciler/proposal"
+	"github.com/mainstay-dev/mainstay/reconciler/store"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// statusKey is where the store keeps the published state.
+const statusKey = "status"
+
+// maxRunsShown bounds how many runs the state lists, newest first.
+const maxRunsShown = 200
+
+// StoredStatus reads the state that the last pass published. Its error wraps store.ErrNotFound where there is none.
+// Nothing runs any more: agents are shown as stopped.
+func StoredStatus(ctx context.Context, st *store.Store) (Status, error) {
+	var s Status
+	value, err := st.Get(ctx, statusKey)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(value, &s); err != nil {
+		return s, fmt.Errorf("read the published state: %w", err)
+	}
+	for i := range s.Agents {
+		a := &s.Agents[i]
+		a.State, a.PID = host.StateStopped, 0
+		a.Conditions = conditions(a.Conditions, s.At, reconciling("Stopped", "no daemon is running"))
+	}
+	return s, nil
+}
+
+// publish writes the state to the store if it has changed, so that it can be read without this process.
+func (r *Reconciler) publish(ctx context.Context) error {
+	s, err := r.Status(ctx)
+	if err != nil {
+		return err
+	}
+	at := s.At
+	s.At = time.Time{} // The time alone is no change.
+	timeless, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(timeless, r.published) {
+		return nil
+	}
+	s.At = at
+	value, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if err := r.parts.Store.Put(ctx, statusKey, value); err != nil {
+		return err
+	}
+	r.published = timeless
+	return nil
+}
+
+// Status returns the state as it is now.
+func (r *Reconciler) Status(ctx context.Context) (Status, error) {
+	runs, err := r.parts.Store.Runs(ctx)
+	if err != nil {
+		return Status{}, fmt.Errorf("list runs: %w", err)
+	}
+	slices.SortFunc(runs, func(a, b spec.RunSummary) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Run, a.Run)) })
+	if len(runs) > maxRunsShown {
+		runs = runs[:maxRunsShown]
+	}
+	open, err := r.proposals.List(ctx)
+	if err != nil {
+		return Status{}, fmt.Errorf("list proposals: %w", err)
+	}
+	running := r.parts.Host.Agents()
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := Status{At: r.opts.Now().UTC(), Seen: r.seen, Applied: r.applied, Source: r.source, Runs: runs,
+		Revisions: slices.Clone(r.revisions), Agents: []AgentStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{}}
+	s.Proposals = ProposalStatuses(open)
+	if r.fleet == nil {
+		return s, nil
+	}
+	ordered, err := inOrder(r.fleet.Resources)
+	if err != nil {
+		return s, err
+	}
+	for _, res := range ordered {
+		r.resources[res.Ref] = conditions(r.resources[res.Ref], s.At, r.verdict(res, running))
+	}
+	for _, res := range r.fleet.Resources {
+		s.Resources = append(s.Resources, ResourceStatus{Resource: res, Conditions: r.resources[res.Ref]})
+	}
+	for name, agent := range r.fleet.Agents {
+		s.Agents = append(s.Agents, r.agentStatus(agent, running[name]))
+	}
+	slices.SortFunc(s.Agents, func(a, b AgentStatus) int { return cmp.Compare(a.Name, b.Name) })
+	for id, action := range r.fleet.Actions {
+		state := r.actions[id]
+		s.Actions = append(s.Actions, ActionStatus{ID: id, Digest: action.Digest, Summary: action.Spec.Summary,
+			State: cmp.Or(string(state.State), "pending"), Settled: state.Settled(), Message: state.Message, Expires: action.Expires,
+			Conditions: r.resources[action.Ref]})
+	}
+	slices.SortFunc(s.Actions, func(a, b ActionStatus) int { return cmp.Compare(a.ID, b.ID) })
+	return s, nil
+}
+
+// ProposalStatuses writes what a driver lists as the state does.
+func ProposalStatuses(open []proposal.Listed) []ProposalStatus {
+	list := []ProposalStatus{}
+	for _, p := range open {
+		list = append(list, ProposalStatus{Proposal: p.Proposal, State: string(p.State), Head: p.Head, Branch: p.Branch(), Problem: p.Problem})
+	}
+	return list
+}
+
+// Observed is what a state says runs, for a plan made outside of the reconciler. While no daemon is live, nothing runs.
+func Observed(s Status, live bool) plan.Observed {
+	o := plan.Observed{Agents: map[spec.AgentName]spec.Digest{}, Settled: map[spec.ActionID]bool{}}
+	for _, a := range s.Agents {
+		if live && a.State != host.StateStopped {
+			o.Agents[a.Name] = a.RunningDigest
+		}
+	}
+	for _, a := range s.Actions {
+		o.Settled[a.ID] = a.Settled
+	}
+	return o
+}
+
+// Record returns the record of a run. The error wraps fs.ErrNotExist where there is none.
+func (r *Reconciler) Record(ctx context.Context, id spec.RunID) ([]spec.Entry, error) {
+	entries, _, err := r.parts.Store.Record(ctx, id)
+	if err == nil && len(entries) == 0 {
+		err = fmt.Errorf("run %s: %w", id, fs.ErrNotExist)
+	}
+	return entries, err
+}
+
+func (r *Reconciler) agentStatus(agent *spec.Agent, p host.Status) AgentStatus {
+	a := AgentStatus{
+		Name: agent.Name, Description: agent.Description, Digest: agent.Digest, Revision: r.applied, Model: agent.Model.Name,
+		Runtime: agent.Runtime, State: cmp.Or(p.State, host.StateStopped), RunningDigest: p.Digest, PID: p.PID, Isolation: p.Isolation,
+		Restarts: p.Restarts, Since: p.Since, LastExit: p.LastExit, Stderr: p.LastStderr, Conditions: r.resources[agent.Ref],
+	}
+	for _, t := range agent.Tools {
+		a.Tools = append(a.Tools, t.FullName())
+	}
+	return a
+}
+
+// verdict says how one resource is doing. What it depends on has its conditions already. The caller holds r.mu.
+func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.Status) verdict {
+	switch res.Kind {
+	case spec.KindAction:
+		return actionVerdict(r.actions[spec.ActionID(res.Name)])
+	case spec.KindToolServer:
+		if err := r.serverErrs[res.Digest]; err != nil {
+			return stalled("ServerFailed", err.Error())
+		}
+	case spec.KindAgent:
+		name := spec.AgentName(res.Name)
+		if err := r.agentErrs[name]; err != nil {
+			return stalled("StartFailed", err.Error())
+		}
+		switch p := running[name]; p.State {
+		case host.StateReady:
+		case host.StateBackoff:
+			return stalled("Backoff", strings.TrimSpace("the process ended: "+p.LastExit+"; it is started again"))
+		default:
+			return reconciling("Starting", "the process is not ready yet")
+		}
+	}
+	var waits []string
+	for _, ref := range res.DependsOn {
+		if ref.Kind != spec.KindAction && !IsReady(r.resources[ref]) {
+			waits = append(waits, ref.String())
+		}
+	}
+	if len(waits) > 0 {
+		return stalled("DependencyNotReady", strings.Join(waits, ", ")+" is not ready")
+	}
+	if res.Kind == spec.KindAgent {
+		p := running[spec.AgentName(res.Name)]
+		return ready("Running", fmt.Sprintf("process %d, isolation %s", p.PID, p.Isolation))
+	}
+	return ready("Loaded", "at "+r.applied.Short())
+}
+
+func actionVerdict(s execute.State) verdict {
+	switch s.State {
+	case execute.Done:
+		return ready("Executed", cmp.Or(s.Message, "executed once; the receipt is in the ledger"))
+	case execute.Failed:
+		return stalled("Failed", s.Message)
+	case execute.Refused:
+		return stalled("NotApproved", s.Message)
+	case execute.Expired:
+		return stalled("Expired", s.Message)
+	case execute.Unknown:
+		return stalled("Unknown", s.Message)
+	default:
+		return reconciling("Pending", cmp.Or(s.Message, "not executed yet"))
+	}
+}

@@ -1,0 +1,253 @@
+package reconciler
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mainstay-dev/mainstay/reconciler/broker"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
+	"github.com/mainstay-dev/mainstay/reconciler/execute"
+	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/proposal"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/reconciler/run"
+	"github.com/mainstay-dev/mainstay/reconciler/shelf"
+	"github.com/mainstay-dev/mainstay/reconciler/source"
+	"github.com/mainstay-dev/mainstay/reconciler/store"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// Parts are the stages that a reconciler joins. The caller makes and closes them.
+type Parts struct {
+	Remote *remote.Remote
+	Source *source.Source
+	Store  *store.Store
+	Host   *host.Host
+	Models model.Providers
+	Tools  *tool.Servers
+	// Proposals makes the driver of the forge.
+	Proposals func(Knowledge) proposal.Driver
+	// Signer is the reconciler's own key: it signs proposals, the ledger and the records of waiting runs.
+	Signer *remote.Signer
+}
+
+// Knowledge is what a driver for proposals needs to ask the reconciler.
+type Knowledge struct {
+	Ledger *execute.Ledger
+	// FleetAt returns the approvers and the ledger that mainstay.yaml lists at a commit.
+	FleetAt func(commit string) (*spec.Fleet, error)
+}
+
+// Options say how a reconciler works.
+type Options struct {
+	// Branch is the branch that is watched. Path is the folder of the repository that holds mainstay.yaml; "" is the root.
+	Branch, Path string
+	// Env names the overlay that is applied; "" is none.
+	Env string
+	// Interval is the time between two looks at the branch.
+	Interval time.Duration
+	// Workers is how many runs are worked on at once.
+	Workers int
+	// Travels says that no state lasts after this process: the records of waiting runs are kept on the remote.
+	Travels bool
+	// Name tells executors apart in the ledger, such as the machine's name. Name and Email are the author of what the
+	// reconciler commits.
+	Name, Email string
+	// Now, Random and After are the clock, randomness and waiting.
+	Now    func() time.Time
+	Random io.Reader
+	After  func(time.Duration) <-chan time.Time
+	// Barrier is called before and after every effect on the world, for tests that end the process there. May be nil.
+	Barrier func(point string)
+	// Observe is told what happens, as it happens, by several goroutines at once. May be nil.
+	Observe func(Event)
+}
+
+// Reconciler is the loop. Make one with [New].
+type Reconciler struct {
+	parts     Parts
+	opts      Options
+	proposals proposal.Driver
+	broker    *broker.Broker
+	engine    *run.Engine
+	queue     *run.Queue
+	ledger    *execute.Ledger
+	executor  *execute.Executor
+	shelf     *shelf.Shelf
+	poke      chan struct{}
+
+	mu         sync.Mutex
+	seen       spec.Revision
+	applied    spec.Revision
+	planned    spec.Revision
+	fleet      *spec.Fleet
+	fleets     map[spec.Revision]*spec.Fleet
+	fleetOrder []spec.Revision
+	revisions  []RevisionStatus
+	source     []metav1.Condition
+	agentErrs  map[spec.AgentName]error
+	serverErrs map[spec.Digest]error
+	resources  map[spec.Ref][]metav1.Condition
+	actions    map[spec.ActionID]execute.State
+	executing  map[spec.ActionID]bool
+	finished   map[spec.RunID]bool
+	ledgerErr  error
+	savedTip   string
+	failures   map[string]error
+	published  []byte
+	background sync.WaitGroup
+}
+
+// New joins the parts.
+func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
+	if opts.Observe == nil {
+		opts.Observe = func(Event) {}
+	}
+	r := &Reconciler{
+		parts: parts, opts: opts, poke: make(chan struct{}, 1),
+		fleets: map[spec.Revision]*spec.Fleet{}, agentErrs: map[spec.AgentName]error{}, serverErrs: map[spec.Digest]error{},
+		resources: map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
+		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{}, failures: map[string]error{},
+	}
+	if err := r.openLedger(ctx); err != nil {
+		return nil, err
+	}
+	r.openShelf()
+	r.join()
+	return r, nil
+}
+
+// Run watches the branch until ctx ends, then lets what is under way come to a point where it can be resumed.
+func (r *Reconciler) Run(ctx context.Context) error {
+	queue := make(chan error, 1)
+	queueCtx, stopQueue := context.WithCancel(ctx)
+	defer stopQueue()
+	go func() { queue <- r.queue.Run(queueCtx) }()
+	backoff, failures := source.Backoff{Interval: r.opts.Interval, Random: r.fraction}, 0
+	for {
+		delay := r.opts.Interval
+		if err := r.pass(ctx); err != nil && ctx.Err() == nil {
+			failures++
+			delay = backoff.Delay(failures)
+		} else {
+			failures = 0
+		}
+		select {
+		case <-ctx.Done():
+			r.background.Wait()
+			return <-queue
+		case err := <-queue:
+			r.background.Wait()
+			return fmt.Errorf("work on runs: %w", err)
+		case <-r.poke:
+		case <-r.opts.After(delay):
+		}
+	}
+}
+
+// pass looks at the world once and does what is due. Its error says that something could not be read or written and is
+// worth another try soon; what failed for a resource is in that resource's conditions instead.
+func (r *Reconciler) pass(ctx context.Context) error {
+	observed := r.observe(ctx)
+	if observed != nil {
+		r.tellChange("source", observed, SourceFailed)
+	} else {
+		r.tellChange("source", nil, SourceFailed)
+	}
+	steps := []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"read the ledger", r.readLedger},
+		{"take over waiting runs", r.takeOver},
+		{"apply the plan", func(ctx context.Context) error { r.checkServers(ctx); r.apply(ctx); return nil }},
+		{"start runs", r.trigger},
+		{"wake runs", r.wake},
+		{"publish the state", r.publish},
+	}
+	errs := []error{observed}
+	for _, step := range steps {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		err := step.do(ctx)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", step.name, err)
+			errs = append(errs, err)
+		}
+		r.tellChange(step.name, err, Warned)
+	}
+	return errors.Join(errs...)
+}
+
+// fraction is a random number from 0 up to 1.
+func (r *Reconciler) fraction() float64 {
+	var b [2]byte
+	if _, err := io.ReadFull(r.opts.Random, b[:]); err != nil {
+		return 0.5 // Only the spread of retries depends on it.
+	}
+	return float64(binary.BigEndian.Uint16(b[:])) / (1 << 16)
+}
+
+// Look asks for another pass soon. It never blocks.
+func (r *Reconciler) Look() {
+	select {
+	case r.poke <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Reconciler) tell(e Event) {
+	e.At = r.opts.Now()
+	r.opts.Observe(e)
+}
+
+func (r *Reconciler) warn(err error) { r.tell(Event{Type: Warned, Err: err}) }
+
+// tellChange tells of a failure once, when it begins or changes, and not at every pass.
+func (r *Reconciler) tellChange(what string, err error, t EventType) {
+	r.mu.Lock()
+	old := r.failures[what]
+	r.failures[what] = err
+	r.mu.Unlock()
+	if err != nil && !errors.Is(err, context.Canceled) && (old == nil || old.Error() != err.Error()) {
+		r.tell(Event{Type: t, Err: err})
+	}
+}
+
+func (r *Reconciler) setSource(status metav1.ConditionStatus, reason, message string) {
+	v := ready(reason, message)
+	if status != metav1.ConditionTrue {
+		v = reconciling(reason, message)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.source = conditions(r.source, r.opts.Now(), v)
+}
+
+// commitTime is when the commit of a revision was made, which every reconciler sees alike.
+func (r *Reconciler) commitTime(revision spec.Revision) (time.Time, error) {
+	c, err := r.parts.Remote.Commit(revision.Commit())
+	if err != nil {
+		return time.Time{}, err
+	}
+	return c.When.UTC(), nil
+}
+
+// files is the whole repository at a revision, for agents to read.
+func (r *Reconciler) files(revision spec.Revision) (fs.FS, error) {
+	seen, err := r.parts.Source.At(context.Background(), revision)
+	if err != nil {
+		return nil, err
+	}
+	return seen.Root, nil
+}

@@ -1,0 +1,135 @@
+// Package serve answers questions about a running reconciler on a Unix socket that only its owner may open. It keeps
+// nothing: every answer is made when it is asked for. It never changes anything.
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// Views are what can be asked for.
+type Views struct {
+	// Status returns the state as a value that encodes to JSON.
+	Status func(ctx context.Context) (any, error)
+	// Record returns the record of a run, or an error that wraps fs.ErrNotExist.
+	Record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
+}
+
+// Handler serves views: GET /v1/status and GET /v1/runs/{run}.
+func Handler(views Views) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		v, err := views.Status(r.Context())
+		reply(w, v, err)
+	})
+	mux.HandleFunc("GET /v1/runs/{run}", func(w http.ResponseWriter, r *http.Request) {
+		v, err := views.Record(r.Context(), spec.RunID(r.PathValue("run")))
+		reply(w, v, err)
+	})
+	return mux
+}
+
+func reply(w http.ResponseWriter, v any, err error) {
+	var body []byte
+	if err == nil {
+		body, err = json.Marshal(v)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body) // The client is gone if this fails; there is nobody to tell.
+	}
+}
+
+// Run serves h on the Unix socket at path, mode 0600, until ctx ends. The caller holds the lock of the state folder, so a
+// socket that is already there belongs to a process that died and is replaced.
+func Run(ctx context.Context, path string, h http.Handler) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace old socket: %w", err)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("restrict socket: %w", err), l.Close())
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", path, err)
+	}
+	return nil
+}
+
+// Client asks the reconciler that serves on the Unix socket at a path.
+type Client struct{ http http.Client }
+
+// Dial returns a client of the socket at path. It connects when it first asks.
+func Dial(path string) *Client {
+	return &Client{http: http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		}},
+	}}
+}
+
+// ErrNotServing means that no reconciler serves on the socket.
+var ErrNotServing = errors.New("no daemon is running")
+
+// Status decodes the state into v.
+func (c *Client) Status(ctx context.Context, v any) error { return c.get(ctx, "/v1/status", v) }
+
+// Record returns the record of a run. The error wraps fs.ErrNotExist where there is no such run.
+func (c *Client) Record(ctx context.Context, run spec.RunID) ([]spec.Entry, error) {
+	var entries []spec.Entry
+	err := c.get(ctx, "/v1/runs/"+string(run), &entries)
+	return entries, err
+}
+
+// maxReply bounds what a client reads, in bytes.
+const maxReply = 256 << 20
+
+func (c *Client) get(ctx context.Context, path string, v any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://mainstay"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return ErrNotServing
+		}
+		return fmt.Errorf("ask the daemon: %w", err)
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, maxReply)).Decode(v); err != nil {
+			return fmt.Errorf("read the daemon's answer: %w", err)
+		}
+		return nil
+	case http.StatusNotFound:
+		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	default:
+		return fmt.Errorf("the daemon answered %s", resp.Status)
+	}
+}

@@ -1,0 +1,95 @@
+package reconciler
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// Status is the whole state at a glance: what `mainstay get` and `mainstay describe` show. It is published to the store
+// after every pass, so that it can be read while no daemon runs.
+type Status struct {
+	At time.Time `json:"at"`
+	// Seen is the newest revision of the branch, Applied the newest good one: what runs.
+	Seen    spec.Revision `json:"seen,omitempty"`
+	Applied spec.Revision `json:"applied,omitempty"`
+	// Source tells whether the remote could be read.
+	Source    []metav1.Condition `json:"source,omitempty"`
+	Revisions []RevisionStatus   `json:"revisions"`
+	Agents    []AgentStatus      `json:"agents"`
+	Resources []ResourceStatus   `json:"resources"`
+	Actions   []ActionStatus     `json:"actions"`
+	Proposals []ProposalStatus   `json:"proposals"`
+	Runs      []spec.RunSummary  `json:"runs"`
+}
+
+// RevisionStatus is one revision that was seen.
+type RevisionStatus struct {
+	Revision   spec.Revision      `json:"revision"`
+	At         time.Time          `json:"at"`
+	Digest     spec.Digest        `json:"digest,omitempty"`
+	Problems   []string           `json:"problems,omitempty"`
+	Conditions []metav1.Condition `json:"conditions"`
+}
+
+// ResourceStatus is one declared resource.
+type ResourceStatus struct {
+	spec.Resource
+	Conditions []metav1.Condition `json:"conditions"`
+}
+
+// AgentStatus is one agent: what is declared and what runs.
+type AgentStatus struct {
+	Name        spec.AgentName `json:"name"`
+	Description string         `json:"description,omitempty"`
+	Digest      spec.Digest    `json:"digest"`
+	Revision    spec.Revision  `json:"revision"`
+	Model       string         `json:"model,omitempty"`
+	Runtime     string         `json:"runtime,omitempty"`
+	Tools       []string       `json:"tools,omitempty"`
+	State       string         `json:"state"`
+	// RunningDigest is what the process was started with.
+	RunningDigest spec.Digest `json:"runningDigest,omitempty"`
+	PID           int         `json:"pid,omitempty"`
+	Isolation     string      `json:"isolation,omitempty"`
+	Restarts      int         `json:"restarts"`
+	Since         time.Time   `json:"since,omitzero"`
+	// LastExit and Stderr tell how the last process ended, after a crash.
+	LastExit   string             `json:"lastExit,omitempty"`
+	Stderr     string             `json:"stderr,omitempty"`
+	Conditions []metav1.Condition `json:"conditions"`
+}
+
+// ActionStatus is one Action on the branch.
+type ActionStatus struct {
+	ID      spec.ActionID `json:"id"`
+	Digest  spec.Digest   `json:"digest"`
+	Summary string        `json:"summary"`
+	// State is pending, waiting, refused, expired, claimed, started, unknown, done or failed.
+	State string `json:"state"`
+	// Settled says that no reconciler can move it on.
+	Settled bool `json:"settled"`
+	// Message is one sentence: the reason, or the result.
+	Message    string             `json:"message,omitempty"`
+	Expires    time.Time          `json:"expires"`
+	Conditions []metav1.Condition `json:"conditions"`
+}
+
+// ProposalStatus is one proposal that is open on the remote.
+type ProposalStatus struct {
+	spec.Proposal
+	State  string `json:"state"`
+	Head   string `json:"head"`
+	Branch string `json:"branch"`
+	// Problem says why it cannot be approved as it stands.
+	Problem string `json:"problem,omitempty"`
+}
+
+// The condition types, as kstatus (https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus) reads them.
+const (
+	ConditionReady       = "Ready"
+	ConditionReconciling = "Reconciling"
+	ConditionStalled     = "Stalled"
+)
