@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -58,7 +56,7 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 	}
 	id := spec.ActionID(fmt.Sprintf("%s-%s-%d", c.Agent.Name, c.Task.Run, c.N))
 	expires := c.At.Add(c.Expires).UTC().Truncate(time.Second).Format(time.RFC3339)
-	content, err := yaml.Marshal(actionFile{
+	content, err := writeYAML(actionFile{
 		APIVersion: spec.APIVersion, Kind: spec.KindAction, Metadata: spec.Metadata{Name: string(id)},
 		Spec: spec.ActionSpec{
 			Summary: summary, Server: t.Server.Name, Tool: t.Name, Arguments: c.arguments,
@@ -69,13 +67,13 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 		},
 	})
 	if err != nil {
-		return Reply{}, fmt.Errorf("write action %s: %w", id, err)
+		return Reply{}, refuse("the arguments of %s cannot be written into an Action: %v", c.name, err)
 	}
 	comment := "# " + summary + "\n# Merging this file approves this one call. It is made once, before it expires.\n"
 	return Reply{Proposal: &spec.Proposal{
 		Key: key, Kind: spec.ProposalAction, Agent: c.Agent.Name, Run: c.Task.Run, Exchange: c.N, Base: c.Task.Revision,
 		Title: summary, Body: actionBody(c, t, precondition, expires), Action: id, At: c.At,
-		Files: []spec.FileEdit{{Path: path.Join(b.opts.Root, "actions", string(id)+".yaml"), Content: comment + string(content)}},
+		Files: []spec.FileEdit{{Path: path.Join(b.opts.Root, "actions", string(id)+".yaml"), Content: comment + content}},
 	}}, nil
 }
 

@@ -15,7 +15,7 @@ func TestAWriteToolBecomesAnAction(t *testing.T) {
 	w := newWorld(t)
 	got := w.tool("cluster__restart", `{"name":"web","grace":30}`).Proposal
 	want := &spec.Proposal{
-		Key: "3f", Kind: spec.ProposalAction, Agent: "triage", Run: run, Exchange: 7, Base: revision, At: at,
+		Kind: spec.ProposalAction, Agent: "triage", Run: run, Exchange: 7, Base: revision, At: at,
 		Title: "Restart deployment web", Action: "triage-01jd0000000000000000000000-7",
 		Files: []spec.FileEdit{{Path: "actions/triage-01jd0000000000000000000000-7.yaml", Content: `# Restart deployment web
 # Merging this file approves this one call. It is made once, before it expires.
@@ -30,14 +30,14 @@ spec:
   evidence:
     agent: triage
     exchange: 7
-    key: KEY
-    revision: main@sha1:0123456789012345678901234567890123456789
-    run: 01jd0000000000000000000000
+    key: "KEY"
+    revision: "main@sha1:0123456789012345678901234567890123456789"
+    run: "01jd0000000000000000000000"
   expires: "2026-05-07T01:02:01Z"
   precondition:
     arguments:
       name: web
-    check: result.replicas > 0
+    check: "result.replicas > 0"
     tool: get
   server: cluster
   summary: Restart deployment web
