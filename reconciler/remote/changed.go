@@ -1,0 +1,128 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// maxPaths bounds the answer of Changed. A repository can name billions of paths with a few trees.
+const maxPaths = 1_000_000
+
+// Changed returns the paths of files, links and submodules that differ between two commits, sorted. An empty from stands
+// for an empty tree, so that every path of to is returned. It costs as much as there are changes, not files.
+func (r *Remote) Changed(ctx context.Context, from, to string) ([]string, error) {
+	a, err := r.treeOf(from)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.treeOf(to)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	walk := &difference{r: r, ctx: ctx, found: func(p string, _, _ entry) error {
+		if len(paths) == maxPaths {
+			return fmt.Errorf("%w: more than %d paths changed", ErrTooLarge, maxPaths)
+		}
+		paths = append(paths, p)
+		return nil
+	}}
+	if err := walk.trees("", a, b, 0); err != nil {
+		return nil, fmt.Errorf("compare %q with %s: %w", from, to, err)
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths), nil
+}
+
+// treeOf returns the root tree of a commit, and the zero hash for "".
+func (r *Remote) treeOf(commit string) (plumbing.Hash, error) {
+	if commit == "" {
+		return plumbing.ZeroHash, nil
+	}
+	c, err := r.Commit(commit)
+	return plumbing.NewHash(c.Tree), err
+}
+
+// difference compares two trees, going down only where their hashes differ.
+type difference struct {
+	r   *Remote
+	ctx context.Context //nolint:containedctx // It lives for one call.
+	// found is called for each differing path that is no folder on either side; an entry is zero where there is none.
+	found func(path string, a, b entry) error
+}
+
+func (d *difference) trees(at string, a, b plumbing.Hash, depth int) error {
+	if a == b {
+		return nil
+	}
+	if depth > maxDepth {
+		return fmt.Errorf("%w: folders nest deeper than %d at %s", ErrTooLarge, maxDepth, at)
+	}
+	if err := d.ctx.Err(); err != nil {
+		return err
+	}
+	left, err := d.r.tree(a)
+	if err != nil {
+		return err
+	}
+	right, err := d.r.tree(b)
+	if err != nil {
+		return err
+	}
+	for name, pair := range pairs(left, right) {
+		if err := d.entries(path.Join(at, name), pair[0], pair[1], depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *difference) entries(at string, a, b entry, depth int) error {
+	if a.same(b) {
+		return nil
+	}
+	var below, beside [2]entry
+	for i, e := range [2]entry{a, b} {
+		if e.isTree() {
+			below[i] = e
+		} else {
+			beside[i] = e
+		}
+	}
+	if beside != [2]entry{} {
+		if err := d.found(at, beside[0], beside[1]); err != nil {
+			return err
+		}
+	}
+	return d.trees(at, below[0].hash, below[1].hash, depth+1)
+}
+
+// pairs merges two sorted lists of entries: every name once, with the zero entry where a side lacks it.
+func pairs(a, b *tree) func(yield func(string, [2]entry) bool) {
+	return func(yield func(string, [2]entry) bool) {
+		i, j := 0, 0
+		for i < len(a.entries) || j < len(b.entries) {
+			var pair [2]entry
+			var name string
+			switch {
+			case j == len(b.entries) || (i < len(a.entries) && a.entries[i].name < b.entries[j].name):
+				pair[0], name = a.entries[i], a.entries[i].name
+				i++
+			case i == len(a.entries) || b.entries[j].name < a.entries[i].name:
+				pair[1], name = b.entries[j], b.entries[j].name
+				j++
+			default:
+				pair, name = [2]entry{a.entries[i], b.entries[j]}, a.entries[i].name
+				i++
+				j++
+			}
+			if !yield(name, pair) {
+				return
+			}
+		}
+	}
+}
