@@ -1,0 +1,207 @@
+package execute
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// The trailers that a proposal's commit carries (see package proposal).
+const (
+	trailerAction = "Mainstay-Action"
+	trailerKey    = "Mainstay-Proposal"
+)
+
+// maxHistory bounds how many commits are looked through for the one that brought an Action in.
+const maxHistory = 500_000
+
+// verdict is whether the history of the branch approves an Action: one of approval and refused is set.
+type verdict struct {
+	digest   spec.Digest
+	commit   string // the revision it was found for
+	approval *spec.Approval
+	refused  string
+}
+
+// approval finds out who approved the Action's file as it is at the revision. It walks back to where the file came in,
+// only as far as it has not walked before. An error says that a commit could not be read; it is no verdict.
+func (e *Executor) approval(w Work) (verdict, error) {
+	e.mu.Lock()
+	known := e.verdicts[w.Action.ID]
+	e.mu.Unlock()
+	if known.digest != w.Action.Digest {
+		known = verdict{}
+	}
+	at := w.Revision.Commit()
+	if known.commit == at && at != "" {
+		return known, nil
+	}
+	v, err := e.findApproval(w, known)
+	if err != nil {
+		return verdict{}, fmt.Errorf("find out who approved %s: %w", w.Action.ID, err)
+	}
+	v.digest, v.commit = w.Action.Digest, at
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.verdicts[w.Action.ID] = v
+	return v, nil
+}
+
+func refuse(format string, args ...any) (verdict, error) {
+	return verdict{refused: fmt.Sprintf(format, args...)}, nil
+}
+
+func (e *Executor) findApproval(w Work, known verdict) (verdict, error) {
+	file, at := e.file(w), w.Revision.Commit()
+	evidence := w.Action.Spec.Evidence
+	if want := fmt.Sprintf("%s-%s-%d", evidence.Agent, evidence.Run, evidence.Exchange); string(w.Action.ID) != want {
+		return refuse("its evidence belongs to the Action %s: an Action is never copied", want)
+	}
+	tree, err := e.opts.Remote.Snapshot(at)
+	if err != nil {
+		return verdict{}, err
+	}
+	content, err := tree.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return refuse("it is not in %s: an Action's file is never moved or copied", file)
+	}
+	if err != nil {
+		return verdict{}, err
+	}
+	if spec.DigestBytes(content) != w.Action.Digest {
+		return refuse("%s is not the file that was loaded", file)
+	}
+	blob, err := e.object(at, file)
+	if err != nil {
+		return verdict{}, err
+	}
+	n := 0
+	for c, err := range e.opts.Remote.FirstParents(at) {
+		if err != nil {
+			return verdict{}, err
+		}
+		if c.ID == known.commit {
+			return known, nil
+		}
+		if n++; n > maxHistory {
+			return refuse("it came in more than %d commits ago", maxHistory)
+		}
+		before := ""
+		if len(c.Parents) > 0 {
+			if before, err = e.object(c.Parents[0], file); err != nil {
+				return verdict{}, err
+			}
+		}
+		switch before {
+		case blob:
+			continue
+		case "":
+			return e.judge(w, c, blob)
+		}
+		return refuse("%s was changed in commit %s by %s: what was approved is never changed", file, c.ID[:7], c.Author)
+	}
+	return refuse("no commit brought %s in", file)
+}
+
+// judge decides whether the commit that brought the file in approves it.
+func (e *Executor) judge(w Work, merge remote.Commit, blob string) (verdict, error) {
+	where := fmt.Sprintf("commit %s by %s", merge.ID[:7], merge.Author)
+	switch {
+	case len(merge.Parents) < 2:
+		return refuse("pushed directly in %s: a direct push approves nothing, and neither does a squashed or rebased merge; only a signed merge of the proposal does", where)
+	case len(merge.Parents) > 2:
+		return refuse("merged together with others in %s: merge the proposal by itself", where)
+	}
+	fleet, err := e.opts.FleetAt(merge.Parents[0])
+	if err != nil {
+		return verdict{}, fmt.Errorf("read mainstay.yaml before %s: %w", where, err)
+	}
+	if fleet.Ledger == nil {
+		return refuse("when it was merged in %s, mainstay.yaml pinned no ledger", where)
+	}
+	trust := newTrust(fleet)
+	approver, err := remote.VerifyCommit(merge, trust.approvers)
+	if err != nil {
+		return refuse("%s does not approve it: the merge must be signed by an approver that mainstay.yaml listed before it, and who is no reconciler: %v", where, err)
+	}
+	head, err := e.opts.Remote.Commit(merge.Parents[1])
+	if err != nil {
+		return verdict{}, err
+	}
+	if _, err := remote.VerifyCommit(head, trust.signers); err != nil {
+		return refuse("%s merges what no reconciler has proposed: %v", where, err)
+	}
+	if reason, err := e.checkHead(w, head, blob); err != nil || reason != "" {
+		return verdict{refused: reason}, err
+	}
+	return verdict{approval: &spec.Approval{
+		Merge: merge.ID, Head: head.ID, Approver: approver.Name, Key: approver.Fingerprint(),
+	}}, nil
+}
+
+// checkHead returns why the merged head is not the proposal of this Action, or "".
+func (e *Executor) checkHead(w Work, head remote.Commit, blob string) (string, error) {
+	file := e.file(w)
+	proposed, err := e.object(head.ID, file)
+	if err != nil {
+		return "", err
+	}
+	if proposed != blob {
+		return fmt.Sprintf("%s is not as it was proposed in commit %s: it was changed while it was merged", file, head.ID[:7]), nil
+	}
+	if len(head.Parents) != 1 {
+		return fmt.Sprintf("commit %s is not one commit on top of its base", head.ID[:7]), nil
+	}
+	if before, err := e.object(head.Parents[0], file); err != nil || before != "" {
+		return fmt.Sprintf("commit %s does not propose it: %s was there before", head.ID[:7], file), err
+	}
+	trailers := trailersOf(head.Message)
+	if id := trailers[trailerAction]; id != string(w.Action.ID) {
+		return fmt.Sprintf("commit %s proposes the Action %q and not %q", head.ID[:7], id, w.Action.ID), nil
+	}
+	if key := trailers[trailerKey]; key != string(w.Action.Spec.Evidence.Key) {
+		return fmt.Sprintf("commit %s is the proposal %q and not %q", head.ID[:7], key, w.Action.Spec.Evidence.Key), nil
+	}
+	return "", nil
+}
+
+// trailersOf reads the last paragraph of a message. A trailer that is there twice is left out.
+func trailersOf(message string) map[string]string {
+	text := strings.TrimRight(message, "\n")
+	trailers, twice := map[string]string{}, []string{}
+	for line := range strings.SplitSeq(text[strings.LastIndex(text, "\n\n")+1:], "\n") {
+		name, value, ok := strings.Cut(line, ": ")
+		if !ok {
+			continue
+		}
+		if _, seen := trailers[name]; seen {
+			twice = append(twice, name)
+		}
+		trailers[name] = value
+	}
+	for _, name := range twice {
+		delete(trailers, name)
+	}
+	return trailers
+}
+
+// object returns the id of the file at a path in a commit, or "" where there is none.
+func (e *Executor) object(commit, file string) (string, error) {
+	tree, err := e.opts.Remote.Snapshot(commit)
+	if err != nil {
+		return "", err
+	}
+	info, err := tree.Lstat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	id, _ := info.Sys().(string)
+	return id, nil
+}

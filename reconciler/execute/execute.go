@@ -1,0 +1,271 @@
+// Package execute carries out merged Actions: it checks who approved which bytes, claims the Action in the ledger,
+// checks its precondition, writes down that it starts, makes the one tool call, and writes the receipt.
+//
+// It keeps the branch mainstay/ledger ([Ledger]), where every entry is a signed commit that adds one file. An effect
+// begins only after its start has landed there, so that it happens at most once, whoever else tries; where nobody can
+// know whether it happened the Action is unknown and waits for a person. It never executes what was pushed directly, what
+// has changed since it was approved, or anything at all while the ledger is not as it was left.
+package execute
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// ErrNotSent is what a [ToolCaller]'s error wraps where the call surely did not reach the tool. After any other error the
+// call may have taken effect.
+var ErrNotSent = errors.New("the call was not sent")
+
+// Result is what a tool answered.
+type Result struct {
+	Text string
+	// Structured is the structured content as JSON values; nil where there is none.
+	Structured any
+	// IsError says that the tool answered that it failed.
+	IsError bool
+}
+
+// ToolCaller calls a tool of a server once. It keeps the tool's timeout.
+type ToolCaller interface {
+	Call(ctx context.Context, server *spec.ToolServer, tool string, args map[string]any, idempotencyKey string) (Result, error)
+}
+
+// The points of Options.Barrier; a space and the Action's id follow.
+const (
+	PointBeforeEffect = "before effect of"
+	PointAfterEffect  = "after effect of"
+)
+
+// Options are what [New] needs. Fields without a default are required.
+type Options struct {
+	Remote *remote.Remote
+	Ledger *Ledger
+	// Signer signs the entries of this executor. Its key is listed in mainstay.yaml under spec.ledger.signers.
+	Signer *remote.Signer
+	// Branch is the branch that Actions are merged into, such as main.
+	Branch string
+	// Path is the folder of the repository that holds mainstay.yaml; "" is the root.
+	Path string
+	// Name tells executors apart. A process that is started again with the same name takes its own claims over at once.
+	Name string
+	// FleetAt returns the fleet at a commit. Only its Approvers and its Ledger are read, so that it is enough to load
+	// mainstay.yaml.
+	FleetAt func(commit string) (*spec.Fleet, error)
+	Tools   ToolCaller
+	// Now, After and Random are the clock, waiting and randomness.
+	Now    func() time.Time
+	After  func(time.Duration) <-chan time.Time
+	Random io.Reader
+	// ClaimFor is how long a claim keeps others away. Default 2 minutes.
+	ClaimFor time.Duration
+	// Grace is added to the tool's timeout for the deadline of a start; it covers the pushes around the effect and the
+	// difference of two clocks. Default 1 minute.
+	Grace time.Duration
+	// Drain is how long an effect, and then its receipt, may go on after the context has ended. Default 20 seconds.
+	Drain time.Duration
+	// Barrier is called right before and right after the effect, for tests that end the process there. May be nil.
+	Barrier func(point string)
+}
+
+// Executor executes Actions. It is safe for concurrent use.
+type Executor struct {
+	opts Options
+
+	mu       sync.Mutex
+	busy     map[spec.ActionID]bool
+	owed     map[spec.ActionID]spec.LedgerEntry // receipts that have not landed
+	verdicts map[spec.ActionID]verdict
+}
+
+// New returns an executor. It reads nothing yet.
+func New(opts Options) *Executor {
+	if opts.ClaimFor <= 0 {
+		opts.ClaimFor = 2 * time.Minute
+	}
+	if opts.Grace <= 0 {
+		opts.Grace = time.Minute
+	}
+	if opts.Drain <= 0 {
+		opts.Drain = 20 * time.Second
+	}
+	if opts.Barrier == nil {
+		opts.Barrier = func(string) {}
+	}
+	return &Executor{
+		opts: opts, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]spec.LedgerEntry{},
+		verdicts: map[spec.ActionID]verdict{},
+	}
+}
+
+// Work is one merged Action, at the revision that is declared.
+type Work struct {
+	Action   *spec.Action
+	Revision spec.Revision
+	// Fleet is what the revision declares. The Action's tool server is looked up there.
+	Fleet *spec.Fleet
+}
+
+// file is where the Action's file must lie.
+func (e *Executor) file(w Work) string {
+	return path.Join(e.opts.Path, "actions", string(w.Action.ID)+".yaml")
+}
+
+// Execute brings an Action as far as it can go now, and returns where it stands: done or failed with its receipt, or
+// what it waits for, or why it is refused. It may be called again at any time, by any number of executors. An error says
+// that the remote or the ledger could not be read or written, and that a later call goes on from here.
+func (e *Executor) Execute(ctx context.Context, w Work) (State, error) {
+	id := w.Action.ID
+	e.mu.Lock()
+	if e.busy[id] {
+		e.mu.Unlock()
+		return State{State: Waiting, Message: "this process is executing it"}, nil
+	}
+	e.busy[id] = true
+	receipt, owed := e.owed[id]
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.busy, id)
+	}()
+	if owed {
+		return e.finish(ctx, receipt)
+	}
+	state, err := e.execute(ctx, w)
+	if err != nil {
+		return state, fmt.Errorf("execute %s: %w", id, err)
+	}
+	return state, nil
+}
+
+func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
+	if err := e.opts.Ledger.Read(ctx); err != nil {
+		return State{State: Waiting, Message: err.Error()}, err
+	}
+	state, err := e.State(w)
+	if err != nil || !e.mayClaim(w, state) {
+		return state, err
+	}
+	if err := e.stillMerged(w); err != nil {
+		return State{State: Waiting, Message: err.Error()}, nil
+	}
+	claim, err := e.claim(ctx, w, state)
+	if err != nil {
+		return e.lost(w, err)
+	}
+	if failed, err := e.checkPrecondition(ctx, w); err != nil {
+		return State{State: Claimed, Message: err.Error()}, nil
+	} else if failed != "" {
+		return e.finish(ctx, e.receipt(claim, Result{}, spec.OutcomeFailed, failed+"; nothing was done"))
+	}
+	if !e.opts.Now().Before(w.Action.Expires) {
+		return e.State(w)
+	}
+	start, err := e.start(ctx, w, claim)
+	if err != nil {
+		return e.lost(w, err)
+	}
+	return e.effect(ctx, w, start)
+}
+
+// mayClaim reports whether the state is one that this executor goes on from.
+func (e *Executor) mayClaim(w Work, s State) bool {
+	switch s.State {
+	case Pending:
+		return true
+	case Claimed:
+		return s.Executor == e.opts.Name
+	case Unknown:
+		v, err := e.approval(w)
+		return err == nil && v.refused == "" && e.idempotent(w) && e.opts.Now().Before(w.Action.Expires)
+	}
+	return false
+}
+
+func (e *Executor) idempotent(w Work) bool {
+	_, tool, err := e.tool(w)
+	return err == nil && tool.Idempotent
+}
+
+// tool returns the Action's tool as the newest revision declares it.
+func (e *Executor) tool(w Work) (*spec.ToolServer, spec.ToolSpec, error) {
+	a := w.Action.Spec
+	server, ok := w.Fleet.Servers[a.Server]
+	if !ok {
+		return nil, spec.ToolSpec{}, fmt.Errorf("tool server %q is not declared any more", a.Server)
+	}
+	tool, ok := server.Spec.Tools[a.Tool]
+	if !ok || tool.Effect != spec.EffectWrite {
+		return nil, spec.ToolSpec{}, fmt.Errorf("%s declares no write tool %q any more", server.Place.File, a.Tool)
+	}
+	return server, tool, nil
+}
+
+// stillMerged reports whether the branch, as the last fetch has shown it, still holds the Action as it was merged.
+func (e *Executor) stillMerged(w Work) error {
+	tip := e.opts.Ledger.branch(e.opts.Branch)
+	now, err := e.object(tip, e.file(w))
+	if err != nil {
+		return err
+	}
+	was, err := e.object(w.Revision.Commit(), e.file(w))
+	if err != nil {
+		return err
+	}
+	if now != was {
+		return fmt.Errorf("%s has been changed or removed on %s meanwhile", e.file(w), e.opts.Branch)
+	}
+	return nil
+}
+
+// lost is what becomes of an Action that this executor could not take the next step with.
+func (e *Executor) lost(w Work, err error) (State, error) {
+	if errors.Is(err, errLost) {
+		return e.State(w)
+	}
+	return State{State: Waiting, Message: err.Error()}, err
+}
+
+// maxResult bounds the result that a receipt keeps, in bytes of JSON.
+const maxResult = 256 << 10
+
+// receipt writes down how an Action ended.
+func (e *Executor) receipt(of spec.LedgerEntry, r Result, outcome, message string) spec.LedgerEntry {
+	entry := spec.LedgerEntry{
+		Step: spec.StepReceipt, Action: of.Action, Digest: of.Digest, Nonce: of.Nonce, Executor: of.Executor,
+		At: e.opts.Now().UTC(), Outcome: outcome, Message: message,
+	}
+	var value any = r.Structured
+	if value == nil && r.Text != "" {
+		value = r.Text
+	}
+	if value == nil {
+		return entry
+	}
+	b, err := json.Marshal(value)
+	if err == nil && len(b) > maxResult {
+		err = fmt.Errorf("it has %d bytes, and the limit is %d", len(b), maxResult)
+	}
+	if err != nil {
+		entry.Message = join(entry.Message, fmt.Sprintf("the result is left out: %v", err))
+		return entry
+	}
+	entry.Result = b
+	return entry
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
