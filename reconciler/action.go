@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,7 +130,7 @@ func (r *Reconciler) setAction(id spec.ActionID, state execute.State) bool {
 	if old.State == state.State && old.Message == state.Message {
 		return false
 	}
-	event := Event{Type: ActionSettled, Action: id, Text: state.Message}
+	event := Event{Type: ActionSettled, Action: id, Approval: state.Approval, Text: cmp.Or(state.Message, string(state.Result))}
 	switch state.State {
 	case execute.Done:
 	case execute.Failed, execute.Refused, execute.Expired, execute.Unknown, execute.Abandoned:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/host"
 	"github.com/mainstay-dev/mainstay/reconciler/plan"
@@ -83,8 +84,12 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 	r.tell(Event{Type: StepDone, Step: step, Text: text})
 }
 
+// serverIdle is how long a tool server that nobody calls keeps its process.
+const serverIdle = 10 * time.Minute
+
 // checkServers asks every tool server that is new or failed before for its tools, and remembers what is wrong with it.
 func (r *Reconciler) checkServers(ctx context.Context) {
+	r.parts.Tools.StopIdle(r.opts.Now().Add(-serverIdle))
 	fleet := r.current()
 	if fleet == nil {
 		return

@@ -26,7 +26,7 @@ const (
 	Proposed       EventType = "Proposed"       // Run, Proposal
 	RunWaiting     EventType = "RunWaiting"     // Run
 	RunFinished    EventType = "RunFinished"    // Run, Outcome
-	ActionSettled  EventType = "ActionSettled"  // Action, Text, Err when it failed or was refused
+	ActionSettled  EventType = "ActionSettled"  // Action, Approval, Text; Err when it failed or was refused
 	Warned         EventType = "Warned"         // Err: something needs a person and concerns no single resource
 )
 
@@ -47,6 +47,7 @@ type Event struct {
 	Proposal *spec.Proposal
 	Outcome  *spec.Outcome
 	Action   spec.ActionID
+	Approval *spec.Approval
 	Text     string
 	Err      error
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -192,9 +194,9 @@ func (d *demo) seed(genesis string, own *remote.Signer) ([]spec.FileEdit, error)
 // tell says what happens until the run that the first revision started has finished and nothing is left to do.
 func (d *demo) tell(ctx context.Context, env environment, w *wired, events <-chan reconciler.Event) error {
 	story := &story{out: d.out}
-	d.say("Mainstay demo in %s\n", d.dir)
+	d.say("Mainstay demo in %s", d.dir)
 	story.heading("A commit says what runs")
-	d.say("  remote.git   a bare Git repository, seeded from examples/quickstart")
+	story.line("remote.git", "a bare Git repository, seeded from examples/quickstart")
 	for {
 		select {
 		case <-ctx.Done():
@@ -221,7 +223,7 @@ func (d *demo) tell(ctx context.Context, env environment, w *wired, events <-cha
 	}
 }
 
-// review asks the person about every open proposal, and merges or rejects as told.
+// review shows the open proposals, asks the person about each, and merges or rejects as told.
 func (d *demo) review(ctx context.Context, env environment, story *story) (err error) {
 	person := personFlags{name: "you", email: "you@example.com"}
 	rem, driver, err := openProposals(ctx, env, &repoFlags{repo: d.remote, ref: "main"}, person)
@@ -233,13 +235,21 @@ func (d *demo) review(ctx context.Context, env environment, story *story) (err e
 	if err != nil {
 		return err
 	}
-	story.heading("You decide: merging is the approval")
+	slices.SortFunc(open, func(a, b proposal.Listed) int { return cmp.Compare(a.Exchange, b.Exchange) })
+	story.heading("What the agent wants to change comes back as proposals on the remote")
+	var all []proposal.Shown
 	for _, p := range open {
 		shown, err := driver.Show(ctx, p.Key)
 		if err != nil {
 			return err
 		}
-		ok, err := d.ask(shown)
+		all = append(all, shown)
+		story.line("proposal", "%s\non branch %s", shown.Sentence, p.Branch())
+		d.say("\n%s", indent(shown.Diff, "      "))
+	}
+	story.heading("You decide: merging is the approval")
+	for _, p := range all {
+		ok, err := d.ask(p)
 		if err != nil {
 			return err
 		}

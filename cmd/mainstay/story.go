@@ -53,7 +53,7 @@ func (s *story) tell(e reconciler.Event) {
 			s.line("plan", "%s %s: %s", step.Verb, step.Ref, step.Why)
 		}
 	case reconciler.StepDone:
-		s.line("agent", "%s is a process of its own: %s", step(e), e.Text)
+		s.line("agent", "%s is a process of its own: %s\nit holds no secret and has no network; all it can do is ask its host", step(e), e.Text)
 	case reconciler.StepFailed:
 		s.line("failed", "%s: %v", step(e), e.Err)
 	case reconciler.RunQueued:
@@ -66,8 +66,6 @@ func (s *story) tell(e reconciler.Event) {
 		if e.Run == s.first {
 			s.answered(e)
 		}
-	case reconciler.Proposed:
-		s.proposed(e)
 	case reconciler.RunWaiting:
 		s.line("run", "waits for a review; while it waits no process is needed")
 	case reconciler.ActionSettled:
@@ -75,7 +73,10 @@ func (s *story) tell(e reconciler.Event) {
 			s.line("action", "%v", e.Err)
 			return
 		}
-		s.line("action", "%s", e.Text)
+		if e.Approval != nil {
+			s.line("action", "approved by %s in merge %s", e.Approval.Approver, e.Approval.Merge[:7])
+		}
+		s.line("action", "claimed, its precondition checked, executed once: %s\nclaim, start and receipt are signed commits on mainstay/ledger", e.Text)
 	case reconciler.RunFinished:
 		if e.Run != s.first {
 			return
@@ -114,19 +115,25 @@ func (s *story) answered(e reconciler.Event) {
 			s.line("model", "has its answer")
 		}
 	case spec.RequestTool:
-		result := "answered"
-		if e.Answer.Error != "" {
-			result = "refused: " + e.Answer.Error
-		}
-		s.line("tool", "%s\n%s (%s)", toolCall(e.Request), result, e.Answer.Rule)
+		s.line("tool", "%s\n%s", toolCall(e.Request), verdict(e.Answer))
 	}
 }
 
-func (s *story) proposed(e reconciler.Event) {
-	s.heading("What the agent wants to change comes back as proposals")
-	p := e.Proposal
-	s.line("proposal", "%s\non branch %s", p.Title, p.Branch())
-	fmt.Fprintf(s.out, "\n%s\n", indent(e.Text, "    "))
+// verdict says in a few words how a tool call was answered.
+func verdict(a *spec.Answer) string {
+	var result struct {
+		Structured struct{ State, Reason, Outcome string } `json:"structured"`
+	}
+	switch {
+	case a.Error != "":
+		return "refused: " + a.Error
+	case a.Rule != "":
+		return "answered (" + a.Rule + ")"
+	case json.Unmarshal(a.Body, &result) == nil && result.Structured.State != "":
+		return strings.TrimSpace("decided: " + result.Structured.State + " " + result.Structured.Outcome + result.Structured.Reason)
+	default:
+		return "answered"
+	}
 }
 
 func indent(text, by string) string {
