@@ -3,6 +3,9 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,6 +35,8 @@ const (
 type language struct {
 	name string
 	env  func() (*cel.Env, error)
+	// fields are those of the one variable, where they are known.
+	fields map[string]*cel.Type
 }
 
 func newLanguage(name string, options func() []cel.EnvOption) *language {
@@ -55,8 +60,8 @@ func newLanguage(name string, options func() []cel.EnvOption) *language {
 }
 
 var (
-	callLanguage      = newLanguage("call", func() []cel.EnvOption { return record("call", callFields) })
-	changeLanguage    = newLanguage("change", func() []cel.EnvOption { return record("change", changeFields) })
+	callLanguage      = newRecordLanguage("call", callFields)
+	changeLanguage    = newRecordLanguage("change", changeFields)
 	resultLanguage    = newLanguage("result", func() []cel.EnvOption { return []cel.EnvOption{cel.Variable("result", cel.DynType)} })
 	argumentsLanguage = newLanguage("arguments", func() []cel.EnvOption {
 		return []cel.EnvOption{cel.Variable("arguments", cel.MapType(cel.StringType, cel.DynType))}
@@ -87,14 +92,18 @@ var (
 	changeFields = map[string]*cel.Type{"agent": cel.StringType, "paths": cel.ListType(cel.StringType)}
 )
 
-// record declares a variable with known fields, so that a misspelt one is a problem when it is loaded and not a denial
-// when it is evaluated.
-func record(name string, fields map[string]*cel.Type) []cel.EnvOption {
+// newRecordLanguage is over a variable with known fields, so that a misspelt one is a problem when the expression is
+// loaded, and not a denial when it is evaluated.
+func newRecordLanguage(name string, fields map[string]*cel.Type) *language {
 	typeName := "mainstay." + name
-	return []cel.EnvOption{
-		cel.CustomTypeProvider(fieldProvider{types.NewEmptyRegistry(), typeName, fields}),
-		cel.Variable(name, cel.ObjectType(typeName)),
-	}
+	l := newLanguage(name, func() []cel.EnvOption {
+		return []cel.EnvOption{
+			cel.CustomTypeProvider(fieldProvider{types.NewEmptyRegistry(), typeName, fields}),
+			cel.Variable(name, cel.ObjectType(typeName)),
+		}
+	})
+	l.fields = fields
+	return l
 }
 
 // fieldProvider adds one type with known fields to a registry. Values of the type are maps.
@@ -122,8 +131,8 @@ func (p fieldProvider) FindStructFieldType(name, field string) (*types.FieldType
 // expressionError is what is wrong in an expression, and where: Line from 1 and Column from 0 within its text, as CEL
 // counts; Line 0 means the whole of it.
 type expressionError struct {
-	Line, Column int
-	Message      string
+	Line, Column  int
+	Message, Hint string
 }
 
 func (e *expressionError) Error() string { return e.Message }
@@ -140,7 +149,12 @@ func (l *language) compile(expression string, want *cel.Type) (cel.Program, erro
 	checked, issues := env.Compile(expression)
 	if issues != nil && len(issues.Errors()) > 0 {
 		first := issues.Errors()[0]
-		return nil, &expressionError{Line: first.Location.Line(), Column: first.Location.Column(), Message: oneLine(first.Message)}
+		e := &expressionError{Line: first.Location.Line(), Column: first.Location.Column(), Message: plainMessage(first.Message)}
+		if m := noField.FindStringSubmatch(first.Message); m != nil && l.fields != nil {
+			known := slices.Sorted(maps.Keys(l.fields))
+			e.Hint = didYouMean(m[1], known, "known are "+strings.Join(known, ", "))
+		}
+		return nil, e
 	}
 	if issues.Err() != nil {
 		return nil, &expressionError{Message: oneLine(issues.Err().Error())}
@@ -148,11 +162,45 @@ func (l *language) compile(expression string, want *cel.Type) (cel.Program, erro
 	if want != nil && !checked.OutputType().IsExactType(want) && !checked.OutputType().IsExactType(cel.DynType) {
 		return nil, &expressionError{Message: fmt.Sprintf("the expression is of type %s, not %s", cel.FormatCELType(checked.OutputType()), cel.FormatCELType(want))}
 	}
-	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost), cel.MemoryLimit(maxExpressionMemory))
+	// CEL's own size calculator takes any value deeper than five levels for too large; a tool's result is deeper.
+	sizes := types.NewSizeCalculator(types.SizeCalculatorMaxDepth(2*maxValueDepth), types.SizeCalculatorMaxTraversal(10*maxValueItems))
+	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost), cel.MemoryLimit(maxExpressionMemory),
+		cel.MemoryTracking(types.MemoryTrackerSizeCalculator(sizes)))
 	if err != nil {
 		return nil, &expressionError{Message: oneLine(err.Error())}
 	}
 	return program, nil
+}
+
+var (
+	noOverload = regexp.MustCompile(`found no matching overload for '([^']*)' applied to '(.*)'`)
+	noField    = regexp.MustCompile(`undefined field '([^']*)'`)
+)
+
+// plainMessage says what CEL says, in the words of those who write expressions and not of those who parse them.
+func plainMessage(message string) string {
+	message = oneLine(strings.TrimPrefix(message, "Syntax error: "))
+	if before, _, ok := strings.Cut(message, " expecting "); ok {
+		message = strings.NewReplacer("mismatched input '<EOF>'", "the expression ends too early", "mismatched input", "unexpected",
+			"extraneous input", "unexpected").Replace(before)
+	}
+	if m := noOverload.FindStringSubmatch(message); m != nil {
+		name := m[1]
+		if symbol, ok := operators.FindReverse(name); ok && symbol != "" {
+			name = symbol
+		}
+		switch name {
+		case operators.Index:
+			name = "[ ]"
+		case operators.Conditional:
+			name = "? :"
+		}
+		return fmt.Sprintf("%s cannot be used on %s", name, m[2])
+	}
+	if m := noField.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("unknown field %q", m[1])
+	}
+	return message
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -119,7 +119,7 @@ func (l *loader) fleetDigest(f *Fleet, all []Resource) Digest {
 func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) {
 	w, n := e.written, e.spec
 	defaults := n.at("defaults")
-	if w.Defaults.Model != "" {
+	if w.Defaults.Model != "" && !l.alone {
 		known(l, defaults.at("model"), KindModel, w.Defaults.Model, l.models)
 	}
 	if w.Defaults.Runtime != "" {

@@ -39,6 +39,7 @@ func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
 // loader is one call of [Load].
 type loader struct {
 	root     fs.FS
+	alone    bool // only mainstay.yaml is read, so that what it names cannot be looked up
 	problems Problems
 	more     int
 
@@ -105,11 +106,11 @@ func (l *loader) missing(d *document, n *node, hint, format string, args ...any)
 
 // expression reports what is wrong in an expression or template, at its place within a text.
 func (l *loader) expression(n *node, what string, err error) {
-	place := n.place()
+	place, hint := n.place(), ""
 	if e, ok := err.(*expressionError); ok {
-		place = n.inText(e.Line, e.Column)
+		place, hint = n.inText(e.Line, e.Column), e.Hint
 	}
-	l.errorAt(place, "", "%s: %s", what, err)
+	l.errorAt(place, hint, "%s: %s", what, err)
 }
 
 // ref returns the reference of a document.

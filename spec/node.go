@@ -205,7 +205,7 @@ func (n *node) describe() string {
 
 // nearest returns the candidate that name may be a misspelling of, or "".
 func nearest(name string, candidates []string) string {
-	best, bestDistance := "", max(1, min(3, len(name)/3))+1
+	best, bestDistance := "", min(3, len(name)/3)+1
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d

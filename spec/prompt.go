@@ -8,6 +8,9 @@ import (
 // placeholder is `{{ name }}`, where a parameter goes. Other text in braces is only text.
 var placeholder = regexp.MustCompile(`\{\{[ \t]*([A-Za-z_][A-Za-z0-9_-]*)[ \t]*\}\}`)
 
+// braces is what looks like a placeholder.
+var braces = regexp.MustCompile(`\{\{[^{}\n]*\}\}`)
+
 var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
 // fillIn replaces each placeholder by its value. Values are not looked into.
@@ -43,6 +46,12 @@ func (l *loader) checkPrompts() map[string]*Resource {
 			used[parameter] = true
 			if _, ok := w.Parameters[parameter]; !ok && !e.broken {
 				l.errorAt(textAt(e.spec.at("text"), w.Text, at[0]), didYouMean(parameter, names(w.Parameters), "declare it under parameters"), "the text uses the parameter %q, which is not declared", parameter)
+			}
+		}
+		for _, at := range braces.FindAllStringIndex(w.Text, -1) {
+			if match := w.Text[at[0]:at[1]]; !placeholder.MatchString(match) {
+				p := textAt(e.spec.at("text"), w.Text, at[0])
+				l.add(Problem{Place: p, Severity: SeverityWarning, Summary: shorten(match, 60) + " is no parameter, and stays as it is"})
 			}
 		}
 		for _, parameter := range names(w.Parameters) {

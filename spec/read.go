@@ -58,11 +58,15 @@ func (l *loader) folder(name string, e fs.DirEntry) bool {
 	case e.IsDir():
 		return true
 	case e.Type()&fs.ModeSymlink != 0:
-		l.errorAt(Place{File: name}, "put the folder itself here", "this is a symbolic link, and links are never followed")
+		l.linked(name)
 	default:
 		l.errorAt(Place{File: name}, "", "this is not a folder")
 	}
 	return false
+}
+
+func (l *loader) linked(name string) {
+	l.errorAt(Place{File: name}, "put here what it points to", "this is a symbolic link, and links are never followed")
 }
 
 // readFolder reads a folder and those in it. top is the folder of the root that it is in.
@@ -106,6 +110,10 @@ func (l *loader) readFile(name, top string, e fs.DirEntry) {
 		return
 	}
 	here := Place{File: name}
+	if e.Type()&fs.ModeSymlink != 0 {
+		l.linked(name)
+		return
+	}
 	switch extension := path.Ext(base); {
 	case extension == ".jsonnet", extension == ".libsonnet":
 		l.errorAt(here, "write the resource as YAML, JSON or Markdown", "this version does not read Jsonnet yet")
@@ -143,7 +151,7 @@ func (l *loader) readBytes(name string, e fs.DirEntry) ([]byte, bool) {
 	here := Place{File: name}
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
-		l.errorAt(here, "put the file itself here", "this is a symbolic link, and links are never followed")
+		l.linked(name)
 		return nil, false
 	case e.IsDir():
 		l.errorAt(here, "", "this is a folder, not a file")
@@ -153,8 +161,8 @@ func (l *loader) readBytes(name string, e fs.DirEntry) ([]byte, bool) {
 		return nil, false
 	}
 	if l.files++; l.files > maxFiles {
-		if l.files == maxFiles+1 {
-			l.errorAt(here, "", "there are more than %d files", maxFiles)
+		if l.files == maxFiles+1 { // This must be seen, however much else is wrong.
+			l.problems = append(l.problems, Problem{Place: here, Severity: SeverityError, Summary: fmt.Sprintf("there are more than %d files", maxFiles)})
 		}
 		return nil, false
 	}
@@ -170,7 +178,7 @@ func (l *loader) readBytes(name string, e fs.DirEntry) ([]byte, bool) {
 	before := l.total
 	if l.total += len(raw); l.total > maxTotal {
 		if before <= maxTotal {
-			l.errorAt(here, "", "the files are larger than %d MiB together", maxTotal>>20)
+			l.problems = append(l.problems, Problem{Place: here, Severity: SeverityError, Summary: fmt.Sprintf("the files are larger than %d MiB together", maxTotal>>20)})
 		}
 		return nil, false
 	}
@@ -253,10 +261,10 @@ func (l *loader) parseMarkdown(f *file, top string) error {
 	case m.front.has("apiVersion") || m.front.has("kind"):
 		n := m.front.keyOf("apiVersion")
 		return &parseError{n.line, n.column, "front matter holds the fields of the spec alone",
-			fmt.Sprintf("the folder says that this is a %s, and the file name that it is %q: leave out apiVersion, kind and metadata, and write what is under spec", kind, d.name)}
+			fmt.Sprintf("the folder says that this is %s, and the file name that it is %q: leave out apiVersion, kind and metadata, and write what is under spec", article(kind), d.name)}
 	case m.text == "":
 	case textField == "":
-		return &parseError{m.body.line, m.body.column, fmt.Sprintf("a %s has no text below the front matter", kind), "write it in a field of the front matter"}
+		return &parseError{m.body.line, m.body.column, article(kind) + " has no text below the front matter", "write it in a field of the front matter"}
 	case m.front.has(textField):
 		n := m.front.keyOf(textField)
 		return &parseError{n.line, n.column, fmt.Sprintf("%q is in the front matter and below it", textField), "keep one of them"}

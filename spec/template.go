@@ -79,7 +79,7 @@ func at(text string, offset int, err error) error {
 	}
 	before := text[:offset]
 	lines := strings.Count(before, "\n")
-	moved := &expressionError{Line: e.Line + lines, Column: e.Column, Message: e.Message}
+	moved := &expressionError{Line: e.Line + lines, Column: e.Column, Message: e.Message, Hint: e.Hint}
 	if e.Line == 1 {
 		moved.Column += len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))
 	}

@@ -50,7 +50,7 @@ func (l *loader) resolveServers() map[string]*ToolServer {
 // timeout returns a time limit in the field timeout of n, or what holds where it is not set.
 func (l *loader) timeout(n *node, d Duration, otherwise time.Duration) time.Duration {
 	if n.has("timeout") && d == 0 || time.Duration(d) > maxToolTimeout {
-		l.error(n.at("timeout"), "", "the timeout is not between 1ns and 1h")
+		l.error(n.at("timeout"), "", "the timeout is not more than 0 and at most 1h")
 	}
 	if d == 0 {
 		return otherwise

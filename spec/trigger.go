@@ -27,7 +27,7 @@ func (l *loader) resolveTriggers() []*Trigger {
 			t.DependsOn = []Ref{{KindAgent, w.Agent}}
 		}
 		if (w.Schedule == nil) == (w.OnRevision == nil) {
-			l.missing(e.document, e.spec, "keep one of them", "trigger %q needs exactly one of schedule and onRevision", name)
+			l.missing(e.document, e.spec, "schedule: {cron: ...} is for times, onRevision: {paths: [...]} for changes", "trigger %q needs exactly one of schedule and onRevision", name)
 		}
 		if w.Schedule != nil {
 			w.Schedule.TimeZone = orDefault(w.Schedule.TimeZone, "UTC")

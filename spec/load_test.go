@@ -1,0 +1,240 @@
+package spec_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// complete loads the repository that holds every kind.
+func complete(t *testing.T) *spec.Fleet {
+	t.Helper()
+	fleet, problems := spec.Load(os.DirFS("testdata/complete"), spec.LoadOptions{})
+	if len(problems) > 0 {
+		t.Fatalf("problems:\n%s", problems)
+	}
+	return fleet
+}
+
+func TestLoadListsEveryResource(t *testing.T) {
+	var got []string
+	for _, r := range complete(t).Resources {
+		line := r.String()
+		for _, d := range r.DependsOn {
+			line += " " + d.String()
+		}
+		got = append(got, line)
+		if !strings.HasPrefix(string(r.Digest), "sha256:") || len(r.Digest) != 71 || r.Place.File == "" {
+			t.Errorf("%s has the digest %q and the place %q", r, r.Digest, r.Place)
+		}
+	}
+	want := []string{
+		"Fleet/complete",
+		"Action/triage-01jcz3v5m8k2q4r6s8t0v2w4x6-3 ToolServer/cluster",
+		"Agent/reader Model/local ToolServer/cluster",
+		"Agent/triage Model/default Persona/engineer Prompt/look Skill/release-notes Skill/summarize ToolServer/cluster",
+		"Model/default", "Model/local",
+		"Persona/colleague", "Persona/engineer Persona/colleague",
+		"Policy/guardrails", "Prompt/greet", "Prompt/look", "Skill/release-notes", "Skill/summarize", "ToolServer/cluster",
+		"Trigger/changes Agent/triage", "Trigger/daily Agent/triage",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadResolvesAnAgent(t *testing.T) {
+	fleet := complete(t)
+	a := fleet.Agents["triage"]
+	const want = `# Who you are
+
+You are a platform engineer.
+
+Tone: Plain and brief.
+
+## Goals
+
+- Be of help.
+- Keep the services running.
+
+## Boundaries
+
+- Never guess.
+
+# Instructions
+
+Look carefully at the deployments.
+
+Say what you found.
+
+# Skills
+
+Before you do what a skill is about, read it with the tool skills__read.
+
+- release-notes: How to write release notes.
+- summarize: How to summarize what was found. Use it before the last answer.
+`
+	if diff := cmp.Diff(want, a.Instructions); diff != "" {
+		t.Error(diff)
+	}
+	if a.Model != fleet.Models["default"] || a.Model.Script == nil || a.Runtime != "loop" {
+		t.Errorf("the defaults are not applied: model %v, runtime %q", a.Model, a.Runtime)
+	}
+	if want := (spec.RunLimits{Turns: 30, ToolCalls: 20, WallTime: 5 * time.Minute, OutputBytes: 262144}); a.Limits != want {
+		t.Errorf("limits are %+v, not %+v", a.Limits, want)
+	}
+	var tools []string
+	for _, tool := range a.Tools {
+		tools = append(tools, tool.FullName()+" "+tool.Effect+" "+tool.Timeout.String())
+	}
+	if diff := cmp.Diff([]string{"cluster__restart write 10s", "cluster__scale write 10s", "cluster__status read 5s"}, tools); diff != "" {
+		t.Error(diff)
+	}
+	if got := fleet.Agents["reader"]; got.Instructions != "# Instructions\n\nRead what you are asked to read.\n📖\n" || got.Runtime != "other-loop" {
+		t.Errorf("reader is %+v", got)
+	}
+}
+
+func TestLoadResolvesTheRest(t *testing.T) {
+	fleet := complete(t)
+	if len(fleet.Approvers) != 1 || fleet.Approvers[0].Name != "Robin" || fleet.Ledger == nil || len(fleet.Ledger.Signers) != 1 || fleet.Expires != 24*time.Hour {
+		t.Errorf("the fleet is %+v", fleet)
+	}
+	if m := fleet.Models["local"].Spec; m.Endpoint != "http://127.0.0.1:11434" || m.Parameters["seed"] != int64(1) || m.Parameters["temperature"] != 0.5 {
+		t.Errorf("model local is %+v", m)
+	}
+	tools := fleet.Servers["cluster"].Spec.Tools
+	if p := tools["scale"].Precondition; p == nil || p.Tool != "status" || p.Check != "result.replicas > 0" {
+		t.Errorf("the merge key is not merged: %+v", p)
+	}
+	if s := fleet.Skills["summarize"]; len(s.Files) != 2 || string(s.Files["scripts/count.sh"]) != "wc -w\n" {
+		t.Errorf("skill summarize is %+v", s)
+	}
+	action := fleet.Actions["triage-01jcz3v5m8k2q4r6s8t0v2w4x6-3"]
+	raw, err := os.ReadFile("testdata/complete/actions/triage-01jcz3v5m8k2q4r6s8t0v2w4x6-3.yaml")
+	if err != nil || action.Digest != spec.DigestBytes(raw) {
+		t.Errorf("the digest of an Action is %s, not that of its bytes (%v)", action.Digest, err)
+	}
+	if want := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC); !action.Expires.Equal(want) {
+		t.Errorf("the action expires at %s", action.Expires)
+	}
+	changes, daily := fleet.Triggers[0], fleet.Triggers[1]
+	if changes.Cron != nil || len(changes.Paths) != 1 || daily.Task != "Look at everything as of {{ revision }}." {
+		t.Errorf("the triggers are %+v and %+v", changes, daily)
+	}
+	// A Friday, after the time: the next is on Monday at 6:30 in Berlin, where it is summer.
+	next := daily.Cron.Next(time.Date(2026, 7, 3, 12, 0, 0, 0, time.UTC))
+	if want := time.Date(2026, 7, 6, 4, 30, 0, 0, time.UTC); !next.Equal(want) {
+		t.Errorf("the schedule is next due at %s, not %s", next, want)
+	}
+	rule := fleet.Policies[0].Rules[0]
+	holds, err := rule.Condition.Holds(map[string]any{"call": map[string]any{"arguments": map[string]any{"namespace": "kube-system"}}})
+	if err != nil || !holds {
+		t.Errorf("the policy's rule holds: %t, %v", holds, err)
+	}
+	answer, err := fleet.Models["default"].Script.Answer(spec.Conversation{Messages: []spec.Message{{Role: "user", Text: "web is slow"}}})
+	if err != nil || len(answer.Calls) != 1 || answer.Calls[0].Arguments["name"] != "web" {
+		t.Errorf("the script answers %+v, %v", answer, err)
+	}
+}
+
+// tree is a repository whose one agent is in a file with this content.
+func tree(file, content string) fstest.MapFS {
+	return fstest.MapFS{
+		"mainstay.yaml": {Data: []byte("apiVersion: mainstay.dev/v1alpha1\nkind: Fleet\nmetadata: {name: shop}\nspec: {defaults: {model: default}}\n")},
+		"models/default.yaml": {Data: []byte("apiVersion: mainstay.dev/v1alpha1\nkind: Model\nmetadata: {name: default}\n" +
+			"spec: {provider: scripted, rules: [{text: hello}]}\n")},
+		file: {Data: []byte(content)},
+	}
+}
+
+func TestMarkdownIsReadAsPeopleWriteIt(t *testing.T) {
+	for _, tt := range []struct{ name, content, want string }{
+		{"front matter and body", "---\ndescription: It greets.\n---\nHello.\n", "Hello."},
+		{"no front matter", "Hello.\n\nAnd more.\n", "Hello.\n\nAnd more."},
+		{"empty front matter", "---\n---\nHello.\n", "Hello."},
+		{"line ends of Windows and a byte order mark", "\ufeff---\r\ndescription: It greets.\r\n---\r\n\r\nHello.\r\nYou.\r\n", "Hello.\nYou."},
+		{"rules within the body", "---\nmodel: default\n---\nHello.\n\n---\n\nYou.\n", "Hello.\n\n---\n\nYou."},
+		{"instructions that are null in the front matter", "---\ninstructions:\n---\nHello.\n", "Hello."},
+		{"comments and blanks behind the dashes", "---  \n# Nothing.\n--- \nHello.\n", "Hello."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fleet, problems := spec.Load(tree("agents/greeter.md", tt.content), spec.LoadOptions{})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			if got := fleet.Agents["greeter"].Instructions; got != "# Instructions\n\n"+tt.want+"\n" {
+				t.Errorf("the instructions are %q", got)
+			}
+		})
+	}
+}
+
+func TestFormatsOfTheSameAgentHaveTheSameDigest(t *testing.T) {
+	var first *spec.Agent
+	for _, tt := range []struct{ file, content string }{
+		{"agents/greeter.md", "---\ndescription: It greets.\nlimits: {turns: 3, wallTime: 60s}\n---\nHello.\n"},
+		{"agents/greeter.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Agent\nmetadata: {name: greeter}\nspec:\n  limits: {wallTime: 1m, turns: 3} # short\n  instructions: Hello.\n"},
+		{"agents/any.json", `{"kind":"Agent","apiVersion":"mainstay.dev/v1alpha1","metadata":{"name":"greeter"},"spec":{"model":"default","instructions":"Hello.\n","limits":{"turns":3,"wallTime":"1m0s"}}}`},
+	} {
+		fleet, problems := spec.Load(tree(tt.file, tt.content), spec.LoadOptions{})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		a := fleet.Agents["greeter"]
+		if first == nil {
+			first = a
+		}
+		if a.Digest != first.Digest {
+			t.Errorf("%s has the digest %s, not %s", tt.file, a.Digest, first.Digest)
+		}
+	}
+}
+
+func TestAnAgentsDigestChangesWithWhatShapesIt(t *testing.T) {
+	base := os.DirFS("testdata/complete")
+	before := complete(t)
+	for _, tt := range []struct {
+		name, file, old, new string
+		changes              bool
+	}{
+		{"its instructions", "agents/triage.md", "Say what", "Tell what", true},
+		{"its tools' effects", "tools/cluster.yaml", "scale:\n      effect: write", "scale:\n      effect: write\n      idempotent: true", true},
+		{"its server's command", "tools/cluster.yaml", "--verbose", "--quiet", true},
+		{"a skill's script", "skills/summarize/scripts/count.sh", "-w", "-l", true},
+		{"its persona's ancestor", "personas/colleague.md", "Never guess.", "Never lie.", true},
+		{"its prompt's default", "prompts/look.md", "carefully", "quickly", true},
+		{"its model's rules", "models/default.yaml", "I will look.", "Let me look.", true},
+		{"the fleet's limits", "mainstay.yaml", "wallTime: 5m", "wallTime: 6m", true},
+		{"its description", "agents/triage.md", "not well.", "not so well.", false},
+		{"another model", "models/default.yaml", "seed: 1", "seed: 2", false},
+		{"a policy", "policies/guardrails.json", "> 3", "> 4", false},
+		{"a comment", "tools/cluster.yaml", "timeout: 10s", "timeout: 10s # short", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := copyOf(t, base)
+			f := root[tt.file]
+			changed := strings.Replace(string(f.Data), tt.old, tt.new, 1)
+			if changed == string(f.Data) {
+				t.Fatalf("%s does not hold %q", tt.file, tt.old)
+			}
+			root[tt.file] = &fstest.MapFile{Data: []byte(changed)}
+			after, problems := spec.Load(root, spec.LoadOptions{})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			if got := after.Agents["triage"].Digest != before.Agents["triage"].Digest; got != tt.changes {
+				t.Errorf("the digest changes: %t, want %t", got, tt.changes)
+			}
+			if same := after.Digest == before.Digest; same != (tt.name == "a comment") {
+				t.Errorf("the fleet's digest is the same: %t", same)
+			}
+		})
+	}
+}
