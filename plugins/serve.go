@@ -34,7 +34,7 @@ type Info struct {
 func Serve(info Info, agent Agent) {
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake,
-		Plugins:         plugin.PluginSet{Name: &Plugin{Runtime: &server{info: info, agent: agent}}},
+		Plugins:         plugin.PluginSet{Name: &Plugin{Runtime: NewServer(info, agent)}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage))...)
 		},
@@ -44,6 +44,11 @@ func Serve(info Info, agent Agent) {
 
 // cancelGrace is how long an agent may take to return after a cancellation before its run is ended without it.
 const cancelGrace = time.Second
+
+// NewServer returns what Serve serves, for those who bring their own connection, such as a test.
+func NewServer(info Info, agent Agent) pluginpb.RuntimeServer {
+	return &server{info: info, agent: agent}
+}
 
 type server struct {
 	pluginpb.UnimplementedRuntimeServer
