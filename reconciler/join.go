@@ -147,7 +147,8 @@ func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (ru
 	return run.Reply(reply), err
 }
 
-// proposals shows the driver to package run. A person's earlier no is the answer that the agent gets.
+// proposals shows the driver to package run. A person's earlier no is the answer that the agent gets, and so is a branch
+// that a person has taken over.
 type proposals struct{ r *Reconciler }
 
 func (p proposals) Open(ctx context.Context, proposed spec.Proposal) (*spec.Answer, error) {
@@ -155,6 +156,11 @@ func (p proposals) Open(ctx context.Context, proposed spec.Proposal) (*spec.Answ
 	var rejected *proposal.RejectedError
 	if errors.As(err, &rejected) {
 		answer, err := p.r.decided(proposed, Decision{State: spec.ProposalRejected, Reason: rejected.Error()})
+		return &answer, err
+	}
+	var edited *proposal.EditedError
+	if errors.As(err, &edited) {
+		answer, err := p.r.decided(proposed, Decision{State: "refused", Reason: edited.Error()})
 		return &answer, err
 	}
 	return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
@@ -19,7 +20,7 @@ type Decision struct {
 	Reason string `json:"reason,omitempty"`
 	// Merge is the commit that merged the proposal.
 	Merge string `json:"merge,omitempty"`
-	// Outcome is done or failed, for an action; Result is what its tool returned, Message what went wrong.
+	// Outcome is done, failed or abandoned, for an action; Result is what its tool returned, Message what went wrong.
 	Outcome string          `json:"outcome,omitempty"`
 	Result  json.RawMessage `json:"result,omitempty"`
 	Message string          `json:"message,omitempty"`
@@ -43,11 +44,12 @@ func (r *Reconciler) wake(ctx context.Context) error {
 }
 
 func (r *Reconciler) wakeRun(ctx context.Context, summary spec.RunSummary) error {
-	for _, p := range summary.Waiting {
-		decision, ok, err := r.decision(ctx, p)
-		if err != nil {
-			return err
-		}
+	statuses, err := r.proposals.Statuses(ctx, summary.Waiting)
+	if err != nil {
+		return fmt.Errorf("look for its proposals: %w", err)
+	}
+	for i, p := range summary.Waiting {
+		decision, ok := r.decision(p, statuses[i])
 		if !ok {
 			continue
 		}
@@ -77,33 +79,30 @@ func (r *Reconciler) decided(p spec.Proposal, decision Decision) (spec.Answer, e
 	return r.broker.Decided(p, body), nil
 }
 
-// decision looks for what has become of a proposal. It reports false while nothing has.
-func (r *Reconciler) decision(ctx context.Context, p spec.Proposal) (Decision, bool, error) {
-	var refused string
-	if p.Kind == spec.ProposalAction {
-		switch s := r.actionState(p.Action); s.State {
-		case execute.Done, execute.Failed:
-			return Decision{State: spec.ProposalMerged, Outcome: string(s.State), Result: s.Result, Message: s.Message}, true, nil
-		case execute.Expired:
-			return Decision{State: "expired", Reason: s.Message}, true, nil
-		case execute.Refused:
-			refused = s.Message
-		case "":
-		default:
-			return Decision{}, false, nil // Merged, and on its way.
-		}
+// decision says what has become of a proposal. It reports false while nothing has.
+func (r *Reconciler) decision(p spec.Proposal, status proposal.Status) (Decision, bool) {
+	if p.Kind == spec.ProposalChange {
+		return Decision{State: string(status.State), Reason: status.Reason, Merge: status.Merge}, status.State != proposal.Open
 	}
-	status, err := r.proposals.Status(ctx, p)
-	if err != nil {
-		return Decision{}, false, fmt.Errorf("look for proposal %s: %w", p.Key, err)
+	switch s := r.actionState(p.Action); s.State {
+	case execute.Done, execute.Failed:
+		return Decision{State: spec.ProposalMerged, Outcome: string(s.State), Result: s.Result, Message: s.Message}, true
+	case execute.Abandoned:
+		return Decision{State: spec.ProposalMerged, Outcome: string(s.State), Message: s.Message}, true
+	case execute.Expired:
+		return Decision{State: "expired", Reason: s.Message}, true
+	case execute.Refused:
+		// The file is on the branch without an approval. While the proposal is open, a person may still mend that.
+		return Decision{State: "refused", Reason: s.Message}, status.State != proposal.Open
+	case "":
+	default:
+		return Decision{}, false // On its way, or a person has to say what happened.
 	}
 	switch {
-	case status.State == proposal.Open:
-		return Decision{}, false, nil
-	case status.State == proposal.Merged && p.Kind == spec.ProposalAction:
-		return Decision{}, false, nil // The revision that carries the Action comes next.
-	case refused != "":
-		return Decision{State: "refused", Reason: refused}, true, nil
+	case status.State == proposal.Merged:
+		return Decision{}, false // The revision that carries the Action comes next.
+	case status.State == proposal.Open && !p.Expires.IsZero() && r.opts.Now().After(p.Expires):
+		return Decision{State: "expired", Reason: "nobody approved it before " + p.Expires.Format(time.RFC3339)}, true
 	}
-	return Decision{State: string(status.State), Reason: status.Reason, Merge: status.Merge}, true, nil
+	return Decision{State: string(status.State), Reason: status.Reason}, status.State != proposal.Open
 }

@@ -157,6 +157,8 @@ type Proposal struct {
 	Action ActionID `json:"action,omitempty"`
 	// At is when the agent asked for it.
 	At time.Time `json:"at"`
+	// Expires is when an Action's approval ends.
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // Branch is the branch that carries the proposal.

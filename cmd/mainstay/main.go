@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,15 @@ const runtimeArg = "__runtime-loop"
 type environment struct {
 	// barrier is called before and after every durable write; tests end the process there. Nil for users.
 	barrier func(point string)
+	// now is the clock. Nil for users: it is time.Now.
+	now func() time.Time
+}
+
+func (e environment) clock() func() time.Time {
+	if e.now == nil {
+		return time.Now
+	}
+	return e.now
 }
 
 // run is the whole program but for the process around it. It returns the exit code.

@@ -19,11 +19,15 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 )
 
-// crashAt makes the test binary be mainstay, and end itself with SIGKILL at that durable write: `7` is the seventh one.
-const crashAt = "MAINSTAY_TEST_CRASH_AT"
-
-// crashLog names a file that gets a line for each durable write, while crashAt is set.
-const crashLog = "MAINSTAY_TEST_CRASH_LOG"
+// These make the test binary be mainstay. asMainstay switches it on; crashAt is the durable write or effect before which
+// the process ends itself with SIGKILL, counted from 1; crashLog names a file that gets a line for each; and clockAhead
+// moves the clock.
+const (
+	asMainstay = "MAINSTAY_TEST_MAIN"
+	crashAt    = "MAINSTAY_TEST_CRASH_AT"
+	crashLog   = "MAINSTAY_TEST_CRASH_LOG"
+	clockAhead = "MAINSTAY_TEST_CLOCK_AHEAD"
+)
 
 func TestMain(m *testing.M) {
 	// The test binary is also the agent's process, the example's tool server, and a mainstay that can be killed anywhere.
@@ -32,39 +36,47 @@ func TestMain(m *testing.M) {
 	case len(args) == 1 && args[0] == runtimeArg:
 		loop.Serve()
 		return
-	case len(args) == 2 && args[0] == "demo" && args[1] == "tools", os.Getenv(crashAt) != "":
-		os.Exit(run(context.Background(), environment{barrier: crashBarrier()}, args, os.Stdin, os.Stdout, os.Stderr))
+	case len(args) == 2 && args[0] == "demo" && args[1] == "tools", os.Getenv(asMainstay) != "":
+		env := environment{barrier: crashBarrier()}
+		if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
+			env.now = func() time.Time { return time.Now().Add(ahead) }
+		}
+		os.Exit(run(context.Background(), env, args, os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
 }
 
-// crashBarrier counts the durable writes of this process and kills it at the chosen one.
+// crashBarrier counts what this process is about to write and kills it at the chosen one. A kill right after a write is
+// a kill right before the next one, so only the points before count.
 func crashBarrier() func(string) {
 	at, err := strconv.Atoi(os.Getenv(crashAt))
 	if err != nil {
 		return nil
 	}
-	points := make(chan string)
-	next := make(chan struct{})
-	go func() {
-		n := 0
-		for point := range points {
-			n++
-			if path := os.Getenv(crashLog); path != "" {
-				f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-				if err == nil {
-					fmt.Fprintln(f, point)
-					f.Close()
-				}
-			}
-			if n == at {
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-				select {}
-			}
-			next <- struct{}{}
+	var mu sync.Mutex
+	n := 0
+	return func(point string) {
+		if !strings.Contains(point, "before") {
+			return
 		}
-	}()
-	return func(point string) { points <- point; <-next }
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		if path := os.Getenv(crashLog); path != "" {
+			if f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+				fmt.Fprintln(f, point)
+				f.Close()
+			}
+		}
+		if n == at {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // The signal is on its way; nothing more may happen.
+		}
+	}
 }
 
 // built are the executables that the stories run, as a release would hold them.

@@ -62,10 +62,10 @@ func openProposals(ctx context.Context, env environment, repo *repoFlags, person
 		}
 		return reconciler.RootAt(at.Tree)
 	}
-	ledger := execute.OpenLedger(execute.LedgerOptions{Remote: rem, Name: person.name, Email: person.email, Now: time.Now,
+	ledger := execute.OpenLedger(execute.LedgerOptions{Remote: rem, Name: person.name, Email: person.email, Now: env.clock(),
 		Fleet: func() (*spec.Fleet, error) { return fleetAt(seen.Revision.Commit()) }})
 	return rem, local.New(local.Options{Remote: rem, Branch: repo.ref, Path: repo.path, Name: person.name, Email: person.email,
-		Ledger: ledger, FleetAt: fleetAt, Now: time.Now}), nil
+		Ledger: ledger, FleetAt: fleetAt, Now: env.clock()}), nil
 }
 
 func newProposalsList(env environment) *cobra.Command {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -132,35 +134,49 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	if err != nil {
 		return nil, err
 	}
-	agents := host.New(host.Options{Dir: filepath.Join(dir, "agents"), Runtimes: runtimes(self), Log: w.log, Now: time.Now, Sleep: sleep})
+	agents := host.New(host.Options{Dir: filepath.Join(dir, "agents"), Runtimes: runtimes(self), Log: w.log, Now: env.clock(), Sleep: sleep})
 	closers = append(closers, agents.Close)
-	tools := tool.New(tool.Options{Dir: filepath.Join(dir, "tools"), Self: self, Env: w.getenv, Now: time.Now, Logger: w.log})
+	tools := tool.New(tool.Options{Dir: filepath.Join(dir, "tools"), Self: self, Env: w.getenv, Now: env.clock(), Logger: w.log})
 	closers = append(closers, func(context.Context) error { return tools.Close() })
 
 	src, err := source.New(source.Options{Remote: rem, Branch: w.repo.ref, Path: w.repo.path})
 	if err != nil {
 		return nil, err
 	}
-	name, err := os.Hostname()
+	name, err := executorName(dir)
 	if err != nil {
-		name = "unknown"
+		return nil, err
 	}
 	const email = "mainstay@localhost"
 	parts := reconciler.Parts{
 		Remote: rem, Source: src, Store: st, Host: agents, Models: model.Providers{}, Tools: tools, Signer: signer,
 		Proposals: func(k reconciler.Knowledge) proposal.Driver {
 			return local.New(local.Options{Remote: rem, Branch: w.repo.ref, Path: w.repo.path, Name: "mainstay", Email: email,
-				Signer: signer, Ledger: k.Ledger, FleetAt: k.FleetAt, Now: time.Now})
+				Signer: signer, Ledger: k.Ledger, FleetAt: k.FleetAt, Now: env.clock()})
 		},
 	}
 	r, err := reconciler.New(ctx, parts, reconciler.Options{
 		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Interval: w.interval, Workers: 8, Travels: w.travels,
-		Name: name, Email: email, Now: time.Now, Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: w.observe,
+		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: w.observe,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &wired{Reconciler: r, parts: parts, close: closeAll}, nil
+}
+
+// executorName tells reconcilers apart in the ledger: stable for a state folder, and another one for every other.
+func executorName(state string) (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	abs, err := filepath.Abs(state)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(abs))
+	return host + "-" + hex.EncodeToString(sum[:4]), nil
 }
 
 // sleep waits until d is over or ctx ends.

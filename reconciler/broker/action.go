@@ -55,7 +55,8 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 		return Reply{}, err
 	}
 	id := spec.ActionID(fmt.Sprintf("%s-%s-%d", c.Agent.Name, c.Task.Run, c.N))
-	expires := c.At.Add(c.Expires).UTC().Truncate(time.Second).Format(time.RFC3339)
+	ends := c.At.Add(c.Expires).UTC().Truncate(time.Second)
+	expires := ends.Format(time.RFC3339)
 	content, err := writeYAML(actionFile{
 		APIVersion: spec.APIVersion, Kind: spec.KindAction, Metadata: spec.Metadata{Name: string(id)},
 		Spec: spec.ActionSpec{
@@ -72,7 +73,7 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 	comment := "# " + summary + "\n# Merging this file approves this one call. It is made once, before it expires.\n"
 	return Reply{Proposal: &spec.Proposal{
 		Key: key, Kind: spec.ProposalAction, Agent: c.Agent.Name, Run: c.Task.Run, Exchange: c.N, Base: c.Task.Revision,
-		Title: summary, Body: actionBody(c, t, precondition, expires), Action: id, At: c.At,
+		Title: summary, Body: actionBody(c, t, precondition, expires), Action: id, At: c.At, Expires: ends,
 		Files: []spec.FileEdit{{Path: path.Join(b.opts.Root, "actions", string(id)+".yaml"), Content: comment + content}},
 	}}, nil
 }

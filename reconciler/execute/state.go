@@ -182,6 +182,9 @@ func (r *record) state(now time.Time) State {
 	switch {
 	case r.receipt != nil:
 		s := settled(*r.receipt)
+		if claim := r.claim(); claim != nil {
+			s.Approval = claim.Approval
+		}
 		if r.receipt.Outcome == spec.OutcomeFailed {
 			s.State = Failed
 		}
