@@ -1,0 +1,255 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// runRE is what may become a token of a subject. It admits no dot, wildcard or space.
+var runRE = regexp.MustCompile(`^[0-9a-z]{1,64}$`)
+
+func subject(kind string, run spec.RunID) (string, error) {
+	if !runRE.MatchString(string(run)) {
+		return "", fmt.Errorf("%.80q is not the id of a run", run)
+	}
+	return kind + "." + string(run), nil
+}
+
+// Append adds an entry to the record of a run. The position after is the last one that the writer has seen, as Append
+// or [Store.Record] returned it, and 0 for an empty record. The error wraps [ErrConflict] where somebody else wrote since
+// then, [ErrTooLarge], or [ErrFull].
+func (s *Store) Append(ctx context.Context, run spec.RunID, after uint64, e spec.Entry) (uint64, error) {
+	subj, err := subject("record", run)
+	if err != nil {
+		return 0, fmt.Errorf("append to record: %w", err)
+	}
+	data, err := encode(e)
+	if err != nil {
+		return 0, fmt.Errorf("append %s to record of run %s: %w", e.Type, run, err)
+	}
+	var seq uint64
+	publish := func(ctx context.Context) error {
+		msg := &nats.Msg{Subject: subj, Data: data}
+		ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(after))
+		if err == nil {
+			seq = ack.Sequence
+			s.setTip(run, seq)
+		}
+		return err
+	}
+	write := func(ctx context.Context) error {
+		err := publish(ctx)
+		if isFull(err) {
+			if err := s.trim(ctx); err != nil {
+				return err
+			}
+			err = publish(ctx)
+		}
+		return told(err)
+	}
+	if err := s.durable(ctx, "append "+e.Type, write); err != nil {
+		return 0, fmt.Errorf("append %s to record of run %s: %w", e.Type, run, err)
+	}
+	return seq, nil
+}
+
+// Record returns the entries of a run in order, and the position of the last one. A run without a record has none, and
+// the position 0. The error wraps [ErrDamaged] where entries are missing.
+func (s *Store) Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uint64, error) {
+	subj, err := subject("record", run)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read record: %w", err)
+	}
+	// First, because the record may grow while it is read.
+	least, err := s.leastTip(ctx, run)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read record of run %s: %w", run, err)
+	}
+	var entries []spec.Entry
+	var last uint64
+	for {
+		msg, err := s.records.GetMsg(ctx, last+1, jetstream.WithGetMsgSubject(subj))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			if last < least {
+				return nil, 0, fmt.Errorf("read record of run %s: %w: it ends at position %d and had come to %d", run, ErrDamaged, last, least)
+			}
+			s.setTip(run, last)
+			return entries, last, nil
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("read record of run %s: %w", run, err)
+		}
+		e, err := decode(msg.Data, msg.Header, last)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read record of run %s: %w", run, err)
+		}
+		entries, last = append(entries, e), msg.Sequence
+	}
+}
+
+// Follow calls fn with every entry of a run, those that exist and those to come, until the run is finished, fn returns an
+// error, or ctx ends.
+func (s *Store) Follow(ctx context.Context, run spec.RunID, fn func(spec.Entry) error) error {
+	subj, err := subject("record", run)
+	if err != nil {
+		return fmt.Errorf("follow record: %w", err)
+	}
+	consumer, err := s.records.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subj}})
+	if err != nil {
+		return fmt.Errorf("follow record of run %s: %w", run, err)
+	}
+	iterator, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("follow record of run %s: %w", run, err)
+	}
+	defer iterator.Stop()
+	var last uint64
+	for {
+		msg, err := iterator.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("follow record of run %s: %w", run, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("follow record of run %s: %w", run, err)
+		}
+		e, err := decode(msg.Data(), msg.Headers(), last)
+		if err != nil {
+			return fmt.Errorf("follow record of run %s: %w", run, err)
+		}
+		last = meta.Sequence.Stream
+		if err := fn(e); err != nil || e.Type == spec.EntryFinished {
+			return err
+		}
+	}
+}
+
+// encode writes JSON without HTML escapes, so that the canonical bodies within keep their bytes.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	if b.Len() > MaxEntry {
+		return nil, ErrTooLarge
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// decode reads an entry. Every message carries the position that it was written after: a gap shows as a difference.
+func decode(data []byte, header nats.Header, last uint64) (spec.Entry, error) {
+	var e spec.Entry
+	after, err := strconv.ParseUint(header.Get(jetstream.ExpectedLastSubjSeqHeader), 10, 64)
+	if err != nil || after != last {
+		return e, fmt.Errorf("%w: entries are missing after position %d", ErrDamaged, last)
+	}
+	if err := json.Unmarshal(data, &e); err != nil {
+		return e, fmt.Errorf("%w: after position %d: %w", ErrDamaged, last, err)
+	}
+	return e, nil
+}
+
+// told makes the server's errors ours.
+func told(err error) error {
+	var api *jetstream.APIError
+	switch {
+	case err == nil:
+		return nil
+	case isFull(err):
+		return ErrFull
+	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		return ErrConflict
+	}
+	return err
+}
+
+// codeStoreFailed is the server's code where a stream did not take a message; jetstream has no name for it.
+const codeStoreFailed = 10077
+
+func isFull(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed && api.Description == "maximum bytes exceeded"
+}
+
+// trim forgets finished runs, oldest first, until a tenth of the bound is free or none is left.
+func (s *Store) trim(ctx context.Context) error {
+	runs, err := s.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(runs, func(a, b spec.RunSummary) int { return cmp.Or(a.Updated.Compare(b.Updated), cmp.Compare(a.Run, b.Run)) })
+	for _, run := range runs {
+		if run.Outcome == nil {
+			continue
+		}
+		info, err := s.records.Info(ctx)
+		if err != nil {
+			return err
+		}
+		if int64(info.State.Bytes) < s.opts.maxRecords/10*9 {
+			return nil
+		}
+		if err := s.Forget(ctx, run.Run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Forget removes the record and the summary of a run. To forget an unknown run does nothing.
+func (s *Store) Forget(ctx context.Context, run spec.RunID) error {
+	subj, err := subject("record", run)
+	if err != nil {
+		return fmt.Errorf("forget run: %w", err)
+	}
+	return s.durable(ctx, "forget", func(ctx context.Context) error {
+		// In this order, because a summary without its record would look like damage.
+		if err := s.runs.Purge(ctx, string(run)); err != nil {
+			return fmt.Errorf("forget run %s: %w", run, err)
+		}
+		if err := s.records.Purge(ctx, jetstream.WithPurgeSubject(subj)); err != nil {
+			return fmt.Errorf("forget run %s: %w", run, err)
+		}
+		return nil
+	})
+}
+
+// setTip remembers how far a record has come, for the run's next summary.
+func (s *Store) setTip(run spec.RunID, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.tips[run]; !known && len(s.tips) >= maxHeld {
+		for other := range s.tips { // Any one: its next summary only vouches for less.
+			delete(s.tips, other)
+			break
+		}
+	}
+	s.tips[run] = max(s.tips[run], seq)
+}
+
+// leastTip is how far the record of a run had come at least, as was kept with its summary. The server drops what it cannot
+// read from the end of a file without a word; this is what notices.
+func (s *Store) leastTip(ctx context.Context, run spec.RunID) (uint64, error) {
+	k, err := s.kept(ctx, run)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return k.Record, err
+}
