@@ -1,0 +1,224 @@
+package run
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// work is one attempt at a run: a session with an agent's process. All of it belongs to the goroutine of Execute, which is
+// the only writer of the record; the reader, the sender and those who serve requests talk to it through channels.
+type work struct {
+	*Engine
+	record
+	agent   *spec.Agent
+	session Session
+	// left is how long the agent may still work.
+	left time.Duration
+	// further says that this attempt has recorded an answer or a proposal.
+	further bool
+
+	replay   *replay
+	sends    *sender
+	messages chan received
+	served   chan served
+	serving  sync.WaitGroup
+	inFlight int
+	// cut ends what is being served.
+	cut context.CancelFunc
+	// cutOff is the context of what is being served.
+	cutOff context.Context
+}
+
+type received struct {
+	Message
+	err error
+}
+
+// attempt serves the session until it ends, and leaves no goroutine behind.
+func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
+	w.replay = newReplay(w.state.exchanges)
+	w.messages, w.served = make(chan received), make(chan served, MaxOutstanding)
+	w.cutOff, w.cut = context.WithCancel(context.WithoutCancel(ctx))
+	w.sends = newSender(w.session)
+	quit, read := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(read)
+		w.read(quit)
+	}()
+
+	how := w.serve(ctx)
+	if !how.lost {
+		if err := w.drain(); err != nil {
+			how = *lost(err)
+		}
+	}
+	w.cut()
+	w.serving.Wait()
+	close(quit)
+	switch {
+	case how.outcome != nil:
+		// The outcome is recorded first, so that nothing that happens to the process matters any more.
+		sum, err := w.finish(ctx, how.outcome)
+		w.stop(how, read)
+		return sum, err
+	case how.err != nil:
+		w.stop(how, read)
+		return w.ended(ctx, how.err)
+	}
+	w.stop(how, read)
+	w.forget(w.run)
+	sum, err := w.keep(ctx, spec.PhaseWaiting)
+	if err == nil {
+		w.observe(Event{Type: Waiting, Task: w.state.task})
+	}
+	return sum, err
+}
+
+// read passes on what the agent sends until the session ends.
+func (w *work) read(quit <-chan struct{}) {
+	for {
+		m, err := w.session.Recv()
+		select {
+		case w.messages <- received{m, err}:
+		case <-quit:
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// serve is the loop of an attempt.
+func (w *work) serve(ctx context.Context) end {
+	err := w.append(ctx, spec.Entry{Type: spec.EntryAttempt, Attempt: &spec.Attempt{PID: w.session.PID(), Isolation: w.session.Isolation()}})
+	if err == nil {
+		_, err = w.keep(ctx, spec.PhaseRunning)
+	}
+	if err != nil {
+		return *lost(err)
+	}
+	w.observe(Event{Type: Started, Task: w.state.task, PID: w.session.PID(), Isolation: w.session.Isolation()})
+	wall := w.opts.After(w.left)
+	var broken <-chan time.Time
+	var sendErr error
+	for {
+		var settled <-chan time.Time
+		if w.onlyWaits() {
+			settled = w.opts.After(settleTime)
+		}
+		var how *end
+		select {
+		case <-ctx.Done():
+			how = &end{err: ctx.Err()}
+		case <-wall:
+			how = &end{outcome: w.outOfTime()}
+		case <-settled:
+			how = &end{}
+		case sendErr = <-w.sends.failed:
+			// The reader learns better why the process ended, and soon.
+			broken = w.opts.After(cancelTime)
+		case <-broken:
+			how = &end{err: &exited{sendErr}}
+		case m := <-w.messages:
+			how = w.hear(ctx, m)
+		case s := <-w.served:
+			if s.err != nil {
+				w.inFlight--
+				how = &end{err: &unserved{s.err}}
+			} else if err := w.settle(ctx, s); err != nil {
+				how = lost(err)
+			}
+		}
+		if how != nil {
+			return *how
+		}
+	}
+}
+
+// onlyWaits says that the agent has nothing to go on with but the decisions about its proposals.
+func (w *work) onlyWaits() bool {
+	waits := false
+	for _, x := range w.state.exchanges {
+		if x.asked && x.answer == nil {
+			if x.proposal == nil {
+				return false
+			}
+			waits = true
+		}
+	}
+	return waits
+}
+
+// hear takes in one message of the agent.
+func (w *work) hear(ctx context.Context, m received) *end {
+	switch {
+	case m.err != nil:
+		return &end{err: &exited{m.err}, over: true}
+	case m.Request != nil:
+		outcome, err := w.ask(ctx, m.Message)
+		switch {
+		case err != nil:
+			return lost(err)
+		case outcome != nil:
+			return &end{outcome: outcome}
+		}
+	case m.Failure != nil:
+		return &end{outcome: failed(AgentFailed, "%s", *m.Failure), over: true}
+	case m.Result != nil:
+		return &end{outcome: w.result(*m.Result), over: true}
+	}
+	return nil
+}
+
+func (w *work) result(output string) *spec.Outcome {
+	if x := w.replay.left(); x != nil {
+		return failed(Diverged, "exchange %d was %s, and now the agent ends without it", x.n, name(x.request))
+	}
+	if most := w.agent.Limits.OutputBytes; len(output) > most {
+		return w.limit("outputBytes", "the final answer has %s of at most %s", bytesText(len(output)), bytesText(most))
+	}
+	return &spec.Outcome{Phase: spec.PhaseSucceeded, Output: strings.ToValidUTF8(output, "\uFFFD")}
+}
+
+// drain waits for what is being served, so that effects are recorded, but not for long.
+func (w *work) drain() error {
+	late := w.opts.After(drainTime)
+	for w.inFlight > 0 {
+		select {
+		case <-late:
+			return nil
+		case s := <-w.served:
+			if s.err != nil {
+				w.inFlight-- // It is asked again when the run goes on.
+			} else if err := w.settle(w.cutOff, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stop ends the session, asking first where the agent has not ended by itself, and waits for reader and sender.
+func (w *work) stop(how end, read <-chan struct{}) {
+	if !how.over {
+		reason := "the run waits for a review"
+		switch {
+		case how.outcome != nil:
+			reason = how.outcome.Message
+		case how.err != nil:
+			reason = "the host stops working on the run for now"
+		}
+		w.sends.cancel(reason)
+		select {
+		case <-read:
+		case <-w.opts.After(cancelTime):
+		}
+	}
+	w.session.Close()
+	<-read
+	w.sends.stop()
+}

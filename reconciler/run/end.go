@@ -1,0 +1,71 @@
+package run
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// end says how an attempt ended: with an outcome, with an error, or, where both are nil, waiting.
+type end struct {
+	outcome *spec.Outcome
+	err     error
+	// over says that the agent has ended by itself, so that there is nothing to cancel.
+	over bool
+	// lost says that the record cannot be written any more.
+	lost bool
+}
+
+func lost(err error) *end { return &end{err: err, lost: true} }
+
+// exited is the error of an agent that ended without a result.
+type exited struct{ err error }
+
+func (e *exited) Error() string { return e.err.Error() }
+func (e *exited) Unwrap() error { return e.err }
+
+// unserved is the error of a request that has no answer now.
+type unserved struct{ err error }
+
+func (u *unserved) Error() string { return u.err.Error() }
+func (u *unserved) Unwrap() error { return u.err }
+
+// ended decides what an error of an attempt means for the run.
+func (w *work) ended(ctx context.Context, err error) (spec.RunSummary, error) {
+	var exit *exited
+	var no *unserved
+	switch {
+	case errors.As(err, &exit):
+		n := w.fail(w.run, w.further)
+		if n >= maxExits {
+			return w.finish(ctx, failed(AgentExited, "%d attempts in a row ended without a result: %v", n, err))
+		}
+		return w.state.summary(), &RetryAfter{Delay: w.opts.Backoff(n), Err: err}
+	case errors.As(err, &no):
+		return w.state.summary(), &RetryAfter{Delay: w.opts.Backoff(w.fail(w.run, w.further)), Err: err}
+	}
+	return w.state.summary(), err
+}
+
+// unopened is an attempt that could not begin.
+func (w *work) unopened(ctx context.Context, err error) (spec.RunSummary, error) {
+	if ctx.Err() != nil {
+		return w.state.summary(), ctx.Err()
+	}
+	n := w.fail(w.run, false)
+	if n >= maxOpens {
+		return w.finish(ctx, failed(HostFailed, "the agent could not be started, %d times in a row: %v", n, err))
+	}
+	return w.state.summary(), &RetryAfter{Delay: w.opts.Backoff(n), Err: err}
+}
+
+// finish records the end of the run.
+func (w *work) finish(ctx context.Context, outcome *spec.Outcome) (spec.RunSummary, error) {
+	if err := w.append(ctx, spec.Entry{Type: spec.EntryFinished, Outcome: outcome}); err != nil {
+		return w.state.summary(), err
+	}
+	w.forget(w.run)
+	w.observe(Event{Type: Finished, Task: w.state.task, Outcome: outcome})
+	return w.keep(ctx, "")
+}

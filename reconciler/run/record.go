@@ -1,0 +1,76 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// record is the record of one run together with its state. It has a single writer at a time.
+type record struct {
+	log   Log
+	run   spec.RunID
+	state *state
+	// last is the position of the last entry, count the number of entries.
+	last  uint64
+	count int
+}
+
+// write appends an entry. It does not stop half-way when ctx ends, because then nobody could tell whether the entry
+// exists.
+func (r *record) write(ctx context.Context, e spec.Entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTime)
+	defer cancel()
+	last, err := r.log.Append(ctx, r.run, r.last, e)
+	if err != nil {
+		return err
+	}
+	r.last, r.count = last, r.count+1
+	return r.state.add(e)
+}
+
+// catchUp takes in decisions that were recorded meanwhile, and returns their exchanges. Any other entry means that the
+// run has been taken from us.
+func (r *record) catchUp(ctx context.Context) ([]*exchange, error) {
+	entries, last, err := r.log.Record(context.WithoutCancel(ctx), r.run)
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) <= r.count {
+		return nil, errTaken
+	}
+	var decided []*exchange
+	for _, e := range entries[r.count:] {
+		x := r.state.exchange(e.N)
+		if e.Type != spec.EntryAnswer || x == nil || !x.waits() {
+			return nil, errTaken
+		}
+		if err := r.state.add(e); err != nil {
+			return nil, err
+		}
+		decided = append(decided, x)
+	}
+	r.last, r.count = last, len(entries)
+	return decided, nil
+}
+
+// keep writes the summary, in a phase that only the caller knows unless it is "".
+func (r *record) keep(ctx context.Context, phase string) (spec.RunSummary, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTime)
+	defer cancel()
+	sum := r.state.summary()
+	if phase != "" {
+		sum.Phase = phase
+	}
+	if err := r.log.PutRun(ctx, Glance(sum)); err != nil {
+		return sum, fmt.Errorf("keep the summary: %w", err)
+	}
+	return sum, nil
+}
+
+func isConflict(err error) bool {
+	var c interface{ Conflict() bool }
+	return errors.As(err, &c) && c.Conflict()
+}

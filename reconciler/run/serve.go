@@ -1,0 +1,154 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// served is what has become of a request that was passed on.
+type served struct {
+	x     *exchange
+	reply Reply
+	err   error
+}
+
+// ask takes in a request: one of the record's, or a new one.
+func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
+	q := *m.Request
+	if q.Lane == "" {
+		q.Lane = spec.MainLane
+	}
+	if outcome := w.checkRequest(q); outcome != nil {
+		return outcome, nil
+	}
+	x, diverged := w.replay.match(q)
+	if diverged != "" {
+		return failed(Diverged, "%s", diverged), nil
+	}
+	restarted := x != nil
+	switch {
+	case x != nil && (x.answer != nil || x.proposal != nil):
+		x.asked, x.id = true, m.ID
+		if x.answer != nil {
+			w.sends.answer(x)
+		}
+		return nil, nil
+	case x == nil:
+		if outcome := w.checkLimits(q); outcome != nil {
+			return outcome, nil
+		}
+		n := len(w.state.exchanges) + 1
+		if err := w.append(ctx, spec.Entry{Type: spec.EntryRequest, N: n, Request: &q}); err != nil {
+			return nil, err
+		}
+		x = w.state.exchange(n)
+		w.observe(Event{Type: Asked, Task: w.state.task, N: n, Request: &x.request})
+	default:
+		if err := w.append(ctx, spec.Entry{Type: spec.EntryRequest, N: x.n, Request: &q, Restarted: true}); err != nil {
+			return nil, err
+		}
+	}
+	x.asked, x.id, x.stream = true, m.ID, m.Stream
+	w.inFlight++
+	call := Call{Task: w.state.task, Agent: w.agent, N: x.n, At: x.at, Restarted: restarted, Request: x.request}
+	id, stream := x.id, x.stream
+	w.serving.Go(func() {
+		reply, err := w.answer(call, id, stream)
+		w.served <- served{x, reply, err}
+	})
+	return nil, nil
+}
+
+// answer has a request answered. It runs in a goroutine of its own.
+func (w *work) answer(call Call, id uint64, stream bool) (Reply, error) {
+	ctx := w.cutOff
+	reply, err := w.opts.Broker.Answer(ctx, call, func(text string) {
+		w.observe(Event{Type: Delta, Task: call.Task, N: call.N, Text: text})
+		if stream {
+			w.sends.delta(ctx, id, text)
+		}
+	})
+	switch {
+	case err != nil:
+		return Reply{}, err
+	case (reply.Answer == nil) == (reply.Proposal == nil):
+		return Reply{}, fmt.Errorf("exchange %d got neither an answer nor a proposal, or both", call.N)
+	case reply.Answer != nil:
+		return Reply{Answer: bounded(reply.Answer)}, nil
+	}
+	encoded, err := json.Marshal(reply.Proposal)
+	if err != nil {
+		return Reply{}, fmt.Errorf("encode the proposal of exchange %d: %w", call.N, err)
+	}
+	if len(encoded) > maxProposal {
+		return Reply{Answer: &spec.Answer{Error: "the proposal is too large: " + bytesText(len(encoded)) + " of at most " + bytesText(maxProposal)}}, nil
+	}
+	known, err := w.opts.Proposals.Open(ctx, *reply.Proposal)
+	if err != nil {
+		return Reply{}, fmt.Errorf("open proposal %s: %w", reply.Proposal.Key, err)
+	}
+	if known != nil {
+		return Reply{Answer: bounded(known)}, nil
+	}
+	return reply, nil
+}
+
+// bounded returns the answer, or one that says why the agent cannot have it.
+func bounded(a *spec.Answer) *spec.Answer {
+	switch size := len(a.Body) + len(a.Error); {
+	case size > MaxBody:
+		return &spec.Answer{Error: "the answer is too large: " + bytesText(size) + ", and at most " + bytesText(MaxBody) + " are passed on; ask for less"}
+	case len(a.Body) > 0 && !json.Valid(a.Body):
+		return &spec.Answer{Error: "the answer is no JSON and cannot be passed on"}
+	}
+	return a
+}
+
+// settle records what has become of a request, and then lets the agent see it.
+func (w *work) settle(ctx context.Context, s served) error {
+	w.inFlight--
+	x := s.x
+	if s.reply.Proposal != nil {
+		if err := w.append(ctx, spec.Entry{Type: spec.EntryProposal, N: x.n, Proposal: s.reply.Proposal}); err != nil {
+			return err
+		}
+		w.further = true
+		w.observe(Event{Type: Proposed, Task: w.state.task, N: x.n, Request: &x.request, Proposal: s.reply.Proposal})
+	} else {
+		answer := s.reply.Answer
+		if err := w.append(ctx, spec.Entry{Type: spec.EntryAnswer, N: x.n, Answer: answer}); err != nil {
+			return err
+		}
+		w.further = true
+		w.observe(Event{Type: Answered, Task: w.state.task, N: x.n, Request: &x.request, Answer: answer})
+		w.sends.answer(x)
+	}
+	if k := x.request.Kind; k == spec.RequestTime || k == spec.RequestRandom {
+		return nil // They change no summary that anyone looks at.
+	}
+	_, err := w.keep(ctx, spec.PhaseRunning)
+	return err
+}
+
+// append writes an entry, after decisions that came in between.
+func (w *work) append(ctx context.Context, e spec.Entry) error {
+	for {
+		e.At = w.opts.Now().UTC()
+		err := w.write(ctx, e)
+		if !isConflict(err) {
+			return err
+		}
+		decided, err := w.catchUp(ctx)
+		if err != nil {
+			return err
+		}
+		for _, x := range decided {
+			if x.asked {
+				w.sends.answer(x)
+			}
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package run
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// exchange is one request of a run, and what became of it.
+type exchange struct {
+	n        int
+	at       time.Time
+	request  spec.Request
+	digest   [sha256.Size]byte
+	proposal *spec.Proposal
+	answer   *spec.Answer
+
+	// What follows is of the session at hand. id is the request's there, once the agent has asked for it in this session.
+	asked  bool
+	id     uint64
+	stream bool
+}
+
+// waits says that the exchange has no answer until somebody decides about its proposal.
+func (x *exchange) waits() bool { return x.proposal != nil && x.answer == nil }
+
+// state is what a record says, folded.
+type state struct {
+	task      spec.Task
+	exchanges []*exchange // exchanges[n-1] is number n
+	attempts  int
+	// idle counts the attempts since the last answer or proposal.
+	idle int
+	// worked is the time in which an agent worked, over all attempts; began and last bound the current attempt.
+	worked      time.Duration
+	began, last time.Time
+	// decided says that the last entry is the decision about a proposal.
+	decided bool
+	outcome *spec.Outcome
+	updated time.Time
+	turns   int
+	calls   int
+	usage   spec.Usage
+}
+
+// fold reads a record. The error is of the first entry that contradicts those before it, which only damage can cause;
+// such entries are left out.
+func fold(entries []spec.Entry) (*state, error) {
+	s := &state{}
+	var first error
+	for i, e := range entries {
+		if err := s.add(e); err != nil && first == nil {
+			first = fmt.Errorf("entry %d of the record: %w", i+1, err)
+		}
+	}
+	return s, first
+}
+
+func (s *state) exchange(n int) *exchange {
+	if n < 1 || n > len(s.exchanges) {
+		return nil
+	}
+	return s.exchanges[n-1]
+}
+
+// add folds one more entry in.
+func (s *state) add(e spec.Entry) error {
+	decided := false
+	switch e.Type {
+	case spec.EntryTask:
+		if e.Task == nil {
+			return errors.New("a task without a task")
+		}
+		s.task = *e.Task
+	case spec.EntryAttempt:
+		s.attempts++
+		s.idle++
+		s.worked += s.last.Sub(s.began)
+		s.began, s.last = e.At, e.At
+	case spec.EntryRequest:
+		if err := s.addRequest(e); err != nil {
+			return err
+		}
+		s.work(e.At)
+	case spec.EntryProposal:
+		x := s.exchange(e.N)
+		if x == nil || e.Proposal == nil {
+			return fmt.Errorf("a proposal for exchange %d, which does not exist", e.N)
+		}
+		x.proposal = e.Proposal
+		s.idle = 0
+		s.work(e.At)
+	case spec.EntryAnswer:
+		x := s.exchange(e.N)
+		if x == nil || e.Answer == nil {
+			return fmt.Errorf("an answer to exchange %d, which does not exist", e.N)
+		}
+		if x.answer != nil {
+			return fmt.Errorf("a second answer to exchange %d", e.N)
+		}
+		x.answer = e.Answer
+		s.idle = 0
+		s.count(x)
+		// A decision may come days later, and nobody worked until then.
+		if decided = x.proposal != nil; !decided {
+			s.work(e.At)
+		}
+	case spec.EntryFinished:
+		if e.Outcome == nil {
+			return errors.New("an end without an outcome")
+		}
+		s.outcome = e.Outcome
+	default:
+		return fmt.Errorf("type %q is not known to this version", e.Type)
+	}
+	s.decided, s.updated = decided, e.At
+	return nil
+}
+
+func (s *state) addRequest(e spec.Entry) error {
+	switch {
+	case e.Request == nil:
+		return errors.New("a request without a request")
+	case e.Restarted && s.exchange(e.N) != nil:
+		return nil
+	case e.N != len(s.exchanges)+1:
+		return fmt.Errorf("request %d follows request %d", e.N, len(s.exchanges))
+	}
+	x := &exchange{n: e.N, at: e.At, request: *e.Request, digest: bodyDigest(e.Request.Body)}
+	s.exchanges = append(s.exchanges, x)
+	if e.Request.Kind == spec.RequestTool {
+		s.calls++
+	}
+	return nil
+}
+
+func (s *state) count(x *exchange) {
+	if x.request.Kind == spec.RequestModel {
+		s.turns++
+	}
+	if u := x.answer.Usage; u != nil {
+		s.usage.Input += u.Input
+		s.usage.Output += u.Output
+	}
+}
+
+func (s *state) work(at time.Time) {
+	if at.After(s.last) {
+		s.last = at
+	}
+}
+
+// spent is the time in which agents have worked until the last entry.
+func (s *state) spent() time.Duration { return s.worked + s.last.Sub(s.began) }
+
+// waiting returns the proposals that have no decision yet, in the order of their requests.
+func (s *state) waiting() []spec.Proposal {
+	var open []spec.Proposal
+	for _, x := range s.exchanges {
+		if x.waits() {
+			open = append(open, *x.proposal)
+		}
+	}
+	return open
+}
+
+// models counts requests to models, answered or not.
+func (s *state) models() int {
+	n := 0
+	for _, x := range s.exchanges {
+		if x.request.Kind == spec.RequestModel {
+			n++
+		}
+	}
+	return n
+}
+
+// bodyDigest is over canonical JSON, so that it is the same before and after a record was written and read. What is no
+// JSON has a digest as it stands.
+func bodyDigest(body []byte) [sha256.Size]byte {
+	canonical, err := spec.Canonical(json.RawMessage(body))
+	if err != nil {
+		canonical = body
+	}
+	return sha256.Sum256(canonical)
+}

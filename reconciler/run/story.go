@@ -1,0 +1,179 @@
+package run
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// maxLine bounds a piece of text in a story, in bytes.
+const maxLine = 160
+
+// Story tells a run's record in plain text, one line for each entry: when, which exchange, what, and for answers which rule
+// decided. The outcome's text comes last, in full. Control characters are shown as spaces.
+func Story(entries []spec.Entry, w io.Writer) error {
+	requests := map[int]spec.Entry{}
+	attempts := 0
+	for _, e := range entries {
+		number := ""
+		if e.N > 0 {
+			number = fmt.Sprintf("#%d", e.N)
+		}
+		if e.Type == spec.EntryAttempt {
+			attempts++
+		}
+		if e.Type == spec.EntryRequest && !e.Restarted {
+			requests[e.N] = e
+		}
+		line := fmt.Sprintf("%s  %-4s %-9s %s", e.At.UTC().Format(time.DateTime), number, e.Type, tell(e, requests[e.N], attempts))
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
+	}
+	if len(entries) == 0 || entries[len(entries)-1].Outcome == nil {
+		return nil
+	}
+	if output := entries[len(entries)-1].Outcome.Output; output != "" {
+		_, err := fmt.Fprintf(w, "\n%s\n", printable(output))
+		return err
+	}
+	return nil
+}
+
+// tell says what one entry is about. asked is the request that an answer or a proposal belongs to.
+func tell(e, asked spec.Entry, attempts int) string {
+	switch {
+	case e.Task != nil:
+		by := ""
+		if e.Task.Trigger != "" {
+			by = " (trigger " + e.Task.Trigger + ")"
+		}
+		return fmt.Sprintf("%s at %s%s: %s", e.Task.Agent, e.Task.Revision.Short(), by, oneLine(e.Task.Text, maxLine))
+	case e.Attempt != nil:
+		return fmt.Sprintf("%d: process %d, isolation %s", attempts, e.Attempt.PID, oneLine(e.Attempt.Isolation, maxLine))
+	case e.Request != nil:
+		again := ""
+		if e.Restarted {
+			again = " (asked again: the first answer was cut off)"
+		}
+		return tellRequest(*e.Request) + again
+	case e.Answer != nil:
+		return tellAnswer(e, asked)
+	case e.Proposal != nil:
+		p := e.Proposal
+		return oneLine(fmt.Sprintf("%s %s: %s", p.Kind, p.Branch(), p.Title), maxLine) + "; waits for a review"
+	case e.Outcome != nil && e.Outcome.Reason != "":
+		return e.Outcome.Phase + ": " + e.Outcome.Reason + ": " + oneLine(e.Outcome.Message, maxMessage)
+	case e.Outcome != nil:
+		return e.Outcome.Phase
+	}
+	return ""
+}
+
+func tellRequest(q spec.Request) string {
+	var text string
+	switch q.Kind {
+	case spec.RequestTool:
+		t := toolBody(q.Body)
+		text = cmp.Or(t.Name, "tool") + " " + string(t.Arguments)
+	case spec.RequestModel:
+		var m struct {
+			Messages []json.RawMessage `json:"messages"`
+			Tools    []json.RawMessage `json:"tools"`
+		}
+		text = "model"
+		if json.Unmarshal(q.Body, &m) == nil {
+			text = fmt.Sprintf("model, with %s and %s", plural(len(m.Messages), "message"), plural(len(m.Tools), "tool"))
+		}
+	default:
+		text = q.Kind
+	}
+	if q.Lane != spec.MainLane {
+		text = "[" + string(q.Lane) + "] " + text
+	}
+	return oneLine(text, maxLine)
+}
+
+func tellAnswer(e, asked spec.Entry) string {
+	var text string
+	var body struct {
+		Text       string          `json:"text"`
+		Structured json.RawMessage `json:"structured"`
+		IsError    bool            `json:"isError"`
+		Calls      []toolUse       `json:"calls"`
+	}
+	switch a := e.Answer; {
+	case a.Error != "":
+		text = "refused: " + a.Error
+	case json.Unmarshal(a.Body, &body) != nil || body.Text == "" && len(body.Structured) == 0 && len(body.Calls) == 0:
+		text = string(a.Body)
+	default:
+		text = body.Text
+		if text == "" {
+			text = string(body.Structured)
+		}
+		if body.IsError {
+			text = "failed: " + text
+		}
+		for _, call := range body.Calls {
+			text = strings.TrimSpace(oneLine(text, maxLine) + " -> " + call.Name + " " + string(call.Arguments))
+		}
+	}
+	text = oneLine(text, 2*maxLine)
+	var notes []string
+	if e.Answer.Rule != "" {
+		notes = append(notes, "decided by "+oneLine(e.Answer.Rule, maxLine))
+	}
+	if u := e.Answer.Usage; u != nil {
+		notes = append(notes, fmt.Sprintf("%d+%d tokens", u.Input, u.Output))
+	}
+	if took := e.At.Sub(asked.At); asked.Request != nil && took >= time.Millisecond {
+		notes = append(notes, took.Round(time.Millisecond).String())
+	}
+	if len(notes) > 0 {
+		text += " (" + strings.Join(notes, ", ") + ")"
+	}
+	return text
+}
+
+// toolUse is what a story shows of a tool call. Bodies are the runtime protocol's and opaque to a run otherwise.
+type toolUse struct {
+	Name      string          `json:"name"`
+	Arguments json.RawMessage `json:"arguments"`
+}
+
+func toolBody(body json.RawMessage) toolUse {
+	var t toolUse
+	if json.Unmarshal(body, &t) != nil {
+		return toolUse{Arguments: body}
+	}
+	return t
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// oneLine is text for people on one line of at most max bytes.
+func oneLine(text string, max int) string {
+	return clip(strings.Join(strings.Fields(printable(text)), " "), max)
+}
+
+// printable makes text harmless for a terminal: it keeps line feeds and shows other control characters as spaces.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsGraphic(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
