@@ -24,10 +24,9 @@ const (
 	maxExpression = 16 << 10
 	// maxExpressionNodes bounds an expression after its macros are expanded.
 	maxExpressionNodes = 10_000
-	// maxExpressionCost bounds one evaluation, in CEL's own unit of about 10 to 100 ns.
+	// maxExpressionCost bounds one evaluation, in CEL's own unit: a step, an item, or ten characters. It bounds the
+	// memory too, since what an evaluation makes it pays for.
 	maxExpressionCost = 1_000_000
-	// maxExpressionMemory bounds the elements and bytes that one evaluation holds at once.
-	maxExpressionMemory = 32 << 20
 )
 
 // language is one set of variables that expressions are written over. Its environment is made when it is first needed,
@@ -51,7 +50,7 @@ func newLanguage(name string, options func() []cel.EnvOption) *language {
 			cel.RegexProgramSizeLimit(10_000),
 			cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 		}
-		env, err := cel.NewCustomEnv(append(base, options()...)...)
+		env, err := cel.NewCustomEnv(slices.Concat(base, boundedStrings(), options())...)
 		if err != nil {
 			return nil, fmt.Errorf("prepare CEL over %s: %w", name, err)
 		}
@@ -164,7 +163,7 @@ func (l *language) compile(expression string, want *cel.Type) (cel.Program, erro
 	}
 	// CEL's own size calculator takes any value deeper than five levels for too large; a tool's result is deeper.
 	sizes := types.NewSizeCalculator(types.SizeCalculatorMaxDepth(2*maxValueDepth), types.SizeCalculatorMaxTraversal(10*maxValueItems))
-	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost), cel.MemoryLimit(maxExpressionMemory),
+	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost),
 		cel.MemoryTracking(types.MemoryTrackerSizeCalculator(sizes)))
 	if err != nil {
 		return nil, &expressionError{Message: oneLine(err.Error())}

@@ -7,6 +7,6 @@
 // The package also keeps what the other packages must agree on: the identities, the records that outlive a process, and
 // the expressions ([Condition], [Template], [Script]) with their bounds.
 //
-// It is a function of the folder it is given. It never asks a clock, a network, an environment or another folder, it
-// follows no symbolic link, and it imports no other package of ours.
+// It is a function of the folder it is given (and of the machine's time zones, or else its own copy of them). It asks no
+// clock, no network and no other folder, follows no symbolic link, and imports no other package of ours.
 package spec

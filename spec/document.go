@@ -205,7 +205,11 @@ func (l *loader) name(d *document) bool {
 	case d.kind == KindAction:
 		return true // Its own rules hold.
 	case err != nil:
-		l.error(d.named, "", "%s", err)
+		hint := ""
+		if d.named.line == 0 {
+			hint = "rename the file, which names the " + d.kind.word()
+		}
+		l.error(d.named, hint, "%s", err)
 		return false
 	case d.kind == KindAgent && (d.name == "runs" || d.name == "ledger"):
 		l.error(d.named, "choose another name", "the agent name %q is reserved for a branch of Mainstay", d.name)

@@ -76,21 +76,25 @@ func (l *loader) scripted(e *entry[ModelSpec], m *Model) {
 				l.missing(e.document, n.at("calls", j), "write the name the agent sees, such as repo__read", "the call names no tool")
 			}
 		}
-		before := len(l.problems)
-		l.condition(scriptLanguage, n, "when", rule.When)
-		l.templates(scriptLanguage, n.get("text"), "text")
-		for j := range rule.Calls {
-			l.templates(scriptLanguage, n.at("calls", j).get("arguments"), "arguments")
-		}
-		if len(l.problems) > before {
-			continue
-		}
 		compiled, err := newScriptRule(rule)
 		if err != nil {
-			l.error(n, "", "%s", err)
+			l.scriptFaults(n, rule, err)
 			continue
 		}
 		m.Script.rules = append(m.Script.rules, compiled)
+	}
+}
+
+// scriptFaults reports each expression of a rule that is wrong, at its own place.
+func (l *loader) scriptFaults(n *node, rule ScriptRule, err error) {
+	before := len(l.problems) + l.more
+	l.condition(scriptLanguage, n, "when", rule.When)
+	l.templates(scriptLanguage, n.get("text"), "text")
+	for j := range rule.Calls {
+		l.templates(scriptLanguage, n.at("calls", j).get("arguments"), "arguments")
+	}
+	if len(l.problems)+l.more == before {
+		l.error(n, "", "%s", err)
 	}
 }
 

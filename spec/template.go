@@ -9,9 +9,6 @@ import (
 	"cel.dev/cel-go/cel"
 )
 
-// maxTemplateText is the longest text a template may yield, in bytes.
-const maxTemplateText = 4 << 20
-
 // Template is a string in which each `${ CEL }` is replaced by its value; `$${` is a literal `${`. It is safe for
 // concurrent use.
 type Template struct {
@@ -170,8 +167,8 @@ func (t *Template) Text(vars map[string]any) (string, error) {
 				return "", err
 			}
 		}
-		if b.Len()+len(text) > maxTemplateText {
-			return "", fmt.Errorf("render %q: the text is longer than %d bytes", shorten(t.text, 80), maxTemplateText)
+		if b.Len()+len(text) > maxText {
+			return "", fmt.Errorf("render %q: the text is longer than %d bytes", shorten(t.text, 80), maxText)
 		}
 		b.WriteString(text)
 	}
