@@ -145,9 +145,12 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			r.background.Wait()
 			return <-queue
-		case err := <-queue:
+		case err := <-queue: // It ends before ctx only when the queue cannot be read.
 			r.background.Wait()
-			return fmt.Errorf("work on runs: %w", err)
+			if err != nil {
+				return fmt.Errorf("work on runs: %w", err)
+			}
+			return nil
 		case <-r.poke:
 		case <-r.opts.After(delay):
 		}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mainstay-dev/mainstay/examples/quickstart"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// block returns the fenced blocks of a language in the README.
+func blocks(t *testing.T, language string) []string {
+	t.Helper()
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(b), -1) {
+		list = append(list, m[1])
+	}
+	return list
+}
+
+// What differs from one demo to the next: ids, times, the process, the folder, and how strong this machine's walls are.
+var differs = []struct {
+	pattern *regexp.Regexp
+	is      string
+}{
+	{regexp.MustCompile(`Mainstay demo in \S+`), "Mainstay demo in DIR"},
+	{regexp.MustCompile(`\S+/(remote\.git|state)\b`), "DIR/$1"},
+	{regexp.MustCompile(`\b[0-9a-hjkmnp-tv-z]{26}\b`), "RUN"},
+	{regexp.MustCompile(`\b[0-9a-f]{40}\b`), "COMMIT"},
+	{regexp.MustCompile(`\b[0-9a-f]{16}\b`), "KEY"},
+	{regexp.MustCompile(`(merge |main@)[0-9a-f]{7}\b`), "${1}COMMIT"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
+	{regexp.MustCompile(`process \d+, isolation \S+`), "process PID, isolation WALLS"},
+	{regexp.MustCompile(`(?m)^  (go run \./cmd/mainstay|mainstay\S*) `), "  mainstay "},
+	{regexp.MustCompile(` +#`), " #"},
+}
+
+func normalise(text string) string {
+	for _, d := range differs {
+		text = d.pattern.ReplaceAllString(text, d.is)
+	}
+	return text
+}
+
+func TestReadmeShowsWhatTheDemoSays(t *testing.T) {
+	out, err := exec.Command(filepath.Join(executables(t), "mainstay"), "demo", "--yes", "--dir", filepath.Join(t.TempDir(), "demo")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := blocks(t, "text")
+	if len(shown) != 1 {
+		t.Fatalf("the README shows %d outputs, want 1", len(shown))
+	}
+	if d := cmp.Diff(normalise(shown[0]), normalise(string(out))); d != "" {
+		t.Errorf("the README shows what the demo does not say (-README +demo); paste the demo's output into it:\n%s", d)
+	}
+}
+
+// Every command of the README's last block is run as it stands there, against a repository made from the quickstart.
+func TestReadmeCommandsRun(t *testing.T) {
+	sh := blocks(t, "sh")
+	commands := strings.Split(strings.TrimSpace(sh[len(sh)-1]), "\n")
+	w := world{t, t.TempDir()}
+	w.git(".", "init", "-q", "--bare", "-b", "main", w.path("remote.git"))
+	if err := os.CopyFS(w.path("repo"), quickstart.Files()); err != nil {
+		t.Fatal(err)
+	}
+	w.git("repo", "init", "-q", "-b", "main")
+	w.git("repo", "add", ".")
+	w.git("repo", "commit", "-q", "-m", "seed")
+	w.git("repo", "push", "-q", w.path("remote.git"), "main")
+
+	bin := executables(t)
+	env := append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"))
+	program := func(line string) *exec.Cmd {
+		cmd := exec.Command("sh", "-c", "exec "+line)
+		cmd.Dir, cmd.Env = "../..", env
+		return cmd
+	}
+	var run string
+	for _, line := range commands {
+		line, _, _ = strings.Cut(line, "  #")
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "go build -o bin/ ") {
+			continue // executables has done the same.
+		}
+		line = strings.ReplaceAll(line, "bin/mainstay", filepath.Join(bin, "mainstay"))
+		line = strings.ReplaceAll(line, "YOUR-REPO", w.path("remote.git"))
+		line = strings.ReplaceAll(line, " RUN", " "+run)
+		if strings.Contains(line, "mainstay run --repo") {
+			var stderr bytes.Buffer
+			daemon := program(line)
+			daemon.Stderr = &stderr
+			if err := daemon.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Error(err)
+				}
+				if err := daemon.Wait(); err != nil {
+					t.Errorf("the daemon ended with %v\n%s", err, stderr.String())
+				}
+			}()
+			run = firstRun(t, func() ([]byte, error) { return program(filepath.Join(bin, "mainstay") + " get runs -o json").Output() })
+			continue
+		}
+		if out, err := program(line).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", line, err, out)
+		}
+	}
+}
+
+// firstRun polls until the trigger has started a run.
+func firstRun(t *testing.T, get func() ([]byte, error)) string {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		out, err := get()
+		var runs []spec.RunSummary
+		if err == nil && json.Unmarshal(out, &runs) == nil && len(runs) > 0 {
+			return string(runs[0].Run)
+		}
+	}
+	t.Fatal("no run started within a minute")
+	return ""
+}
