@@ -161,10 +161,9 @@ func (l *language) compile(expression string, want *cel.Type) (cel.Program, erro
 	if want != nil && !checked.OutputType().IsExactType(want) && !checked.OutputType().IsExactType(cel.DynType) {
 		return nil, &expressionError{Message: fmt.Sprintf("the expression is of type %s, not %s", cel.FormatCELType(checked.OutputType()), cel.FormatCELType(want))}
 	}
-	// CEL's own size calculator takes any value deeper than five levels for too large; a tool's result is deeper.
-	sizes := types.NewSizeCalculator(types.SizeCalculatorMaxDepth(2*maxValueDepth), types.SizeCalculatorMaxTraversal(10*maxValueItems))
-	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost),
-		cel.MemoryTracking(types.MemoryTrackerSizeCalculator(sizes)))
+	// CEL can bound the memory too, but that costs ten times the time of the evaluation itself, and takes any value that is
+	// nested deeper than five levels for too large, as results of tools are. See boundedStrings.
+	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost))
 	if err != nil {
 		return nil, &expressionError{Message: oneLine(err.Error())}
 	}

@@ -211,6 +211,32 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+func TestDeepResults(t *testing.T) {
+	var deep any = "ready"
+	path := "result"
+	for range 40 {
+		deep, path = map[string]any{"status": []any{deep}}, path+".status[0]"
+	}
+	c, err := spec.NewPrecondition(path + ` == "ready"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if holds, err := c.Holds(map[string]any{"result": deep}); err == nil || !strings.Contains(err.Error(), "deeper than 64 levels") {
+		t.Errorf("80 levels hold: %t, %v", holds, err)
+	}
+	inner := deep.(map[string]any)["status"].([]any)[0]
+	for range 9 {
+		inner = inner.(map[string]any)["status"].([]any)[0]
+	}
+	c, err = spec.NewPrecondition(strings.TrimSuffix(path, strings.Repeat(".status[0]", 10)) + ` == "ready"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if holds, err := c.Holds(map[string]any{"result": inner}); !holds || err != nil {
+		t.Errorf("60 levels hold: %t, %v", holds, err)
+	}
+}
+
 func TestTextFunctions(t *testing.T) {
 	vars := map[string]any{"arguments": map[string]any{"text": "a,b,a", "list": []string{"x", "y"}, "none": []any{}}}
 	for template, want := range map[string]any{
