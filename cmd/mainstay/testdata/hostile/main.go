@@ -1,4 +1,4 @@
-// Command hostile is a runtime for tests that does what its task says: flood, hang, exit, or crash.
+// Command hostile is a runtime for tests. It is the reference loop, until a task tells it to misbehave.
 package main
 
 import (
@@ -8,22 +8,28 @@ import (
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/plugins/loop"
 )
 
 func main() {
 	plugins.Serve(plugins.Info{Name: "hostile", Version: "0"}, func(ctx context.Context, run *plugins.Run) (string, error) {
-		switch word, _, _ := strings.Cut(run.Task(), " "); word {
+		switch strings.TrimSpace(run.Task()) {
 		case "flood":
 			for {
 				run.Log("info", strings.Repeat("flood ", 1000))
-				go run.Now(ctx)
 			}
 		case "hang":
 			select {}
+		case "ask":
+			for {
+				if _, err := run.Now(ctx); err != nil {
+					return "", err
+				}
+			}
 		case "exit":
 			fmt.Fprintln(os.Stderr, "hostile: these are my last words")
 			os.Exit(7)
 		}
-		return "", fmt.Errorf("unknown task %q", run.Task())
+		return loop.Agent(ctx, run)
 	})
 }

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mainstay-dev/mainstay/examples/quickstart"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+)
+
+// built are the executables that the stories run, as a release would hold them.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// executables builds what the stories run, once, and returns the folder: mainstay and mainstay-loop as a release holds
+// them, and the tool server vault. In its folder hostile/ is the same mainstay beside a runtime that misbehaves when told.
+func executables(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		built.dir, built.err = os.MkdirTemp("", "mainstay-bin-")
+		if built.err == nil {
+			built.err = build(built.dir)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.dir
+}
+
+func build(dir string) error {
+	hostile := filepath.Join(dir, "hostile")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(hostile, 0o755)); err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"-o", dir + string(filepath.Separator), ".", "../../plugins/loop/mainstay-loop", "./testdata/vault"},
+		{"-o", filepath.Join(hostile, "mainstay-loop"), "./testdata/hostile"},
+	} {
+		out, err := exec.Command("go", append([]string{"build"}, args...)...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
+	return os.Link(filepath.Join(dir, "mainstay"), filepath.Join(hostile, "mainstay"))
+}
+
+// TestStories runs testdata/script: real git, the real binary, real agent processes. Each story has a bare remote, a state
+// folder, and the keys of Ada, who approves, of Mallory, whom nobody has listed, and of the reconciler.
+func TestStories(t *testing.T) {
+	bin := executables(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Values[leftKey{}] = new(left)
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("HOSTILEBIN", filepath.Join(bin, "hostile"))
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "xdg"))
+			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+			env.Setenv("REMOTE", filepath.Join(env.WorkDir, "remote.git"))
+			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("CLUSTER_FILE", filepath.Join(env.WorkDir, "cluster.json"))
+			config := "[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n[commit]\n\tgpgSign = false\n"
+			if err := os.WriteFile(filepath.Join(env.WorkDir, ".gitconfig"), []byte(config), 0o600); err != nil {
+				return err
+			}
+			for _, name := range []string{"ada", "mallory", "reconciler"} {
+				if _, err := remote.GenerateSigner(filepath.Join(env.WorkDir, "keys", name), name); err != nil {
+					return err
+				}
+			}
+			env.Setenv("MAINSTAY_SIGNING_KEY", filepath.Join(env.WorkDir, "keys", "reconciler"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"quickstart": writeQuickstart, "seed": seed, "commit": commit,
+			"eventually": eventually, "exits": exits, "pick": pick, "grepcount": grepCount, "nowhere": nowhere,
+			"replace": replace, "mode": mode, "terminate": terminate, "gone": gone,
+		},
+	})
+}
+
+// writeQuickstart is `quickstart DIR`: it writes examples/quickstart into DIR, with its cluster in $CLUSTER_FILE.
+func writeQuickstart(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "quickstart DIR")
+	ts.Check(os.CopyFS(ts.MkAbs(args[0]), quickstart.Files()))
+	replace(ts, false, []string{
+		"  # env:\n  #   - name: CLUSTER_FILE\n  #     fromEnv: CLUSTER_FILE\n",
+		"  env:\n    - name: CLUSTER_FILE\n      fromEnv: CLUSTER_FILE\n",
+		filepath.Join(args[0], "tools", "cluster.yaml"),
+	})
+}
+
+// seed DIR makes the remote from a folder: Ada approves, and the reconciler's ledger is pinned. DIR becomes a clone.
+func seed(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "seed DIR")
+	dir := ts.MkAbs(args[0])
+	ts.Check(ts.Exec("git", "init", "-q", "--bare", ts.Getenv("REMOTE")))
+	ts.Check(ts.Exec("mainstay", "ledger", "init", "--repo", ts.Getenv("REMOTE")))
+	ledger := strings.TrimPrefix(ts.ReadFile("stdout"), "spec:\n")
+	ada := ts.ReadFile(filepath.Join("keys", "ada.pub"))
+	path := filepath.Join(dir, "mainstay.yaml")
+	root := ts.ReadFile(path) + "  approvers:\n  - name: Ada\n    key: " + strings.TrimSpace(ada) + "\n" + ledger
+	ts.Check(os.WriteFile(path, []byte(root), 0o644))
+	ts.Check(ts.Exec("git", "-C", dir, "init", "-q"))
+	ts.Check(ts.Exec("git", "-C", dir, "remote", "add", "origin", ts.Getenv("REMOTE")))
+	commit(ts, false, []string{args[0], "seed"})
+}
+
+// commit DIR MESSAGE commits everything in a clone and pushes it to main.
+func commit(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2, "commit DIR MESSAGE")
+	dir := ts.MkAbs(args[0])
+	ts.Check(ts.Exec("git", "-C", dir, "add", "-A"))
+	ts.Check(ts.Exec("git", "-C", dir, "commit", "-q", "-m", args[1]))
+	ts.Check(ts.Exec("git", "-C", dir, "push", "-q", "origin", "HEAD:main"))
+}
+
+// patience is how long a story waits for something that must happen.
+const patience = time.Minute
+
+// eventually PATTERN COMMAND... runs a command until it succeeds with an output that matches.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) >= 2, "eventually PATTERN COMMAND...")
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")+ts.ReadFile("stderr")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%v: no %q after %v: %v", args[1:], args[0], patience, err)
+		}
+		time.Sleep(50 * time.Millisecond) // Polling another process; the deadline decides, not the pause.
+	}
+}
+
+// exits CODE COMMAND... runs a command that must end with that exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) >= 2, "exits CODE COMMAND...")
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v: %v", args[1:], err)
+		}
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%v exited with %d, not %s", args[1:], code, args[0])
+	}
+}
+
+// pick NAME PATTERN FILE sets a variable to what the pattern's group matches in a file, or in stdout or stderr.
+func pick(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 3, "pick NAME PATTERN FILE")
+	pattern, err := regexp.Compile("(?ms)" + args[1])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile(args[2]))
+	if len(found) != 2 {
+		ts.Fatalf("%s has no %q", args[2], args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// grepCount is `grepcount N TEXT FILE`: it checks how many times a file holds a text.
+func grepCount(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 3, "grepcount N TEXT FILE")
+	n := strings.Count(ts.ReadFile(args[2]), args[1])
+	if strconv.Itoa(n) != args[0] {
+		ts.Fatalf("%s holds %q %d times, not %s", args[2], args[1], n, args[0])
+	}
+}
+
+// nowhere TEXT DIR... checks that no file in the folders holds a text.
+func nowhere(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) >= 2, "nowhere TEXT DIR...")
+	for _, dir := range args[1:] {
+		files := 0
+		ts.Check(filepath.WalkDir(ts.MkAbs(dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			files++
+			content, err := os.ReadFile(path)
+			if err == nil && strings.Contains(string(content), args[0]) {
+				return fmt.Errorf("%s holds %q", path, args[0])
+			}
+			return err
+		}))
+		if files == 0 {
+			ts.Fatalf("%s holds no file", dir)
+		}
+	}
+}
+
+// replace OLD NEW FILE replaces a text that is there.
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 3, "replace OLD NEW FILE")
+	text := ts.ReadFile(args[2])
+	if !strings.Contains(text, args[0]) {
+		ts.Fatalf("%s does not hold %q", args[2], args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o644))
+}
+
+// mode PERM GLOB... checks the permissions of the files that match, of which there must be one.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) >= 2, "mode PERM GLOB...")
+	found := 0
+	for _, glob := range args[1:] {
+		paths, err := filepath.Glob(ts.MkAbs(glob))
+		ts.Check(err)
+		for _, path := range paths {
+			info, err := os.Lstat(path)
+			ts.Check(err)
+			if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+				ts.Fatalf("%s has mode %s, not %s", path, got, args[0])
+			}
+			found++
+		}
+	}
+	if found == 0 {
+		ts.Fatalf("no file matches %v", args[1:])
+	}
+}
+
+func usage(ts *testscript.TestScript, ok bool, text string) {
+	if !ok {
+		ts.Fatalf("usage: %s", text)
+	}
+}

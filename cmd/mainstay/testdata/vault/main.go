@@ -1,0 +1,34 @@
+// Command vault is an MCP server for tests that tells the secret it was given, as careless servers do: in a result's
+// text and structured value, in an error, and on stderr.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+)
+
+func main() {
+	secret := os.Getenv("VAULT_TOKEN")
+	fmt.Fprintln(os.Stderr, "vault: my token is", secret)
+	s := server.NewMCPServer("vault", "1.0.0", server.WithToolCapabilities(false))
+	s.AddTool(mcp.NewTool("reveal", mcp.WithDescription("Tell the token.")),
+		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return mcp.NewToolResultStructured(map[string]string{"token": secret}, "the token is "+secret), nil
+		})
+	s.AddTool(mcp.NewTool("fail", mcp.WithDescription("Fail, and say too much.")),
+		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return mcp.NewToolResultError("the token " + secret + " is not accepted"), nil
+		})
+	s.AddTool(mcp.NewTool("rotate", mcp.WithDescription("Make a new token.")),
+		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return mcp.NewToolResultText("rotated " + secret), nil
+		})
+	if err := server.ServeStdio(s); err != nil {
+		fmt.Fprintln(os.Stderr, "vault:", err)
+		os.Exit(1)
+	}
+}
