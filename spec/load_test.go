@@ -238,3 +238,15 @@ func TestAnAgentsDigestChangesWithWhatShapesIt(t *testing.T) {
 		})
 	}
 }
+
+func TestLoadRootReadsTheRootFileAlone(t *testing.T) {
+	root := copyOf(t, os.DirFS("testdata/complete"))
+	root["agents/broken.yaml"] = &fstest.MapFile{Data: []byte("{")}
+	fleet, problems := spec.LoadRoot(root)
+	if len(problems) > 0 || len(fleet.Approvers) != 1 || fleet.Ledger == nil || fleet.Expires != 24*time.Hour || len(fleet.Agents) != 0 {
+		t.Errorf("the root is %+v with\n%s", fleet, problems)
+	}
+	if _, problems := spec.LoadRoot(fstest.MapFS{}); !problems.HasErrors() {
+		t.Error("a folder without a root file has no problem")
+	}
+}
