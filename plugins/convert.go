@@ -34,7 +34,7 @@ func RequestFrom(m *pluginpb.Request) (Request, error) {
 		r.Lane = MainLane
 	}
 	if !laneRE.MatchString(r.Lane) {
-		return r, fmt.Errorf("the lane %.80q is not a name: use 1 to %d letters, digits and -_./:", r.Lane, MaxLane)
+		return r, fmt.Errorf("the lane %.80q is not a name: use 1 to %d letters, digits, hyphens, underscores, dots, slashes or colons", r.Lane, MaxLane)
 	}
 	var body any
 	var err error

@@ -1,0 +1,145 @@
+package host
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	mayRead  = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
+	mayRun   = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_EXECUTE
+	mayWrite = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK
+	// fileRights are the rights that a rule about a file, and not a folder, may hold.
+	fileRights = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE |
+		unix.LANDLOCK_ACCESS_FS_TRUNCATE
+)
+
+// restrictFiles puts Landlock (https://docs.kernel.org/userspace-api/landlock.html) around this thread, and reports false
+// where the kernel has none.
+func restrictFiles(prog program) (bool, error) {
+	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return false, nil
+	}
+	attr := unix.LandlockRulesetAttr{Handled_access_fs: 1<<13 - 1} // all that version 1 knows
+	if version >= 2 {
+		attr.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_REFER
+	}
+	if version >= 3 {
+		attr.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	}
+	if version >= 4 {
+		attr.Handled_access_net = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+	}
+	if version >= 5 {
+		attr.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+	}
+	if version >= 6 {
+		attr.Scoped = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL
+	}
+	ruleset, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET,
+		uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
+	if errno != 0 {
+		return false, fmt.Errorf("create a Landlock ruleset: %w", errno)
+	}
+	defer unix.Close(int(ruleset))
+	interpreter, err := interpreter(prog.path)
+	if err != nil {
+		return false, err
+	}
+	rules := []struct {
+		path   string
+		rights uint64
+	}{
+		{prog.path, mayRun}, {prog.dir, mayRead | mayWrite},
+		{"/dev/null", unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/dev/urandom", mayRead},
+		{"/sys/kernel/mm/transparent_hugepage", mayRead},
+	}
+	if interpreter != "" {
+		rules = append(rules, []struct {
+			path   string
+			rights uint64
+		}{
+			{interpreter, mayRun}, {"/etc/ld.so.cache", mayRead},
+			{"/lib", mayRead}, {"/lib64", mayRead}, {"/usr/lib", mayRead}, {"/usr/lib64", mayRead},
+		}...)
+	}
+	for _, path := range prog.read {
+		rules = append(rules, struct {
+			path   string
+			rights uint64
+		}{path, mayRead})
+	}
+	for _, rule := range rules {
+		if err := allowFiles(ruleset, rule.path, rule.rights&attr.Handled_access_fs); err != nil {
+			return false, err
+		}
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0, 0); errno != 0 {
+		return false, fmt.Errorf("apply Landlock: %w", errno)
+	}
+	return true, nil
+}
+
+// allowFiles adds a rule; what does not exist needs none.
+func allowFiles(ruleset uintptr, path string, rights uint64) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open %s for Landlock: %w", path, err)
+	}
+	defer unix.Close(fd)
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return fmt.Errorf("stat %s for Landlock: %w", path, err)
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		rights &= fileRights
+	}
+	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
+	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, ruleset, unix.LANDLOCK_RULE_PATH_BENEATH,
+		uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
+	runtime.KeepAlive(&rule)
+	if errno != 0 {
+		return fmt.Errorf("allow %s with Landlock: %w", path, errno)
+	}
+	return nil
+}
+
+// interpreter returns the dynamic loader that an executable names, or "" where it is static.
+func interpreter(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("open the executable: %w", err)
+	}
+	defer f.Close()
+	var magic [2]byte
+	if _, err := f.ReadAt(magic[:], 0); err == nil && string(magic[:]) == "#!" {
+		return "", fmt.Errorf("%s is a script: name its interpreter as the executable and the script as an argument", path)
+	}
+	exe, err := elf.NewFile(f)
+	if err != nil {
+		return "", fmt.Errorf("%s is not an executable: %w", path, err)
+	}
+	for _, segment := range exe.Progs {
+		if segment.Type == elf.PT_INTERP {
+			name, err := io.ReadAll(io.LimitReader(segment.Open(), unix.PathMax))
+			if err != nil {
+				return "", fmt.Errorf("read the loader of %s: %w", path, err)
+			}
+			return string(bytes.TrimRight(name, "\x00")), nil
+		}
+	}
+	return "", nil
+}

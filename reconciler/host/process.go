@@ -1,0 +1,91 @@
+package host
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// program is what a process executes.
+type program struct {
+	// path is absolute and has no symbolic links. args do not repeat it.
+	path string
+	args []string
+	env  []string
+	// dir is the private folder: the working directory, and the only place it may write.
+	dir string
+	// read are other files and folders it may read.
+	read []string
+	// uid is the user and group to run as, or -1 for the host's own.
+	uid int
+}
+
+// The limits of a process, as setrlimit(2) knows them.
+const (
+	maxFiles    = 256       // open files
+	maxData     = 512 << 20 // bytes of private memory
+	maxFileSize = 64 << 20  // bytes of one file it writes
+	maxTasks    = 512       // threads, where it has a user id of its own
+)
+
+// process is one operating system process, from its start until it and all that it started are gone.
+type process struct {
+	pid       int
+	isolation Isolation
+	// stdout and stderr are the reading ends.
+	stdout, stderr *os.File
+	// exited is closed when the process is gone; code and signal are set before.
+	exited chan struct{}
+	code   int
+	signal string
+
+	mu     sync.Mutex
+	reaped bool
+}
+
+// kill ends the process and its group at once. It may be called at any time and any number of times: once the process is
+// reaped its number may belong to another, so nothing is sent.
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		killGroup(p.pid)
+	}
+}
+
+// unblock ends the reading of the pipes shortly after the process is gone, even where a descendant that escaped a host
+// without seccomp holds the other ends.
+func (p *process) unblock() {
+	deadline := time.Now().Add(250 * time.Millisecond)
+	_ = p.stdout.SetReadDeadline(deadline)
+	_ = p.stderr.SetReadDeadline(deadline)
+}
+
+// ending says how the process ended, for people.
+func (p *process) ending() string {
+	if p.signal != "" {
+		return "killed by the signal " + p.signal
+	}
+	return fmt.Sprintf("exited with status %d", p.code)
+}
+
+// pipes makes the pipes of a process: its ends and ours.
+func pipes() (theirs, ours [2]*os.File, err error) {
+	for i := range ours {
+		if ours[i], theirs[i], err = os.Pipe(); err != nil {
+			closeAll(ours[:]...)
+			closeAll(theirs[:]...)
+			return theirs, ours, fmt.Errorf("make a pipe: %w", err)
+		}
+	}
+	return theirs, ours, nil
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}

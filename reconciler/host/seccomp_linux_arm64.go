@@ -1,0 +1,8 @@
+package host
+
+import "golang.org/x/sys/unix"
+
+const arch = unix.AUDIT_ARCH_AARCH64
+
+// archDenied are the denied calls that only this architecture has.
+var archDenied []uint32

@@ -1,0 +1,382 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/plugins/pluginpb"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+const (
+	// maxSessions is how many runs one process does at once.
+	maxSessions = 256
+	// openTimeout is how long Open waits for a process that is being restarted.
+	openTimeout = 30 * time.Second
+	// maxNoise is how many messages that need no answer a run may send.
+	maxNoise = 10 * plugins.MaxLogs
+	// maxInvalid is how many requests that break a rule of the protocol a run may send. Their refusals fit the stream's
+	// window, so that the host never waits for an agent that does not read them.
+	maxInvalid = 100
+)
+
+// ErrFlood is why a session failed whose agent sent more than it may.
+var ErrFlood = errors.New("the agent floods its host")
+
+// ExitError says how the process ended under a session.
+type ExitError struct {
+	Agent string
+	PID   int
+	// Code is the exit status, -1 where Signal ended the process.
+	Code   int
+	Signal string
+	// Stderr is the end of what the process printed.
+	Stderr string
+	// Stopped says that the host ended it on purpose.
+	Stopped bool
+}
+
+// Error says who exited, how, and with which last words.
+func (e *ExitError) Error() string {
+	text := fmt.Sprintf("the process %d of the agent %s ", e.PID, e.Agent)
+	switch {
+	case e.Stopped:
+		text += "was stopped"
+	case e.Signal != "":
+		text += "was killed by the signal " + e.Signal
+	default:
+		text += fmt.Sprintf("exited with status %d", e.Code)
+	}
+	if e.Stderr != "" && !e.Stopped {
+		text += "; its last words: " + e.Stderr
+	}
+	return text
+}
+
+// Start is what a run begins with.
+type Start struct {
+	Run    spec.RunID
+	Task   string
+	Tools  []Tool
+	Skills []Skill
+	Limits spec.RunLimits
+}
+
+// Tool is a tool as the agent sees it.
+type Tool struct {
+	Name        string
+	Description string
+	// InputSchema is the JSON Schema of the arguments; empty where there is none.
+	InputSchema json.RawMessage
+}
+
+// Skill is a skill as the agent sees it.
+type Skill struct{ Name, Description string }
+
+// Message is what an agent sends: exactly one of Request, Result and Failure.
+type Message struct {
+	// ID is for [Session.Answer]. It means nothing beyond the session.
+	ID      uint64
+	Request *spec.Request
+	// Stream says that deltas are wanted; for requests of kind model.
+	Stream  bool
+	Result  *Result
+	Failure *Failure
+}
+
+// Result is the end of a run that went well.
+type Result struct{ Output string }
+
+// Failure is the end of a run that the agent gave up.
+type Failure struct{ Message string }
+
+// Session is one run on an agent's process. One goroutine calls Recv; all other methods may be called at once. Close must
+// be called in any case.
+type Session struct {
+	agent  *agent
+	live   *instance
+	stream grpc.BidiStreamingClient[pluginpb.HostMessage, pluginpb.AgentMessage]
+	cancel context.CancelFunc
+	log    *slog.Logger
+	close  sync.Once
+
+	sending sync.Mutex
+
+	mu      sync.Mutex
+	waiting map[uint64]string // the kind of each request without an answer
+	ended   bool
+	logs    int
+	noise   int
+	invalid int
+}
+
+// Open starts a run on an agent's process, waiting while the process is being restarted. ctx bounds only the opening.
+func (h *Host) Open(ctx context.Context, name spec.AgentName, start Start) (*Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	a := h.agent(name)
+	if a == nil {
+		return nil, fmt.Errorf("open a run on the agent %s: %w", name, ErrNotRunning)
+	}
+	if err := a.enter(); err != nil {
+		return nil, fmt.Errorf("open a run on the agent %s: %w", name, err)
+	}
+	s, err := a.open(ctx, start)
+	if err != nil {
+		a.leave()
+		return nil, fmt.Errorf("open a run on the agent %s: %w", name, err)
+	}
+	return s, nil
+}
+
+func (a *agent) enter() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.sessions >= maxSessions {
+		return fmt.Errorf("it does %d runs already, which is the most", maxSessions)
+	}
+	a.sessions++
+	return nil
+}
+
+func (a *agent) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sessions--
+}
+
+func (a *agent) open(ctx context.Context, start Start) (*Session, error) {
+	var live *instance
+	for {
+		var err error
+		if live, err = a.ready(ctx); err != nil {
+			return nil, err
+		}
+		if err = live.describe(ctx); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		// A process that does not answer is of no use to anyone: end it, and wait for the next.
+		live.proc.kill()
+		a.lost(live)
+	}
+	lasting, cancel := context.WithCancel(context.Background())
+	stream, err := live.runtime.Run(lasting)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	s := &Session{
+		agent: a, live: live, stream: stream, cancel: cancel, waiting: map[uint64]string{},
+		log: a.host.options.Log.With("agent", a.name, "run", start.Run),
+	}
+	message := &pluginpb.Start{
+		Run: string(start.Run), Agent: string(a.name), Task: start.Task,
+		Limits: &pluginpb.Limits{
+			Turns: uint32(start.Limits.Turns), ToolCalls: uint32(start.Limits.ToolCalls),
+			WallTimeMs: uint64(start.Limits.WallTime.Milliseconds()), OutputBytes: uint64(start.Limits.OutputBytes),
+		},
+	}
+	for _, t := range start.Tools {
+		message.Tools = append(message.Tools, &pluginpb.ToolInfo{Name: t.Name, Description: t.Description, InputSchemaJson: string(t.InputSchema)})
+	}
+	for _, t := range start.Skills {
+		message.Skills = append(message.Skills, &pluginpb.SkillInfo{Name: t.Name, Description: t.Description})
+	}
+	if err := s.send(&pluginpb.HostMessage{Body: &pluginpb.HostMessage_Start{Start: message}}); err != nil {
+		cancel()
+		return nil, err
+	}
+	return s, nil
+}
+
+// lost takes a process that is being ended out of service before its end is noticed.
+func (a *agent) lost(live *instance) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.live == live {
+		a.live = nil
+	}
+}
+
+// PID is the process that does the run.
+func (s *Session) PID() int { return s.live.proc.pid }
+
+// Isolation names the walls around that process.
+func (s *Session) Isolation() string { return s.live.proc.isolation.String() }
+
+// Recv returns the next request, or the end of the run; after that it returns io.EOF. Where the process ended it returns
+// an [*ExitError], and [ErrFlood] where the agent sends more than it may. After any error the session is only to be closed.
+func (s *Session) Recv() (Message, error) {
+	for {
+		m, err := s.stream.Recv()
+		if err != nil {
+			return Message{}, s.broken(err)
+		}
+		if s.ended {
+			return Message{}, fmt.Errorf("the agent sent more after the end of its run")
+		}
+		switch body := m.GetBody().(type) {
+		case *pluginpb.AgentMessage_Request:
+			message, ok, err := s.request(body.Request)
+			if err != nil || ok {
+				return message, err
+			}
+		case *pluginpb.AgentMessage_Result:
+			s.ended = true
+			return Message{Result: &Result{Output: body.Result.GetOutput()}}, nil
+		case *pluginpb.AgentMessage_Failure:
+			s.ended = true
+			return Message{Failure: &Failure{Message: printable(body.Failure.GetMessage())}}, nil
+		default:
+			if err := s.remark(m.GetLog()); err != nil {
+				return Message{}, err
+			}
+		}
+	}
+}
+
+// request takes a request in, and reports false where it is refused at once.
+func (s *Session) request(m *pluginpb.Request) (Message, bool, error) {
+	r, err := plugins.RequestFrom(m)
+	s.mu.Lock()
+	_, twice := s.waiting[m.GetId()]
+	switch {
+	case m.GetId() == 0 || twice:
+		s.mu.Unlock()
+		return Message{}, false, fmt.Errorf("the agent sent a request with the id %d, which is not unique", m.GetId())
+	case err == nil:
+		s.waiting[m.GetId()] = r.Kind
+	default:
+		s.invalid++
+	}
+	waiting, invalid := len(s.waiting), s.invalid
+	s.mu.Unlock()
+	if waiting > plugins.MaxOutstanding {
+		return Message{}, false, fmt.Errorf("%w: more than %d requests wait for their answers", ErrFlood, plugins.MaxOutstanding)
+	}
+	if err != nil {
+		if invalid > maxInvalid {
+			return Message{}, false, fmt.Errorf("%w: more than %d requests that break the protocol", ErrFlood, maxInvalid)
+		}
+		refusal := plugins.Refusal{Code: plugins.RefusedInvalid, Message: err.Error()}
+		if errors.Is(err, plugins.ErrUnknownKind) {
+			refusal.Code = plugins.RefusedUnsupported
+		}
+		return Message{}, false, s.send(answerMessage(plugins.RefusalTo(m.GetId(), refusal)))
+	}
+	request := &spec.Request{Lane: spec.Lane(r.Lane), Kind: r.Kind, Call: r.Call, Body: r.Body}
+	return Message{ID: m.GetId(), Request: request, Stream: r.Stream}, true, nil
+}
+
+// remark takes a log message, or nil for a message this version does not know.
+func (s *Session) remark(m *pluginpb.Log) error {
+	s.mu.Lock()
+	s.noise++
+	noise := s.noise
+	if m != nil {
+		s.logs++
+	}
+	logs := s.logs
+	s.mu.Unlock()
+	if noise > maxNoise {
+		return fmt.Errorf("%w: more than %d messages that are of no use", ErrFlood, maxNoise)
+	}
+	if m == nil || logs > plugins.MaxLogs {
+		return nil
+	}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(m.GetLevel())) // info where it is none
+	text := m.GetText()
+	s.log.Log(context.Background(), min(level, slog.LevelError), printable(text[:min(len(text), plugins.MaxLogText)]))
+	return nil
+}
+
+// broken says why the stream ended.
+func (s *Session) broken(err error) error {
+	if s.ended && errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	code := status.Code(err)
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("the agent ended the stream without a result")
+	case code == codes.ResourceExhausted:
+		return fmt.Errorf("%w: %s", ErrFlood, status.Convert(err).Message())
+	case code == codes.Canceled && s.stream.Context().Err() != nil:
+		return errors.New("the session is closed")
+	case code != codes.Unavailable && code != codes.Canceled:
+		return fmt.Errorf("the agent broke the stream: %s", printable(status.Convert(err).Message()))
+	}
+	// The connection is gone, so the process is gone or of no use.
+	timer := time.AfterFunc(time.Second, s.live.proc.kill)
+	defer timer.Stop()
+	<-s.live.proc.exited
+	return s.live.exitError(string(s.agent.name), s.agent.ctx.Err() != nil)
+}
+
+// Answer answers a request, once. kind is the request's. An answer with an Error reaches the agent as a refusal. It
+// blocks while the agent does not read, until Close.
+func (s *Session) Answer(id uint64, kind string, answer spec.Answer) error {
+	s.mu.Lock()
+	waiting, ok := s.waiting[id]
+	if ok && waiting == kind {
+		delete(s.waiting, id)
+	}
+	s.mu.Unlock()
+	if !ok || waiting != kind {
+		return fmt.Errorf("answer the request %d of kind %s: no such request waits", id, kind)
+	}
+	if answer.Error != "" {
+		return s.send(answerMessage(plugins.RefusalTo(id, plugins.Refusal{Code: plugins.RefusedByHost, Message: answer.Error})))
+	}
+	m, err := plugins.AnswerTo(id, kind, answer.Body)
+	if err != nil {
+		return err
+	}
+	return s.send(answerMessage(m))
+}
+
+// Delta shows the agent a piece of the answer to a request for a model that is being made.
+func (s *Session) Delta(id uint64, text string) error {
+	return s.send(&pluginpb.HostMessage{Body: &pluginpb.HostMessage_Delta{Delta: &pluginpb.Delta{Id: id, Text: text}}})
+}
+
+// Cancel tells the agent to give the run up. Recv goes on to the end that the agent makes of it.
+func (s *Session) Cancel(reason string) error {
+	return s.send(&pluginpb.HostMessage{Body: &pluginpb.HostMessage_Cancel{Cancel: &pluginpb.Cancel{Reason: reason}}})
+}
+
+// Close ends the session, whatever the agent does. It may be called twice.
+func (s *Session) Close() {
+	s.close.Do(func() {
+		s.cancel()
+		s.agent.leave()
+	})
+}
+
+func answerMessage(m *pluginpb.Answer) *pluginpb.HostMessage {
+	return &pluginpb.HostMessage{Body: &pluginpb.HostMessage_Answer{Answer: m}}
+}
+
+func (s *Session) send(m *pluginpb.HostMessage) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	if err := s.stream.Send(m); err != nil {
+		return fmt.Errorf("send to the agent %s: %w", s.agent.name, err)
+	}
+	return nil
+}
