@@ -25,10 +25,15 @@ func main() {
 		loop.Serve()
 		return
 	}
+	os.Exit(process(environment{}))
+}
+
+// process runs the program on this process's arguments, files and signals.
+func process(env environment) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal drains. The second one ends the process as signals do by default.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, environment{}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	return run(ctx, env, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
 
 // runtimeArg makes the executable serve as the reference runtime where no mainstay-loop stands beside it.

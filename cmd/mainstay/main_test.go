@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -36,7 +35,7 @@ func TestMain(m *testing.M) {
 		if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
 			env.now = func() time.Time { return time.Now().Add(ahead) }
 		}
-		os.Exit(run(context.Background(), env, args, os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(process(env))
 	}
 	code := m.Run()
 	if built.dir != "" {

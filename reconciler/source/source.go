@@ -57,7 +57,7 @@ type Source struct {
 func New(o Options) (*Source, error) {
 	p := path.Clean(strings.TrimSuffix(strings.TrimPrefix(o.Path, "./"), "/"))
 	if !fs.ValidPath(p) {
-		return nil, fmt.Errorf("watch %q: it is not a folder within the repository: use a relative path without ..", o.Path)
+		return nil, fmt.Errorf("watch %q: it is not a folder within the repository: use a relative path with no .. in it", o.Path)
 	}
 	if o.Branch == "" {
 		return nil, errors.New("watch a branch: it has no name: give one, such as main")

@@ -1,0 +1,88 @@
+package serve_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mainstay-dev/mainstay/reconciler/serve"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+type state struct{ Answer int }
+
+func start(t *testing.T, views serve.Views) (path string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "serve") // t.TempDir may be too long for a socket.
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, "d.sock")
+	// What a process that was killed left behind must not be in the way.
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- serve.Run(ctx, path, serve.Handler(views)) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		os.RemoveAll(dir)
+	})
+	client := serve.Dial(path)
+	for {
+		var s state
+		if err := client.Status(t.Context(), &s); !errors.Is(err, serve.ErrNotServing) {
+			return path
+		}
+	}
+}
+
+func TestAClientIsAnsweredOnASocketForTheOwnerAlone(t *testing.T) {
+	path := start(t, serve.Views{
+		Status: func(context.Context) (any, error) { return state{42}, nil },
+		Record: func(_ context.Context, run spec.RunID) ([]spec.Entry, error) {
+			switch run {
+			case "known":
+				return []spec.Entry{{Type: spec.EntryTask}}, nil
+			case "damaged":
+				return nil, errors.New("the record is damaged")
+			}
+			return nil, fs.ErrNotExist
+		},
+	})
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket's mode is %v", info.Mode().Perm())
+	}
+	client := serve.Dial(path)
+	var s state
+	if err := client.Status(t.Context(), &s); err != nil || s.Answer != 42 {
+		t.Errorf("the state is %+v, %v", s, err)
+	}
+	if entries, err := client.Record(t.Context(), "known"); err != nil || len(entries) != 1 {
+		t.Errorf("the record is %+v, %v", entries, err)
+	}
+	if _, err := client.Record(t.Context(), "unknown"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an unknown run: %v", err)
+	}
+	if _, err := client.Record(t.Context(), "damaged"); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a damaged record: %v", err)
+	}
+}
+
+func TestNobodyServing(t *testing.T) {
+	var s state
+	if err := serve.Dial(filepath.Join(t.TempDir(), "none.sock")).Status(t.Context(), &s); !errors.Is(err, serve.ErrNotServing) {
+		t.Errorf("got %v", err)
+	}
+}
