@@ -25,11 +25,11 @@ func main() {
 		loop.Serve()
 		return
 	}
-	os.Exit(process(environment{}))
+	os.Exit(runProcess(environment{}))
 }
 
-// process runs the program on this process's arguments, files and signals.
-func process(env environment) int {
+// runProcess runs the program on this process's arguments, files and signals.
+func runProcess(env environment) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal drains. The second one ends the process as signals do by default.
 	context.AfterFunc(ctx, stop)

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 		if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
 			env.now = func() time.Time { return time.Now().Add(ahead) }
 		}
-		os.Exit(process(env))
+		os.Exit(runProcess(env))
 	}
 	code := m.Run()
 	if built.dir != "" {
