@@ -71,7 +71,20 @@ func (r *Reconciler) publish(ctx context.Context) error {
 	return nil
 }
 
-// Status returns the state as it is now.
+// listProposals looks which proposals are open. While the remote cannot be reached the last list stays.
+func (r *Reconciler) listProposals(ctx context.Context) error {
+	open, err := r.proposals.List(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open = open
+	return nil
+}
+
+// Status returns the state as it is now. What the remote holds is as the last pass has seen it, so that the answer never
+// waits for the network.
 func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	runs, err := r.parts.Store.Runs(ctx)
 	if err != nil {
@@ -81,17 +94,13 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	if len(runs) > maxRunsShown {
 		runs = runs[:maxRunsShown]
 	}
-	open, err := r.proposals.List(ctx)
-	if err != nil {
-		return Status{}, fmt.Errorf("list proposals: %w", err)
-	}
 	running := r.parts.Host.Agents()
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := Status{At: r.opts.Now().UTC(), Seen: r.seen, Applied: r.applied, Source: r.source, Runs: runs,
 		Revisions: slices.Clone(r.revisions), Agents: []AgentStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{}}
-	s.Proposals = ProposalStatuses(open)
+	s.Proposals = ProposalStatuses(r.open)
 	if r.fleet == nil {
 		return s, nil
 	}

@@ -93,6 +93,7 @@ type Reconciler struct {
 	fleets     map[spec.Revision]*spec.Fleet
 	fleetOrder []spec.Revision
 	revisions  []RevisionStatus
+	open       []proposal.Listed
 	source     []metav1.Condition
 	agentErrs  map[spec.AgentName]error
 	serverErrs map[spec.Digest]error
@@ -100,6 +101,8 @@ type Reconciler struct {
 	actions    map[spec.ActionID]execute.State
 	executing  map[spec.ActionID]bool
 	finished   map[spec.RunID]bool
+	retries    map[spec.RunID]int   // tries in a row without progress
+	retrying   map[spec.RunID]error // why the last one failed
 	ledgerErr  error
 	savedTip   string
 	failures   map[string]error
@@ -116,7 +119,8 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 		parts: parts, opts: opts, poke: make(chan struct{}, 1),
 		fleets: map[spec.Revision]*spec.Fleet{}, agentErrs: map[spec.AgentName]error{}, serverErrs: map[spec.Digest]error{},
 		resources: map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
-		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{}, failures: map[string]error{},
+		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{},
+		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{},
 	}
 	if err := r.openLedger(ctx); err != nil {
 		return nil, err
@@ -161,20 +165,17 @@ func (r *Reconciler) Run(ctx context.Context) error {
 // worth another try soon; what failed for a resource is in that resource's conditions instead.
 func (r *Reconciler) pass(ctx context.Context) error {
 	observed := r.observe(ctx)
-	if observed != nil {
-		r.tellChange("source", observed, SourceFailed)
-	} else {
-		r.tellChange("source", nil, SourceFailed)
-	}
+	r.tellChange("source", observed, SourceFailed)
 	steps := []struct {
 		name string
 		do   func(context.Context) error
 	}{
-		{"read the ledger", r.readLedger},
+		{"follow the actions", r.readLedger},
 		{"take over waiting runs", r.takeOver},
 		{"apply the plan", func(ctx context.Context) error { r.checkServers(ctx); r.apply(ctx); return nil }},
 		{"start runs", r.trigger},
 		{"wake runs", r.wake},
+		{"look at the proposals", r.listProposals},
 		{"publish the state", r.publish},
 	}
 	errs := []error{observed}
@@ -186,6 +187,9 @@ func (r *Reconciler) pass(ctx context.Context) error {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", step.name, err)
 			errs = append(errs, err)
+		}
+		if observed != nil && errors.Is(err, remote.ErrUnreachable) {
+			continue // That the remote cannot be reached was said once already.
 		}
 		r.tellChange(step.name, err, Warned)
 	}

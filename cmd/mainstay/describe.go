@@ -49,6 +49,7 @@ func newDescribe() *cobra.Command {
 				}
 				return fmt.Errorf("no agent %q; there are: %s", args[1], dash(strings.Join(names, ", ")))
 			}
+			r.note(s, cmd.ErrOrStderr())
 			return describeAgent(cmd.OutOrStdout(), s, s.Agents[i], time.Now())
 		},
 	}

@@ -108,6 +108,7 @@ func newGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			r.note(s, cmd.ErrOrStderr())
 			return views[args[0]](s, time.Now()).print(cmd.OutOrStdout(), output)
 		},
 	}

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler"
 	"github.com/mainstay-dev/mainstay/reconciler/serve"
@@ -106,22 +108,33 @@ type reader struct {
 	close func()
 }
 
-// openReader asks the daemon of a state folder, or reads the folder itself where no daemon runs.
+// openReader asks the daemon of a state folder, or reads the folder itself where no daemon runs. A daemon that is just
+// starting or ending has the folder open and does not answer, which passes.
 func openReader(ctx context.Context, state string) (*reader, error) {
 	path, err := socketPath(state)
 	if err != nil {
 		return nil, err
 	}
+	dir := filepath.Join(state, "store")
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s holds no state yet; `mainstay run` writes it", state)
+	}
 	client := serve.Dial(path)
 	status := func(ctx context.Context) (s reconciler.Status, err error) { return s, client.Status(ctx, &s) }
-	if _, err := status(ctx); err == nil {
-		return &reader{status: status, record: client.Record, live: true, close: func() {}}, nil
-	} else if !errors.Is(err, serve.ErrNotServing) {
-		return nil, err
-	}
-	st, err := store.Open(ctx, store.Options{Dir: filepath.Join(state, "store")})
+	var st *store.Store
+	err = whileLocked(ctx, func() error {
+		_, err := status(ctx)
+		if !errors.Is(err, serve.ErrNotServing) {
+			return err
+		}
+		st, err = store.Open(ctx, store.Options{Dir: dir})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the state folder %s: %w", state, err)
+	}
+	if st == nil {
+		return &reader{status: status, record: client.Record, live: true, close: func() {}}, nil
 	}
 	return &reader{
 		status: func(ctx context.Context) (reconciler.Status, error) {
@@ -140,6 +153,30 @@ func openReader(ctx context.Context, state string) (*reader, error) {
 		},
 		close: func() { _ = st.Close() }, // It was only read.
 	}, nil
+}
+
+// note tells a person that the daemon cannot see the newest revision.
+func (r *reader) note(s reconciler.Status, w io.Writer) {
+	if r.live && len(s.Source) > 0 && !reconciler.IsReady(s.Source) {
+		fmt.Fprintf(w, "note: the repository cannot be read, and what ran goes on running: %s\n", message(s.Source))
+	}
+}
+
+// lockPatience is how long a command waits for a state folder that another one has open, since reading it takes a moment.
+const lockPatience = 2 * time.Second
+
+// whileLocked tries open again until the state folder is not locked any more, for as long as its patience lasts.
+func whileLocked(ctx context.Context, open func() error) error {
+	deadline := time.Now().Add(lockPatience)
+	for {
+		err := open()
+		if _, locked := errors.AsType[*store.ErrLocked](err); !locked || time.Now().After(deadline) {
+			return err
+		}
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // encodeJSON is used for -o json: indented, without HTML escapes.

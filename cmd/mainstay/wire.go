@@ -114,7 +114,11 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	}()
 
 	// The store comes first: it holds the lock of the state folder.
-	st, err := store.Open(ctx, store.Options{Dir: filepath.Join(dir, "store"), Barrier: env.barrier})
+	var st *store.Store
+	err = whileLocked(ctx, func() (err error) {
+		st, err = store.Open(ctx, store.Options{Dir: filepath.Join(dir, "store"), Barrier: env.barrier})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
