@@ -25,6 +25,7 @@ const (
 	Delta          EventType = "Delta"          // Run, Text: a piece of a model's answer as it arrives
 	Proposed       EventType = "Proposed"       // Run, Proposal
 	RunWaiting     EventType = "RunWaiting"     // Run
+	RunRetrying    EventType = "RunRetrying"    // Run, Err, Text: the time until the next try
 	RunFinished    EventType = "RunFinished"    // Run, Outcome
 	ActionSettled  EventType = "ActionSettled"  // Action, Approval, Text; Err when it failed or was refused
 	Warned         EventType = "Warned"         // Err: something needs a person and concerns no single resource

@@ -50,16 +50,23 @@ func (r *Reconciler) observeRun(e run.Event) {
 		told.Type = Asked
 	case run.Answered:
 		told.Type = Answered
+		r.stopRetrying(e.Task.Run)
 	case run.Delta:
 		told.Type = Delta
 	case run.Proposed:
 		told.Type = Proposed
 	case run.Waiting:
 		told.Type = RunWaiting
+		r.stopRetrying(e.Task.Run)
 	case run.Retrying:
-		told.Type, told.Err = Warned, fmt.Errorf("run %s is tried again in %v: %w", e.Task.Run, e.Delay, e.Err)
+		told.Type, told.Text = RunRetrying, e.Delay.String()
+		r.mu.Lock()
+		r.retries[e.Task.Run]++
+		r.retrying[e.Task.Run] = e.Err
+		r.mu.Unlock()
 	case run.Finished:
 		told.Type = RunFinished
+		r.stopRetrying(e.Task.Run)
 		r.mu.Lock()
 		r.finished[e.Task.Run] = true
 		r.mu.Unlock()
@@ -68,6 +75,27 @@ func (r *Reconciler) observeRun(e run.Event) {
 	if e.Type == run.Waiting || e.Type == run.Finished {
 		r.Look()
 	}
+}
+
+// maxTries is how often a command that is to end tries a run that makes no progress, as while its model cannot be reached.
+const maxTries = 3
+
+// stopRetrying forgets the failures of a run that has made progress.
+func (r *Reconciler) stopRetrying(id spec.RunID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.retries, id)
+	delete(r.retrying, id)
+}
+
+// Stuck returns why a run makes no progress, once it was tried often enough.
+func (r *Reconciler) Stuck(id spec.RunID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.retries[id] < maxTries {
+		return nil
+	}
+	return r.retrying[id]
 }
 
 // policies are always the newest, whatever revision a run is pinned to.

@@ -69,7 +69,7 @@ func (r *Reconciler) busy(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for _, s := range runs {
-		if s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning {
+		if (s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning) && r.Stuck(s.Run) == nil {
 			return true, nil
 		}
 	}
@@ -115,6 +115,9 @@ func (r *Reconciler) verdictOfAll(ctx context.Context) error {
 		}
 	}
 	for _, summary := range s.Runs {
+		if err := r.Stuck(summary.Run); err != nil {
+			failed.Failures = append(failed.Failures, fmt.Sprintf("run %s of %s could not go on, and is kept: %v", summary.Run, summary.Agent, err))
+		}
 		if summary.Phase == spec.PhaseFailed && r.finishedHere(summary.Run) {
 			failed.Failures = append(failed.Failures, fmt.Sprintf("run %s of %s: %s: %s", summary.Run, summary.Agent, summary.Outcome.Reason, summary.Outcome.Message))
 		}
@@ -157,10 +160,10 @@ func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) 
 	if err := r.Submit(ctx, task); err != nil {
 		return none, err
 	}
-	for {
+	for try := 1; ; try++ {
 		summary, err := r.engine.Execute(ctx, task.Run)
 		var retry *run.RetryAfter
-		if errors.As(err, &retry) && ctx.Err() == nil {
+		if errors.As(err, &retry) && ctx.Err() == nil && try < maxTries {
 			select {
 			case <-ctx.Done():
 				return none, ctx.Err()

@@ -176,7 +176,8 @@ type ModelSpec struct {
 	Provider string `json:"provider"`
 	// Name is the provider's name of the model, such as `qwen3:4b`. Required for ollama.
 	Name string `json:"name,omitempty"`
-	// Endpoint is the base URL of the server. Default for ollama: http://127.0.0.1:11434.
+	// Endpoint is the base URL of the server. Default for ollama: OLLAMA_HOST in Mainstay's
+	// own environment, or else http://127.0.0.1:11434.
 	Endpoint string `json:"endpoint,omitempty"`
 	// Parameters are passed to the provider as they are, such as temperature, seed or num_ctx for ollama.
 	Parameters map[string]any `json:"parameters,omitempty"`

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// defaultOllama is where an Ollama server listens unless it is told otherwise.
-const defaultOllama = "http://127.0.0.1:11434"
+// exampleEndpoint is how an endpoint is written; it is where an Ollama server listens unless it is told otherwise.
+const exampleEndpoint = "http://127.0.0.1:11434"
 
 // maxRules bounds the rules of a scripted model, and of a policy.
 const maxRules = 1000
@@ -42,11 +42,11 @@ func (l *loader) ollama(e *entry[ModelSpec], m *Model) {
 		l.error(e.spec.keyOf("rules"), "remove them, or use provider: scripted", "a model of provider ollama has no rules")
 	}
 	if m.Spec.Endpoint == "" {
-		m.Spec.Endpoint = defaultOllama
+		return // The host's OLLAMA_HOST, as Ollama's own tools read it.
 	}
 	u, err := url.Parse(m.Spec.Endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		l.error(e.spec.at("endpoint"), "write it as "+defaultOllama, "the endpoint is not a URL of http or https")
+		l.error(e.spec.at("endpoint"), "write it as "+exampleEndpoint, "the endpoint is not a URL of http or https")
 	} else if u.User != nil {
 		l.error(e.spec.at("endpoint"), "remove the user and password", "the endpoint holds a credential, which everybody who reads the repository sees")
 	}

@@ -83,7 +83,7 @@ func (a *asking) tell(e reconciler.Event) {
 	case reconciler.Proposed:
 		a.endLine()
 		fmt.Fprintf(a.progress, "· proposal %s: %s\n", e.Proposal.Key, e.Proposal.Title)
-	case reconciler.Warned, reconciler.SourceFailed, reconciler.StepFailed:
+	case reconciler.Warned, reconciler.SourceFailed, reconciler.StepFailed, reconciler.RunRetrying:
 		a.endLine()
 		fmt.Fprintf(a.progress, "· %v\n", e.Err)
 	}

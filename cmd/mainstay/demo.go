@@ -206,6 +206,10 @@ func (d *demo) tell(ctx context.Context, env environment, w *wired, events <-cha
 			switch e.Type {
 			case reconciler.RevisionBroken, reconciler.StepFailed:
 				return fmt.Errorf("the demo cannot go on; look at %s", d.dir)
+			case reconciler.RunRetrying:
+				if err := w.Stuck(e.Run); err != nil {
+					return fmt.Errorf("the run makes no progress: %w", err)
+				}
 			case reconciler.RunWaiting:
 				if err := d.review(ctx, env, story); err != nil {
 					return err

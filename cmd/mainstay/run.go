@@ -129,6 +129,8 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 			log.Info("proposal opened", "run", e.Run, "key", e.Proposal.Key, "branch", e.Proposal.Branch(), "title", e.Proposal.Title)
 		case reconciler.RunWaiting:
 			log.Info("run waits for a review", "run", e.Run)
+		case reconciler.RunRetrying:
+			log.Warn("run is tried again", "run", e.Run, "in", e.Text, "error", e.Err)
 		case reconciler.RunFinished:
 			if e.Outcome.Phase == spec.PhaseSucceeded {
 				log.Info("run succeeded", "run", e.Run)

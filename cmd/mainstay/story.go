@@ -66,6 +66,8 @@ func (s *story) tell(e reconciler.Event) {
 		if e.Run == s.first {
 			s.answered(e)
 		}
+	case reconciler.RunRetrying:
+		s.line("run", "%v\ntried again in %s", e.Err, e.Text)
 	case reconciler.RunWaiting:
 		s.line("run", "waits for a review; while it waits no process is needed")
 	case reconciler.ActionSettled:

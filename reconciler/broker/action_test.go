@@ -3,6 +3,7 @@ package broker_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
@@ -43,6 +44,7 @@ spec:
   summary: Restart deployment web
   tool: restart
 `}},
+		Expires: time.Date(2026, 5, 7, 1, 2, 1, 0, time.UTC),
 		Body: "Agent triage asks to call `restart` of tool server `cluster`. Merging approves exactly this call: it is made once, before 2026-05-07T01:02:01Z.\n\n" +
 			"| argument | value |\n|---|---|\n| `grace` | `30` |\n| `name` | `\"web\"` |\n\n" +
 			"Right before the call, `get` with `{\"name\":\"web\"}` must give a result for which `result.replicas > 0` holds; else nothing is done.\n\n" +

@@ -54,7 +54,7 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	case err != nil && ctx.Err() != nil:
 		return Reply{}, ctx.Err()
 	case errors.Is(err, model.ErrUnavailable):
-		return Reply{}, &Unavailable{What: "model " + call.Agent.Model.Name, Err: err}
+		return Reply{}, &Unavailable{What: "model " + call.Agent.Model.Name, Err: errors.Unwrap(err)}
 	case err != nil:
 		return Reply{}, refuse("%v", err)
 	}

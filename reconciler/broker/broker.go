@@ -125,7 +125,7 @@ func (b *Broker) Answer(ctx context.Context, call Call, delta func(string)) (Rep
 	if refused, ok := err.(*refusal); ok {
 		reply = Reply{Answer: &spec.Answer{Error: refused.message, Rule: refused.rule}}
 	} else if err != nil {
-		return Reply{}, fmt.Errorf("answer request %d of run %s: %w", call.N, call.Task.Run, b.redactError(err))
+		return Reply{}, fmt.Errorf("answer request %d: %w", call.N, b.redactError(err))
 	}
 	if reply.Answer != nil && reply.Answer.Error != "" {
 		reply.Answer.Error = b.opts.Redactor.Text(reply.Answer.Error)

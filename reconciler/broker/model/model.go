@@ -19,6 +19,12 @@ import (
 // answer. The same request may succeed later.
 var ErrUnavailable = errors.New("the model is not available")
 
+// unavailable is an error that is ErrUnavailable without saying so again.
+type unavailable struct{ error }
+
+func (u unavailable) Is(target error) bool { return target == ErrUnavailable }
+func (u unavailable) Unwrap() error        { return u.error }
+
 // The limits of an answer.
 const (
 	// MaxText bounds the text of an answer, in bytes. A longer one is cut there and finishes with plugins.FinishLength.

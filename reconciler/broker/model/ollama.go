@@ -148,11 +148,11 @@ func explain(ctx context.Context, err error, endpoint *url.URL, name string) err
 	case errors.As(err, &status) && status.StatusCode < http.StatusInternalServerError && status.StatusCode != http.StatusTooManyRequests:
 		return fmt.Errorf("the Ollama server at %s refuses the request: %s", endpoint.Redacted(), short(status.Error()))
 	case errors.As(err, &status):
-		return fmt.Errorf("%w: the Ollama server at %s failed: %s", ErrUnavailable, endpoint.Redacted(), short(status.Error()))
+		return unavailable{fmt.Errorf("the Ollama server at %s failed: %s", endpoint.Redacted(), short(status.Error()))}
 	case errors.As(err, &network):
-		return fmt.Errorf("%w: the Ollama server at %s cannot be reached: %w: start it with `ollama serve`", ErrUnavailable, endpoint.Redacted(), network.Err)
+		return unavailable{fmt.Errorf("the Ollama server at %s cannot be reached: %w: start it with `ollama serve`", endpoint.Redacted(), network.Err)}
 	default:
-		return fmt.Errorf("%w: the Ollama server at %s broke off: %s", ErrUnavailable, endpoint.Redacted(), short(err.Error()))
+		return unavailable{fmt.Errorf("the Ollama server at %s broke off: %s", endpoint.Redacted(), short(err.Error()))}
 	}
 }
 
