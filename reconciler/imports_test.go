@@ -20,10 +20,11 @@ const module = "github.com/mainstay-dev/mainstay/"
 // picks the concrete parts. Only host and broker know plugins.
 var mayImport = map[string][]string{
 	// The types, which all others share.
-	"spec": nil,
+	"spec":           {"spec/canonical"},
+	"spec/canonical": nil,
 
 	// How a runtime is written.
-	"plugins":                    {"plugins/pluginpb"},
+	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
 	"plugins/pluginpb":           nil,
 	"plugins/plugintest":         {"plugins", "plugins/pluginpb"},
 	"plugins/loop":               {"plugins"},

@@ -56,6 +56,7 @@ func newAsk(env environment) *cobra.Command {
 		},
 	}
 	repo.add(cmd, ".")
+	repo.addEnv(cmd)
 	state.add(cmd)
 	return cmd
 }

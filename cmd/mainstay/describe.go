@@ -28,16 +28,7 @@ func newDescribe() *cobra.Command {
 			if args[0] != "agent" {
 				return usageError{fmt.Errorf("cannot describe %q; only agents can be described", args[0])}
 			}
-			dir, err := findState(state)
-			if err != nil {
-				return err
-			}
-			r, err := openReader(cmd.Context(), dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
-			s, err := r.status(cmd.Context())
+			s, err := readStatus(cmd.Context(), state, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -49,7 +40,6 @@ func newDescribe() *cobra.Command {
 				}
 				return fmt.Errorf("no agent %q; there are: %s", args[1], dash(strings.Join(names, ", ")))
 			}
-			r.note(s, cmd.ErrOrStderr())
 			return describeAgent(cmd.OutOrStdout(), s, s.Agents[i], time.Now())
 		},
 	}

@@ -95,20 +95,10 @@ func newGet() *cobra.Command {
 		ValidArgs: names,
 		Args:      arguments(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir, err := findState(state)
+			s, err := readStatus(cmd.Context(), state, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			r, err := openReader(cmd.Context(), dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
-			s, err := r.status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			r.note(s, cmd.ErrOrStderr())
 			return views[args[0]](s, time.Now()).print(cmd.OutOrStdout(), output)
 		},
 	}

@@ -54,6 +54,7 @@ func newPlan(env environment) *cobra.Command {
 		},
 	}
 	repo.add(cmd, "")
+	repo.addEnv(cmd)
 	addStateFlag(cmd, &state)
 	addOutputFlag(cmd, &output)
 	return cmd

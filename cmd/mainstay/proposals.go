@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -152,63 +149,22 @@ func findProposal(ctx context.Context, driver *local.Driver, key string) (propos
 	}
 }
 
-// personFlags say who decides.
-type personFlags struct{ key, name, email string }
-
-func (f *personFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.key, "key", "", "your OpenSSH private key `file` (default: git's user.signingKey, else ~/.ssh/id_ed25519)")
-	cmd.Flags().StringVar(&f.name, "name", "", "your `name` in the commit (default: git's user.name)")
-	cmd.Flags().StringVar(&f.email, "email", "", "your `address` in the commit (default: git's user.email)")
-}
-
-// resolve fills in what git knows about the person.
-func (f *personFlags) resolve() (*remote.Signer, error) {
-	if f.key == "" {
-		if key := gitConfig("user.signingKey"); key != "" && !strings.HasPrefix(key, "key::") && !strings.HasPrefix(key, "ssh-") {
-			f.key = strings.TrimSuffix(expandHome(key), ".pub")
-		} else {
-			f.key = expandHome("~/.ssh/id_ed25519")
-		}
-	}
-	if f.name == "" {
-		f.name = gitConfig("user.name")
-	}
-	if f.email == "" {
-		f.email = gitConfig("user.email")
-	}
-	if f.name == "" || f.email == "" {
-		return nil, usageError{errors.New("who are you? give --name and --email, or set git's user.name and user.email")}
-	}
-	signer, err := remote.LoadSigner(f.key)
+// decide finds a proposal and lets a person, with the person's own key, do something about it.
+func decide(ctx context.Context, env environment, repo *repoFlags, person *personFlags, key string, do func(*local.Driver, proposal.Listed, local.Reviewer) error) error {
+	signer, err := person.resolve()
 	if err != nil {
-		return nil, fmt.Errorf("your key: %w; give --key", err)
+		return err
 	}
-	return signer, nil
-}
-
-func (f *personFlags) reviewer(signer *remote.Signer) local.Reviewer {
-	return local.Reviewer{Name: f.name, Email: f.email, Signer: signer}
-}
-
-// gitConfig reads git's configuration as git does, includes and all. Without git, nothing is set.
-func gitConfig(name string) string {
-	out, err := exec.Command("git", "config", "--get", name).Output()
+	rem, driver, err := openProposals(ctx, env, repo, *person)
 	if err != nil {
-		return ""
+		return err
 	}
-	return strings.TrimSpace(string(out))
-}
-
-func expandHome(path string) string {
-	rest, ok := strings.CutPrefix(path, "~/")
-	if !ok {
-		return path
-	}
-	home, err := os.UserHomeDir()
+	defer rem.Close()
+	p, err := findProposal(ctx, driver, key)
 	if err != nil {
-		return path
+		return err
 	}
-	return filepath.Join(home, rest)
+	return do(driver, p, person.reviewer(signer))
 }
 
 func newApprove(env environment) *cobra.Command {
@@ -223,25 +179,14 @@ func newApprove(env environment) *cobra.Command {
 			"the approvers that mainstay.yaml lists there already. What is approved are these bytes and no others.",
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			signer, err := person.resolve()
-			if err != nil {
+			return decide(cmd.Context(), env, &repo, &person, args[0], func(driver *local.Driver, p proposal.Listed, by local.Reviewer) error {
+				merge, err := driver.Approve(cmd.Context(), local.Approval{Key: p.Key, Head: p.Head, By: by})
+				if err != nil {
+					return fmt.Errorf("approve %s: %w", p.Key, err)
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "merged %s into %s as %s: %s\n", p.Key, repo.ref, merge, p.Title)
 				return err
-			}
-			rem, driver, err := openProposals(cmd.Context(), env, &repo, person)
-			if err != nil {
-				return err
-			}
-			defer rem.Close()
-			p, err := findProposal(cmd.Context(), driver, args[0])
-			if err != nil {
-				return err
-			}
-			merge, err := driver.Approve(cmd.Context(), local.Approval{Key: p.Key, Head: p.Head, By: person.reviewer(signer)})
-			if err != nil {
-				return fmt.Errorf("approve %s: %w", p.Key, err)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "merged %s into %s as %s: %s\n", p.Key, repo.ref, merge, p.Title)
-			return nil
+			})
 		},
 	}
 	repo.add(cmd, ".")
@@ -263,24 +208,13 @@ func newReject(env environment) *cobra.Command {
 			if reason == "" {
 				return usageError{errors.New("give --reason; the agent is told")}
 			}
-			signer, err := person.resolve()
-			if err != nil {
+			return decide(cmd.Context(), env, &repo, &person, args[0], func(driver *local.Driver, p proposal.Listed, by local.Reviewer) error {
+				if err := driver.Reject(cmd.Context(), p.Key, reason, by); err != nil {
+					return fmt.Errorf("reject %s: %w", p.Key, err)
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "rejected %s: %s\n", p.Key, p.Title)
 				return err
-			}
-			rem, driver, err := openProposals(cmd.Context(), env, &repo, person)
-			if err != nil {
-				return err
-			}
-			defer rem.Close()
-			p, err := findProposal(cmd.Context(), driver, args[0])
-			if err != nil {
-				return err
-			}
-			if err := driver.Reject(cmd.Context(), p.Key, reason, person.reviewer(signer)); err != nil {
-				return fmt.Errorf("reject %s: %w", p.Key, err)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "rejected %s: %s\n", p.Key, p.Title)
-			return nil
+			})
 		},
 	}
 	repo.add(cmd, ".")

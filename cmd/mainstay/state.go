@@ -179,6 +179,24 @@ func whileLocked(ctx context.Context, open func() error) error {
 	}
 }
 
+// readStatus reads the state of the folder given, or of the only one there is, and notes on stderr what is odd about it.
+func readStatus(ctx context.Context, given string, stderr io.Writer) (reconciler.Status, error) {
+	dir, err := findState(given)
+	if err != nil {
+		return reconciler.Status{}, err
+	}
+	r, err := openReader(ctx, dir)
+	if err != nil {
+		return reconciler.Status{}, err
+	}
+	defer r.close()
+	s, err := r.status(ctx)
+	if err == nil {
+		r.note(s, stderr)
+	}
+	return s, err
+}
+
 // encodeJSON is used for -o json: indented, without HTML escapes.
 func encodeJSON(v any) ([]byte, error) {
 	var b strings.Builder

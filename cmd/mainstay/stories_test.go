@@ -72,6 +72,11 @@ func TestStories(t *testing.T) {
 			env.Values[leftKey{}] = new(left)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOSTILEBIN", filepath.Join(bin, "hostile"))
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			env.Setenv("MAINSTAY_WITH_CLOCK", self) // With asMainstay and clockAhead it is mainstay at another time.
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "xdg"))
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")

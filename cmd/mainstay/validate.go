@@ -39,7 +39,7 @@ func newValidate() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&env, "env", "", "the `name` of the overlay to apply, a folder in overlays/")
+	addEnvFlag(cmd, &env)
 	return cmd
 }
 

@@ -37,7 +37,13 @@ func (f *repoFlags) add(cmd *cobra.Command, repoDefault string) {
 	cmd.Flags().StringVar(&f.repo, "repo", repoDefault, "the Git repository: a `URL` or a folder")
 	cmd.Flags().StringVar(&f.ref, "ref", "main", "the `branch` that says what runs")
 	cmd.Flags().StringVar(&f.path, "path", "", "the `folder` of the repository that holds mainstay.yaml")
-	cmd.Flags().StringVar(&f.env, "env", "", "the `name` of the overlay to apply, a folder in overlays/")
+}
+
+// addEnv is for the commands that read what is declared.
+func (f *repoFlags) addEnv(cmd *cobra.Command) { addEnvFlag(cmd, &f.env) }
+
+func addEnvFlag(cmd *cobra.Command, env *string) {
+	cmd.Flags().StringVar(env, "env", "", "the `name` of the overlay to apply, a folder in overlays/")
 }
 
 // resolve makes a repository that is a folder an absolute one, so that the same repository has one name.
