@@ -92,7 +92,8 @@ func (d *demo) run(ctx context.Context, env environment) (err error) {
 	running, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- w.Run(running) }()
-	told := d.tell(running, env, w, events)
+	story := &story{out: d.out}
+	told := d.tell(running, env, w, events, story)
 	stop()
 	go func() { // The reconciler may still tell what it does while it stops; nobody listens any more.
 		for range events {
@@ -101,7 +102,7 @@ func (d *demo) run(ctx context.Context, env environment) (err error) {
 	err = errors.Join(told, <-done, w.close(context.WithoutCancel(ctx)))
 	close(events)
 	if err == nil && ctx.Err() == nil {
-		d.lookAround()
+		d.lookAround(story.first)
 	}
 	return err
 }
@@ -192,8 +193,7 @@ func (d *demo) seed(genesis string, own *remote.Signer) ([]spec.FileEdit, error)
 }
 
 // tell says what happens until the run that the first revision started has finished and nothing is left to do.
-func (d *demo) tell(ctx context.Context, env environment, w *wired, events <-chan reconciler.Event) error {
-	story := &story{out: d.out}
+func (d *demo) tell(ctx context.Context, env environment, w *wired, events <-chan reconciler.Event, story *story) error {
 	d.say("Mainstay demo in %s", d.dir)
 	story.heading("A commit says what runs")
 	story.line("remote.git", "a bare Git repository, seeded from examples/quickstart")
@@ -259,14 +259,14 @@ func (d *demo) review(ctx context.Context, env environment, story *story) (err e
 		}
 		if !ok {
 			if err := driver.Reject(ctx, p.Key, "the reviewer said no", person.reviewer(d.reviewer)); err != nil {
-				return fmt.Errorf("reject %s: %w", p.Key, err)
+				return err
 			}
 			story.line("rejected", "%s", p.Title)
 			continue
 		}
 		merge, err := driver.Approve(ctx, local.Approval{Key: p.Key, Head: p.Head, By: person.reviewer(d.reviewer)})
 		if err != nil {
-			return fmt.Errorf("approve %s: %w", p.Key, err)
+			return err
 		}
 		story.line("approved", "%s\nby merge %s into main, signed with keys/reviewer, which no agent has", p.Title, merge[:7])
 	}
@@ -298,12 +298,13 @@ func (d *demo) ask(p proposal.Shown) (bool, error) {
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
 
-func (d *demo) lookAround() {
+func (d *demo) lookAround(run spec.RunID) {
 	p, state := program(), d.state()
 	d.say("\nLook around:")
 	d.say("  git -C %s log --graph --oneline main     # the commits and the merges", d.remote)
 	d.say("  git -C %s log --stat mainstay/ledger     # claim, start, receipt", d.remote)
 	d.say("  %s get runs --state %s", p, state)
+	d.say("  %s logs %s --state %s", p, run, state)
 	d.say("  %s get actions --state %s", p, state)
 	d.say("  %s run --repo %s --state %s   # keep it running, then commit to it", p, d.remote, state)
 }
