@@ -82,6 +82,13 @@ func (r *Reconciler) readLedger(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// holdActions stops executions while the ledger cannot be read.
+func (r *Reconciler) holdActions(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ledgerErr = why
+}
+
 // settledActions are those that no step can move on.
 func (r *Reconciler) settledActions() map[spec.ActionID]bool {
 	r.mu.Lock()
@@ -133,6 +140,9 @@ func (r *Reconciler) setAction(id spec.ActionID, state execute.State) bool {
 	event := Event{Type: ActionSettled, Action: id, Approval: state.Approval, Text: cmp.Or(state.Message, string(state.Result))}
 	switch state.State {
 	case execute.Done:
+		if old.State == "" {
+			return true // It was done before this process looked.
+		}
 	case execute.Failed, execute.Refused, execute.Expired, execute.Unknown, execute.Abandoned:
 		event.Err = fmt.Errorf("%s is %s: %s", id, state.State, state.Message)
 	default:

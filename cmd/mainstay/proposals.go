@@ -182,7 +182,7 @@ func newApprove(env environment) *cobra.Command {
 			return decide(cmd.Context(), env, &repo, &person, args[0], func(driver *local.Driver, p proposal.Listed, by local.Reviewer) error {
 				merge, err := driver.Approve(cmd.Context(), local.Approval{Key: p.Key, Head: p.Head, By: by})
 				if err != nil {
-					return fmt.Errorf("approve %s: %w", p.Key, err)
+					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "merged %s into %s as %s: %s\n", p.Key, repo.ref, merge, p.Title)
 				return err
@@ -210,7 +210,7 @@ func newReject(env environment) *cobra.Command {
 			}
 			return decide(cmd.Context(), env, &repo, &person, args[0], func(driver *local.Driver, p proposal.Listed, by local.Reviewer) error {
 				if err := driver.Reject(cmd.Context(), p.Key, reason, by); err != nil {
-					return fmt.Errorf("reject %s: %w", p.Key, err)
+					return err
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "rejected %s: %s\n", p.Key, p.Title)
 				return err

@@ -218,14 +218,14 @@ func nowhere(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// replace OLD NEW FILE replaces a text that is there.
+// replace OLD NEW FILE replaces a text that is there. In NEW, \n begins a new line.
 func replace(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 3, "replace OLD NEW FILE")
 	text := ts.ReadFile(args[2])
 	if !strings.Contains(text, args[0]) {
 		ts.Fatalf("%s does not hold %q", args[2], args[0])
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], strings.ReplaceAll(args[1], `\n`, "\n"))), 0o644))
 }
 
 // mode PERM GLOB... checks the permissions of the files that match, of which there must be one.
