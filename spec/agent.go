@@ -42,7 +42,7 @@ func (l *loader) resolveAgents(f *Fleet, personas map[string]*persona, defaults 
 			}
 		}
 		if w.Prompt == nil && strings.TrimSpace(w.Instructions) == "" {
-			l.missing(e.document, n, "write them below the front matter, or in a field instructions, or name a prompt", "agent %q has no instructions", name)
+			l.missing(e.document, n.at("instructions"), "write them below the front matter, or in a field instructions, or name a prompt", "agent %q has no instructions", name)
 		}
 		l.agentSkills(a, e)
 		l.agentTools(f, a, e)
@@ -69,7 +69,7 @@ func (l *loader) agentModel(f *Fleet, a *Agent, e *entry[AgentSpec], defaults De
 	name := cmp.Or(e.written.Model, defaults.Model)
 	switch {
 	case name == "":
-		l.missing(e.document, e.spec, "write model: NAME, or defaults.model in "+rootFile, "agent %q has no model", e.name)
+		l.missing(e.document, e.spec.at("model"), "write model: NAME, or defaults.model in "+rootFile, "agent %q has no model", e.name)
 		return
 	case e.written.Model != "":
 		if !known(l, e.spec.at("model"), KindModel, name, l.models) {

@@ -22,7 +22,7 @@ var folderKinds = map[string]Kind{
 
 // later says what a folder will hold in a later version. It must not be silently ignored until then.
 var later = map[string]string{
-	"evaluations": "Evaluations", "knowledge": "KnowledgeSources", "overlays": "overlays", "workflows": "Workflows",
+	"evaluations": "Evaluations", "knowledge": "KnowledgeSources", "workflows": "Workflows",
 }
 
 // laterKinds are the kinds of later versions.
@@ -44,8 +44,11 @@ func (k Kind) word() string {
 
 // declared says where resources of the kind are.
 func (k Kind) declared() string {
-	if k == KindSkill {
+	switch k {
+	case KindSkill:
 		return "a skill is a folder skills/NAME with a SKILL.md"
+	case KindFleet:
+		return "it is declared in " + rootFile
 	}
 	for folder, kind := range folderKinds {
 		if kind == k {
@@ -79,6 +82,10 @@ func (l *loader) document(f *file, top string, n *node) {
 	}
 	if d.spec == nil || d.spec.kind == nullNode {
 		d.spec = &node{kind: objectNode, file: f, line: n.line, column: n.column}
+	}
+	if top == "overlays" {
+		l.patch(d)
+		return
 	}
 	base := path.Base(f.path)
 	switch {

@@ -12,8 +12,8 @@ import (
 
 // checkLoad holds for every input: there is a fleet or an error, every problem is one line with a file, and loading again
 // says the same.
-func checkLoad(t *testing.T, root fstest.MapFS) *spec.Fleet {
-	fleet, problems := spec.Load(root, spec.LoadOptions{})
+func checkLoad(t *testing.T, root fstest.MapFS, opts spec.LoadOptions) *spec.Fleet {
+	fleet, problems := spec.Load(root, opts)
 	if (fleet == nil) != problems.HasErrors() || (problems.Err() != nil) != problems.HasErrors() {
 		t.Fatalf("a fleet: %t, errors: %t", fleet != nil, problems.HasErrors())
 	}
@@ -26,7 +26,7 @@ func checkLoad(t *testing.T, root fstest.MapFS) *spec.Fleet {
 			t.Fatalf("the problem %q is behind the end of the file", text)
 		}
 	}
-	again, problemsAgain := spec.Load(root, spec.LoadOptions{})
+	again, problemsAgain := spec.Load(root, opts)
 	if problems.String() != problemsAgain.String() || fleet != nil && fleet.Digest != again.Digest {
 		t.Fatalf("loading twice is not the same:\n%s\n---\n%s", problems, problemsAgain)
 	}
@@ -41,6 +41,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add("agents/a.yaml", []byte(aliasBomb(5)))
 	f.Add("agents/a.json", []byte(`{"a": [1, 2.5, "x", null, {"b": true}]}`))
 	f.Add("policies/a.yaml", []byte("? [a]\n: b\n--- |\n x\n...\n%YAML 1.2\n"))
+	f.Add("overlays/prod/a.json", []byte(`{"apiVersion": "mainstay.dev/v1alpha1", "kind": "Agent", "metadata": {"name": "triage"}, "spec": {"prompt": null, "tools": [null]}}`))
+	f.Add("overlays/prod/b/c.yaml", []byte("apiVersion: mainstay.dev/v1alpha1\nkind: ToolServer\nmetadata: {name: cluster}\nspec: {tools: {restart: {precondition: {<<: {check: null}}}}}\n"))
+	f.Add("overlays/Prod/a.yaml", []byte("kind: Fleet\n"))
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
 		if len(data) > 64<<10 || !utf8.ValidString(name) || strings.ContainsAny(name, "\n\r") {
 			t.Skip()
@@ -50,7 +53,8 @@ func FuzzLoad(f *testing.F) {
 			root[n] = file
 		}
 		root[name] = &fstest.MapFile{Data: data}
-		checkLoad(t, root)
+		checkLoad(t, root, spec.LoadOptions{})
+		checkLoad(t, root, spec.LoadOptions{Env: "prod"})
 	})
 }
 
@@ -65,13 +69,14 @@ func FuzzMarkdown(f *testing.F) {
 			t.Skip()
 		}
 		root := tree("agents/a.md", text)
-		if fleet := checkLoad(t, root); fleet != nil && !strings.HasPrefix(fleet.Agents["a"].Instructions, "# Instructions\n\n") && !strings.Contains(fleet.Agents["a"].Instructions, "\n# Instructions\n") {
+		if fleet := checkLoad(t, root, spec.LoadOptions{}); fleet != nil && !strings.HasPrefix(fleet.Agents["a"].Instructions, "# Instructions\n\n") && !strings.Contains(fleet.Agents["a"].Instructions, "\n# Instructions\n") {
 			t.Fatalf("the instructions are %q", fleet.Agents["a"].Instructions)
 		}
 		root["prompts/p.md"] = &fstest.MapFile{Data: []byte(text)}
 		root["skills/s/SKILL.md"] = &fstest.MapFile{Data: []byte(text)}
 		root["triggers/t.md"] = &fstest.MapFile{Data: []byte(text)}
-		checkLoad(t, root)
+		root["overlays/prod/a.yaml"] = &fstest.MapFile{Data: []byte(agentHead + "spec: {tools: null, instructions: Bye.}\n")}
+		checkLoad(t, root, spec.LoadOptions{Env: "prod"})
 	})
 }
 

@@ -69,6 +69,7 @@ func TestHostileFilesAreProblems(t *testing.T) {
 		{"infinity", tree("models/a.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Model\nmetadata: {name: a}\nspec: {provider: ollama, name: m, parameters: {top: .inf}}"), ".inf is not a number that JSON can hold"},
 		{"a name that leaves the folder", tree("agents/a.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Agent\nmetadata: {name: ../../etc}\nspec: {instructions: x}"), "is not a name"},
 		{"a folder for a file", fstest.MapFS{"mainstay.yaml/x": {Data: []byte("x")}}, "mainstay.yaml: this is a folder, not a file"},
+		{"an alias bomb in an overlay", tree("overlays/dev/a.yaml", aliasBomb(12)), "overlays/dev/a.yaml:4:26: the file holds more than 100000 values"},
 		{"a pipe", fstest.MapFS{"mainstay.yaml": {Mode: fs.ModeNamedPipe}}, "mainstay.yaml: this is not a regular file"},
 		{"an expression that is too long", tree("policies/p.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Policy\nmetadata: {name: p}\nspec: {rules: [{name: r, on: call, decision: deny, when: '"+strings.Repeat("true && ", 3000)+"true'}]}"), "the expression is longer than 16384 bytes"},
 		{"an expression that is too deep", tree("policies/p.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Policy\nmetadata: {name: p}\nspec: {rules: [{name: r, on: call, decision: deny, when: '"+strings.Repeat("(", 5000)+"true"+strings.Repeat(")", 5000)+"'}]}"), "when: "},
@@ -128,12 +129,5 @@ func TestThousandsOfProblemsAreCounted(t *testing.T) {
 	_, problems := spec.Load(root, spec.LoadOptions{})
 	if last := problems[len(problems)-1].String(); len(problems) != 1001 || last != "2001 more problems are not shown" {
 		t.Errorf("there are %d problems, and the last is %q", len(problems), last)
-	}
-}
-
-func TestAnEnvironmentIsAProblem(t *testing.T) {
-	fleet, problems := spec.Load(tree("agents/a.md", "Hello."), spec.LoadOptions{Env: "prod"})
-	if fleet != nil || problems.String() != "overlays/prod: this version does not read overlays yet (leave the environment out)" {
-		t.Errorf("got %v and %q", fleet, problems)
 	}
 }

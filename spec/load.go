@@ -9,7 +9,10 @@ import (
 
 // LoadOptions changes how [Load] reads. The zero value reads what the folder declares.
 type LoadOptions struct {
-	// Env names an overlay. This version reads none, so any name is a problem.
+	// Env names the overlay that is applied, a folder in overlays/; "" applies none. Each document in it is merged over
+	// the resource of its kind and name before that is checked, by the rules of JSON merge patch (RFC 7386): maps are
+	// merged, lists and all else replace, and null removes. An environment without a folder is a problem. The other
+	// overlays are checked by themselves, and change nothing.
 	Env string
 }
 
@@ -19,11 +22,9 @@ type LoadOptions struct {
 // All problems are returned at once, sorted by place. If one of them is an error there is no Fleet. The Fleet is
 // immutable and may be read from many goroutines.
 func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
-	l := &loader{root: root, skills: map[string]*Skill{}}
-	if opts.Env != "" {
-		l.errorAt(Place{File: "overlays/" + opts.Env}, "leave the environment out", "this version does not read overlays yet")
-	}
+	l := &loader{root: root, skills: map[string]*Skill{}, overlays: map[string][]*document{}}
 	l.readAll()
+	l.applyOverlays(opts.Env)
 	l.indexAll()
 	fleet := l.resolve()
 	l.problems.sort()
@@ -45,6 +46,8 @@ type loader struct {
 
 	files, total int
 	documents    []*document
+	// overlays are the documents of each overlay, by its name.
+	overlays map[string][]*document
 
 	fleet    []*entry[FleetSpec]
 	agents   map[string]*entry[AgentSpec]

@@ -65,6 +65,8 @@ type node struct {
 	items   []*node
 	// index finds fields by name.
 	index map[string]int
+	// removed are the nulls by which an overlay removed fields: what is then missing is reported there.
+	removed map[string]*node
 }
 
 // field is one field of an object.
@@ -109,7 +111,9 @@ func (n *node) at(path ...any) *node {
 		var next *node
 		switch step := step.(type) {
 		case string:
-			next = n.get(step)
+			if next = n.get(step); next == nil {
+				next = n.removed[step]
+			}
 		case int:
 			if step < len(n.items) {
 				next = n.items[step]

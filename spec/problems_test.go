@@ -35,7 +35,11 @@ func TestProblems(t *testing.T) {
 		for _, f := range archive.Files {
 			root[f.Name] = &fstest.MapFile{Data: f.Data}
 		}
-		fleet, problems := spec.Load(root, spec.LoadOptions{})
+		opts := spec.LoadOptions{}
+		if filepath.Base(name) == "overlays.txtar" {
+			opts.Env = "prod"
+		}
+		fleet, problems := spec.Load(root, opts)
 		if (fleet == nil) != problems.HasErrors() {
 			t.Errorf("%s: a fleet is there (%t) although there are errors (%t)", name, fleet != nil, problems.HasErrors())
 		}

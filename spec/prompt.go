@@ -33,7 +33,7 @@ func (l *loader) checkPrompts() map[string]*Resource {
 		e := l.prompts[name]
 		w := e.written
 		if strings.TrimSpace(w.Text) == "" {
-			l.missing(e.document, e.spec, "write it", "prompt %q has no text", name)
+			l.missing(e.document, e.spec.at("text"), "write it", "prompt %q has no text", name)
 		}
 		for _, parameter := range names(w.Parameters) {
 			if !parameterName.MatchString(parameter) {

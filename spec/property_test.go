@@ -21,7 +21,11 @@ import (
 // of their bytes.
 func TestDigestsIgnoreFormatting(t *testing.T) {
 	original := copyOf(t, os.DirFS("testdata/complete"))
-	before := complete(t)
+	before := map[string]*spec.Fleet{"": complete(t)}
+	var problems spec.Problems
+	if before["prod"], problems = spec.Load(original, spec.LoadOptions{Env: "prod"}); len(problems) > 0 {
+		t.Fatalf("problems:\n%s", problems)
+	}
 	values := map[string][]any{}
 	for name, f := range original {
 		if (strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".json")) && !strings.HasPrefix(name, "actions/") && !strings.HasPrefix(name, "manifests/") {
@@ -63,12 +67,13 @@ func TestDigestsIgnoreFormatting(t *testing.T) {
 			}
 			root[name] = &fstest.MapFile{Data: []byte(content)}
 		}
-		after, problems := spec.Load(root, spec.LoadOptions{})
+		env := rapid.SampledFrom([]string{"", "prod"}).Draw(t, "environment")
+		after, problems := spec.Load(root, spec.LoadOptions{Env: env})
 		if len(problems) > 0 {
 			t.Fatalf("problems:\n%s", problems)
 		}
 		for i, r := range after.Resources {
-			if was := before.Resources[i]; r.Ref != was.Ref || r.Digest != was.Digest {
+			if was := before[env].Resources[i]; r.Ref != was.Ref || r.Digest != was.Digest {
 				t.Fatalf("%s has the digest %s, and %s had %s; it is now\n%s", r.Ref, r.Digest, was.Ref, was.Digest, root[r.Place.File].Data)
 			}
 		}

@@ -8,9 +8,10 @@ import (
 
 // Protected reports whether no file proposal may touch the path, whatever an agent's globs say. The path is relative to
 // the folder that holds mainstay.yaml. Protected are mainstay.yaml, mainstay.lock, policies/ and actions/, since they
-// decide what is approved and executed, and .git and whatever else at the root begins with .git (.github/, .gitmodules).
-// Case does not matter, because some file systems ignore it. A path that is empty, absolute or not in its simplest form
-// upwards (`..`), or that holds a backslash, a control character or invalid UTF-8, is protected too.
+// decide what is approved and executed, overlays/, which change the Fleet, and .git and whatever else at the root begins
+// with .git (.github/, .gitmodules). Case does not matter, because some file systems ignore it. A path that is empty,
+// absolute or not in its simplest form upwards (`..`), or that holds a backslash, a control character or invalid UTF-8, is
+// protected too.
 func Protected(name string) bool {
 	if name == "" || path.IsAbs(name) || strings.Contains(name, `\`) || strings.ToValidUTF8(name, "") != name {
 		return true
@@ -29,7 +30,7 @@ func Protected(name string) bool {
 	clean := strings.ToLower(path.Clean(name))
 	first, _, _ := strings.Cut(clean, "/")
 	switch first {
-	case ".", "mainstay.yaml", "mainstay.lock", "policies", "actions":
+	case ".", "mainstay.yaml", "mainstay.lock", "policies", "actions", "overlays":
 		return true
 	}
 	return strings.HasPrefix(first, ".git")

@@ -78,6 +78,9 @@ func (l *loader) readFolder(name, top string, e fs.DirEntry) {
 		l.errorAt(Place{File: name}, "", "folders are nested deeper than %d levels", maxDepth)
 		return
 	}
+	if top == "overlays" && path.Dir(name) == top && !l.overlay(name) {
+		return
+	}
 	entries, err := fs.ReadDir(l.root, name)
 	if err != nil {
 		l.errorAt(Place{File: name}, "", "the folder cannot be read: %s", reason(err))
@@ -123,6 +126,10 @@ func (l *loader) readFile(name, top string, e fs.DirEntry) {
 		l.errorAt(here, "move the file out of "+top+"/", "this version does not read %s yet", later[top])
 	case top == "skills":
 		l.errorAt(here, "put it into a folder of its own, as skills/NAME/SKILL.md", "this file is in no skill's folder")
+	case top == "overlays" && path.Dir(name) == top:
+		l.errorAt(here, "put it into the folder of an environment, as overlays/ENV/"+base, "this file is in no overlay")
+	case top == "overlays" && extension == ".md":
+		l.errorAt(here, "name in YAML the resource to change, and the fields of its spec", "an overlay is written as .yaml or .json")
 	default:
 		f := l.readRegular(name, e)
 		if f != nil {
