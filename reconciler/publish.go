@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
 	"github.com/mainstay-dev/mainstay/reconciler/plan"
@@ -108,8 +110,10 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, err
 	}
+	old := r.resources
+	r.resources = make(map[spec.Ref][]metav1.Condition, len(ordered)) // What is no longer declared is forgotten.
 	for _, res := range ordered {
-		r.resources[res.Ref] = conditions(r.resources[res.Ref], s.At, r.verdict(res, running))
+		r.resources[res.Ref] = conditions(old[res.Ref], s.At, r.verdict(res, running))
 	}
 	for _, res := range r.fleet.Resources {
 		s.Resources = append(s.Resources, ResourceStatus{Resource: res, Conditions: r.resources[res.Ref]})
@@ -176,7 +180,11 @@ func (r *Reconciler) agentStatus(agent *spec.Agent, p host.Status) AgentStatus {
 func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.Status) verdict {
 	switch res.Kind {
 	case spec.KindAction:
-		return actionVerdict(r.actions[spec.ActionID(res.Name)])
+		state := r.actions[spec.ActionID(res.Name)]
+		if r.ledgerErr != nil && !state.Settled() {
+			return stalled("LedgerFailed", r.ledgerErr.Error())
+		}
+		return actionVerdict(state)
 	case spec.KindToolServer:
 		if err := r.serverErrs[res.Digest]; err != nil {
 			return stalled("ServerFailed", err.Error())

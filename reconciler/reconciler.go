@@ -166,30 +166,35 @@ func (r *Reconciler) Run(ctx context.Context) error {
 func (r *Reconciler) pass(ctx context.Context) error {
 	observed := r.observe(ctx)
 	r.tellChange("source", observed, SourceFailed)
+	away := errors.Is(observed, remote.ErrUnreachable)
+	if away {
+		r.holdActions(observed)
+	}
 	steps := []struct {
-		name string
-		do   func(context.Context) error
+		name   string
+		remote bool // asks the remote, and is left out while that is away
+		do     func(context.Context) error
 	}{
-		{"follow the actions", r.readLedger},
-		{"take over waiting runs", r.takeOver},
-		{"apply the plan", func(ctx context.Context) error { r.checkServers(ctx); r.apply(ctx); return nil }},
-		{"start runs", r.trigger},
-		{"wake runs", r.wake},
-		{"look at the proposals", r.listProposals},
-		{"publish the state", r.publish},
+		{"follow the actions", true, r.readLedger},
+		{"take over waiting runs", true, r.takeOver},
+		{"apply the plan", false, func(ctx context.Context) error { r.checkServers(ctx); r.apply(ctx); return nil }},
+		{"start runs", false, r.trigger},
+		{"wake runs", true, r.wake},
+		{"look at the proposals", true, r.listProposals},
+		{"publish the state", false, r.publish},
 	}
 	errs := []error{observed}
 	for _, step := range steps {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if step.remote && away {
+			continue
+		}
 		err := step.do(ctx)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", step.name, err)
 			errs = append(errs, err)
-		}
-		if observed != nil && errors.Is(err, remote.ErrUnreachable) {
-			continue // That the remote cannot be reached was said once already.
 		}
 		r.tellChange(step.name, err, Warned)
 	}

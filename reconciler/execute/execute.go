@@ -244,7 +244,7 @@ func (e *Executor) receipt(of spec.LedgerEntry, r Result, outcome, message strin
 		Step: spec.StepReceipt, Action: of.Action, Digest: of.Digest, Nonce: of.Nonce, Executor: of.Executor,
 		At: e.opts.Now().UTC(), Outcome: outcome, Message: message,
 	}
-	var value any = r.Structured
+	value := r.Structured
 	if value == nil && r.Text != "" {
 		value = r.Text
 	}

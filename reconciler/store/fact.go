@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,9 +33,14 @@ func (s *Store) PutRun(ctx context.Context, summary spec.RunSummary) error {
 	if err != nil {
 		return fmt.Errorf("keep summary of run %s: %w", summary.Run, err)
 	}
+	s.glance.Lock()
+	defer s.glance.Unlock()
 	return s.durable(ctx, "summary", func(ctx context.Context) error {
 		if _, err := s.runs.Put(ctx, string(summary.Run), data); err != nil {
 			return fmt.Errorf("keep summary of run %s: %w", summary.Run, told(err))
+		}
+		if s.summaries != nil {
+			s.summaries[summary.Run] = summary
 		}
 		return nil
 	})
@@ -63,8 +70,26 @@ func (s *Store) kept(ctx context.Context, run spec.RunID) (kept, error) {
 	return k, nil
 }
 
-// Runs returns the summaries of all runs, in no particular order.
+// Runs returns the summaries of all runs, in no particular order. Every write that has returned is in it.
 func (s *Store) Runs(ctx context.Context) ([]spec.RunSummary, error) {
+	s.glance.Lock()
+	defer s.glance.Unlock()
+	if s.summaries == nil {
+		runs, err := s.readRuns(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.summaries = make(map[spec.RunID]spec.RunSummary, len(runs))
+		for _, summary := range runs {
+			s.summaries[summary.Run] = summary
+		}
+	}
+	return slices.AppendSeq(make([]spec.RunSummary, 0, len(s.summaries)), maps.Values(s.summaries)), nil
+}
+
+// readRuns reads all summaries from the bucket. Nothing may be written meanwhile: a watcher passes over a key that is
+// replaced while it reads.
+func (s *Store) readRuns(ctx context.Context) ([]spec.RunSummary, error) {
 	watcher, err := s.runs.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)

@@ -219,7 +219,10 @@ func (s *Store) Forget(ctx context.Context, run spec.RunID) error {
 	if err != nil {
 		return fmt.Errorf("forget run: %w", err)
 	}
+	s.glance.Lock()
+	defer s.glance.Unlock()
 	return s.durable(ctx, "forget", func(ctx context.Context) error {
+		delete(s.summaries, run)
 		// In this order, because a summary without its record would look like damage.
 		if err := s.runs.Purge(ctx, string(run)); err != nil {
 			return fmt.Errorf("forget run %s: %w", run, err)

@@ -84,6 +84,9 @@ type Store struct {
 	consumer jetstream.Consumer
 	held     map[spec.RunID]jetstream.Msg
 	tips     map[spec.RunID]uint64
+
+	glance    sync.Mutex // held while a summary is written, and while all of them are read
+	summaries map[spec.RunID]spec.RunSummary
 }
 
 // formatFile marks a folder in which every stream has been made. Its absence means a new store, or one whose making was
