@@ -121,6 +121,8 @@ type RunSummary struct {
 	ToolCalls int       `json:"toolCalls"`
 	Usage     Usage     `json:"usage"`
 	Updated   time.Time `json:"updated"`
+	// Entries is how many entries of the record it is derived from. A summary of fewer never takes the place of one of more.
+	Entries int `json:"entries"`
 	// Waiting are the open proposals the run waits for.
 	Waiting []Proposal `json:"waiting,omitempty"`
 	Outcome *Outcome   `json:"outcome,omitempty"`

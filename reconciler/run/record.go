@@ -61,6 +61,7 @@ func (r *record) keep(ctx context.Context, phase string) (spec.RunSummary, error
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTime)
 	defer cancel()
 	sum := r.state.summary()
+	sum.Entries = r.count
 	if phase != "" {
 		sum.Phase = phase
 	}

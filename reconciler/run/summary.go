@@ -11,7 +11,9 @@ import (
 // the engine's part.
 func Summarize(entries []spec.Entry) spec.RunSummary {
 	s, _ := fold(entries)
-	return s.summary()
+	sum := s.summary()
+	sum.Entries = len(entries)
+	return sum
 }
 
 func (s *state) summary() spec.RunSummary {

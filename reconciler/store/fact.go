@@ -21,7 +21,8 @@ type kept struct {
 	Record uint64 `json:"record,omitempty"`
 }
 
-// PutRun keeps the summary of a run in place of the one before.
+// PutRun keeps the summary of a run in place of the one before, unless that one is derived from more of the record: a
+// decision may be recorded while whoever works on the run still writes down what was before it.
 func (s *Store) PutRun(ctx context.Context, summary spec.RunSummary) error {
 	if _, err := subject("record", summary.Run); err != nil {
 		return fmt.Errorf("keep summary: %w", err)
@@ -35,13 +36,17 @@ func (s *Store) PutRun(ctx context.Context, summary spec.RunSummary) error {
 	}
 	s.glance.Lock()
 	defer s.glance.Unlock()
+	if err := s.loadRuns(ctx); err != nil {
+		return err
+	}
+	if s.summaries[summary.Run].Entries > summary.Entries {
+		return nil
+	}
 	return s.durable(ctx, "summary", func(ctx context.Context) error {
 		if _, err := s.runs.Put(ctx, string(summary.Run), data); err != nil {
 			return fmt.Errorf("keep summary of run %s: %w", summary.Run, told(err))
 		}
-		if s.summaries != nil {
-			s.summaries[summary.Run] = summary
-		}
+		s.summaries[summary.Run] = summary
 		return nil
 	})
 }
@@ -74,17 +79,26 @@ func (s *Store) kept(ctx context.Context, run spec.RunID) (kept, error) {
 func (s *Store) Runs(ctx context.Context) ([]spec.RunSummary, error) {
 	s.glance.Lock()
 	defer s.glance.Unlock()
-	if s.summaries == nil {
-		runs, err := s.readRuns(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.summaries = make(map[spec.RunID]spec.RunSummary, len(runs))
-		for _, summary := range runs {
-			s.summaries[summary.Run] = summary
-		}
+	if err := s.loadRuns(ctx); err != nil {
+		return nil, err
 	}
 	return slices.AppendSeq(make([]spec.RunSummary, 0, len(s.summaries)), maps.Values(s.summaries)), nil
+}
+
+// loadRuns reads all summaries into memory, once. The caller holds s.glance.
+func (s *Store) loadRuns(ctx context.Context) error {
+	if s.summaries != nil {
+		return nil
+	}
+	runs, err := s.readRuns(ctx)
+	if err != nil {
+		return err
+	}
+	s.summaries = make(map[spec.RunID]spec.RunSummary, len(runs))
+	for _, summary := range runs {
+		s.summaries[summary.Run] = summary
+	}
+	return nil
 }
 
 // readRuns reads all summaries from the bucket. Nothing may be written meanwhile: a watcher passes over a key that is
