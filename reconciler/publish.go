@@ -196,6 +196,9 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		}
 		switch p := running[name]; p.State {
 		case host.StateReady:
+			if agent := r.fleet.Agents[name]; agent == nil || agent.Digest != p.Digest {
+				return reconciling("Replacing", "the process is being replaced by one of the newest revision")
+			}
 		case host.StateBackoff:
 			return stalled("Backoff", strings.TrimSpace("the process ended: "+p.LastExit+"; it is started again"))
 		default:

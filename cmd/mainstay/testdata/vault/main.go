@@ -14,6 +14,9 @@ import (
 func main() {
 	secret := os.Getenv("VAULT_TOKEN")
 	fmt.Fprintln(os.Stderr, "vault: my token is", secret)
+	if len(os.Args) > 1 {
+		os.Exit(1) // its last words are said
+	}
 	s := server.NewMCPServer("vault", "1.0.0", server.WithToolCapabilities(false))
 	s.AddTool(mcp.NewTool("reveal", mcp.WithDescription("Tell the token.")),
 		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
