@@ -34,6 +34,9 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	stop()
 	r.background.Wait()
 	err = errors.Join(err, <-queue)
+	if err == nil {
+		err = r.publish(context.WithoutCancel(ctx)) // The last run may have ended after the last pass.
+	}
 	if r.opts.Travels && r.current() != nil {
 		err = errors.Join(err, r.handOver(context.WithoutCancel(ctx)))
 	}

@@ -38,6 +38,9 @@ func StoredStatus(ctx context.Context, st *store.Store) (Status, error) {
 	if err := json.Unmarshal(value, &s); err != nil {
 		return s, fmt.Errorf("read the published state: %w", err)
 	}
+	if s.Runs, err = newestRuns(ctx, st); err != nil { // They go on between two passes.
+		return s, err
+	}
 	for i := range s.Agents {
 		a := &s.Agents[i]
 		a.State, a.PID = host.StateStopped, 0
@@ -73,6 +76,16 @@ func (r *Reconciler) publish(ctx context.Context) error {
 	return nil
 }
 
+// newestRuns lists the runs that the state shows.
+func newestRuns(ctx context.Context, st *store.Store) ([]spec.RunSummary, error) {
+	runs, err := st.Runs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	slices.SortFunc(runs, func(a, b spec.RunSummary) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Run, a.Run)) })
+	return runs[:min(len(runs), maxRunsShown)], nil
+}
+
 // listProposals looks which proposals are open. While the remote cannot be reached the last list stays.
 func (r *Reconciler) listProposals(ctx context.Context) error {
 	open, err := r.proposals.List(ctx)
@@ -88,13 +101,9 @@ func (r *Reconciler) listProposals(ctx context.Context) error {
 // Status returns the state as it is now. What the remote holds is as the last pass has seen it, so that the answer never
 // waits for the network.
 func (r *Reconciler) Status(ctx context.Context) (Status, error) {
-	runs, err := r.parts.Store.Runs(ctx)
+	runs, err := newestRuns(ctx, r.parts.Store)
 	if err != nil {
-		return Status{}, fmt.Errorf("list runs: %w", err)
-	}
-	slices.SortFunc(runs, func(a, b spec.RunSummary) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Run, a.Run)) })
-	if len(runs) > maxRunsShown {
-		runs = runs[:maxRunsShown]
+		return Status{}, err
 	}
 	running := r.parts.Host.Agents()
 

@@ -19,7 +19,7 @@ import (
 
 func newAsk(env environment) *cobra.Command {
 	var (
-		repo  repoFlags
+		repo  = repoFlags{here: true}
 		state stateFlags
 	)
 	cmd := &cobra.Command{
@@ -55,7 +55,7 @@ func newAsk(env environment) *cobra.Command {
 			return asked.finish(outcome)
 		},
 	}
-	repo.add(cmd, ".")
+	repo.add(cmd)
 	repo.addEnv(cmd)
 	state.add(cmd)
 	return cmd

@@ -59,7 +59,7 @@ func newLedgerInit(env environment) *cobra.Command {
 			return err
 		},
 	}
-	repo.add(cmd, "")
+	repo.add(cmd)
 	addStateFlag(cmd, &state.dir)
 	state.add(cmd)
 	return cmd

@@ -53,7 +53,7 @@ func newPlan(env environment) *cobra.Command {
 			return nil
 		},
 	}
-	repo.add(cmd, "")
+	repo.add(cmd)
 	repo.addEnv(cmd)
 	addStateFlag(cmd, &state)
 	addOutputFlag(cmd, &output)

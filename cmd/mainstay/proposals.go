@@ -67,7 +67,7 @@ func openProposals(ctx context.Context, env environment, repo *repoFlags, person
 
 func newProposalsList(env environment) *cobra.Command {
 	var (
-		repo   repoFlags
+		repo   = repoFlags{here: true}
 		output string
 	)
 	cmd := &cobra.Command{
@@ -87,13 +87,13 @@ func newProposalsList(env environment) *cobra.Command {
 			return views["proposals"](reconciler.Status{Proposals: reconciler.ProposalStatuses(open)}, time.Now()).print(cmd.OutOrStdout(), output)
 		},
 	}
-	repo.add(cmd, ".")
+	repo.add(cmd)
 	addOutputFlag(cmd, &output)
 	return cmd
 }
 
 func newProposalsShow(env environment) *cobra.Command {
-	var repo repoFlags
+	repo := repoFlags{here: true}
 	cmd := &cobra.Command{
 		Use:   "show KEY",
 		Short: "Show a proposal: why, and the exact change",
@@ -116,7 +116,7 @@ func newProposalsShow(env environment) *cobra.Command {
 			return err
 		},
 	}
-	repo.add(cmd, ".")
+	repo.add(cmd)
 	return cmd
 }
 
@@ -169,7 +169,7 @@ func decide(ctx context.Context, env environment, repo *repoFlags, person *perso
 
 func newApprove(env environment) *cobra.Command {
 	var (
-		repo   repoFlags
+		repo   = repoFlags{here: true}
 		person personFlags
 	)
 	cmd := &cobra.Command{
@@ -189,14 +189,14 @@ func newApprove(env environment) *cobra.Command {
 			})
 		},
 	}
-	repo.add(cmd, ".")
+	repo.add(cmd)
 	person.add(cmd)
 	return cmd
 }
 
 func newReject(env environment) *cobra.Command {
 	var (
-		repo   repoFlags
+		repo   = repoFlags{here: true}
 		person personFlags
 		reason string
 	)
@@ -217,7 +217,7 @@ func newReject(env environment) *cobra.Command {
 			})
 		},
 	}
-	repo.add(cmd, ".")
+	repo.add(cmd)
 	person.add(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "why not, in a `sentence`")
 	return cmd

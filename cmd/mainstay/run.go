@@ -69,7 +69,7 @@ func newRun(env environment) *cobra.Command {
 			return errors.Join(err, w.close(context.WithoutCancel(ctx)))
 		},
 	}
-	repo.add(cmd, "")
+	repo.add(cmd)
 	repo.addEnv(cmd)
 	state.add(cmd)
 	addStateFlag(cmd, &state.dir)

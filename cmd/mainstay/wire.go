@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -31,10 +32,16 @@ import (
 // repoFlags say which branch of which repository is meant.
 type repoFlags struct {
 	repo, ref, path, env string
+	// here says that without --repo the clone in the working directory tells which repository is meant.
+	here bool
 }
 
-func (f *repoFlags) add(cmd *cobra.Command, repoDefault string) {
-	cmd.Flags().StringVar(&f.repo, "repo", repoDefault, "the Git repository: a `URL` or a folder")
+func (f *repoFlags) add(cmd *cobra.Command) {
+	text := "the Git repository: a `URL` or a folder"
+	if f.here {
+		text += " (default: the origin of the clone you are in)"
+	}
+	cmd.Flags().StringVar(&f.repo, "repo", "", text)
 	cmd.Flags().StringVar(&f.ref, "ref", "main", "the `branch` that says what runs")
 	cmd.Flags().StringVar(&f.path, "path", "", "the `folder` of the repository that holds mainstay.yaml")
 }
@@ -48,8 +55,15 @@ func addEnvFlag(cmd *cobra.Command, env *string) {
 
 // resolve makes a repository that is a folder an absolute one, so that the same repository has one name.
 func (f *repoFlags) resolve() error {
+	if f.repo == "" && f.here {
+		f.repo = origin()
+	}
 	if f.repo == "" {
-		return usageError{errors.New("which repository? give --repo URL")}
+		hint := "give --repo URL"
+		if f.here {
+			hint += ", or go into a clone of it"
+		}
+		return usageError{errors.New("which repository? " + hint)}
 	}
 	if info, err := os.Stat(f.repo); err == nil && info.IsDir() {
 		abs, err := filepath.Abs(f.repo)
@@ -59,6 +73,21 @@ func (f *repoFlags) resolve() error {
 		f.repo = abs
 	}
 	return nil
+}
+
+// origin is where the clone in the working directory was cloned from, or "". Agents, reviewers and reconcilers meet there:
+// a clone's own branches say nothing of what others do.
+func origin() string {
+	out, err := exec.Command("git", "remote", "get-url", "origin").Output()
+	url := strings.TrimSpace(string(out))
+	if err != nil || url == "" || filepath.IsAbs(url) || strings.Contains(url, ":") {
+		return url
+	}
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(strings.TrimSpace(string(top)), url)
 }
 
 // stateFlags say what a reconciler keeps, and who it is.
