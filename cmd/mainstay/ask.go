@@ -30,6 +30,7 @@ func newAsk(env environment) *cobra.Command {
 			"on the branch mainstay/runs, and whichever reconciler sees the decision finishes it.",
 		Args: arguments(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			given := repo.repo
 			if err := repo.resolve(); err != nil {
 				return err
 			}
@@ -41,7 +42,7 @@ func newAsk(env environment) *cobra.Command {
 			state.dir = dir
 			ctx, stop := context.WithCancel(cmd.Context())
 			defer stop()
-			asked := &asking{progress: cmd.ErrOrStderr(), answer: cmd.OutOrStdout()}
+			asked := &asking{progress: cmd.ErrOrStderr(), answer: cmd.OutOrStdout(), repo: given}
 			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: time.Second, travels: true,
 				log: slog.New(slog.DiscardHandler), observe: asked.tell, getenv: os.LookupEnv})
 			if err != nil {
@@ -64,8 +65,10 @@ func newAsk(env environment) *cobra.Command {
 // asking shows the progress of one run.
 type asking struct {
 	progress, answer io.Writer
-	mu               sync.Mutex
-	open             bool // the last piece of progress did not end its line
+	// repo is the repository as the person named it, or "".
+	repo string
+	mu   sync.Mutex
+	open bool // the last piece of progress did not end its line
 }
 
 func (a *asking) tell(e reconciler.Event) {
@@ -107,8 +110,12 @@ func (a *asking) finish(summary spec.RunSummary) error {
 		return err
 	case spec.PhaseWaiting:
 		fmt.Fprintf(a.progress, "run %s waits for a review:\n", summary.Run)
+		where := ""
+		if a.repo != "" {
+			where = " --repo " + a.repo
+		}
 		for _, p := range summary.Waiting {
-			fmt.Fprintf(a.progress, "  mainstay proposals approve %s    # %s\n", p.Key, p.Title)
+			fmt.Fprintf(a.progress, "  mainstay proposals approve %s%s    # %s\n", p.Key, where, p.Title)
 		}
 		return nil
 	default:
