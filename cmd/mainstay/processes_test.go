@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -63,26 +64,34 @@ func family(pid int) []process {
 // left is where a story keeps the processes that must be gone.
 type left struct{ processes []process }
 
-// terminate sends SIGTERM to the programs in the background, and remembers them and their children
-// for `gone`.
+type leftKey struct{}
+
+// terminate [KILL] sends SIGTERM, or SIGKILL, to the programs in the background, and remembers them and their children for
+// `gone`.
 func terminate(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) == 0, "terminate")
+	signal := syscall.SIGTERM
+	if len(args) == 1 && args[0] == "KILL" {
+		signal, args = syscall.SIGKILL, nil
+	}
+	usage(ts, !neg && len(args) == 0, "terminate [KILL]")
 	l := ts.Value(leftKey{}).(*left)
 	l.processes = nil
 	for _, cmd := range ts.BackgroundCmds() {
 		l.processes = append(l.processes, family(cmd.Process.Pid)...)
-		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		ts.Check(cmd.Process.Signal(signal))
 	}
 }
 
-type leftKey struct{}
-
-// gone checks that no process is left of those that `terminate` has ended.
+// gone checks that no process is left of those that `terminate` has ended. What the kernel ends takes a moment.
 func gone(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 0, "gone")
+	deadline := time.Now().Add(2 * time.Second)
 	for _, p := range ts.Value(leftKey{}).(*left).processes {
-		if now, ok := processes()[p.pid]; ok && now.started == p.started {
-			ts.Fatalf("process %d (%s) is still there", p.pid, p.name)
+		for now, ok := processes()[p.pid]; ok && now.started == p.started; now, ok = processes()[p.pid] {
+			if time.Now().After(deadline) {
+				ts.Fatalf("process %d (%s) is still there", p.pid, p.name)
+			}
+			time.Sleep(10 * time.Millisecond) // Polling; the deadline decides.
 		}
 	}
 }
