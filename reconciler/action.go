@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
@@ -29,10 +30,12 @@ func (r *Reconciler) openLedger(ctx context.Context) error {
 	r.ledger = execute.OpenLedger(execute.LedgerOptions{
 		Remote: r.parts.Remote, LastTip: string(tip), Name: r.opts.Name, Email: r.opts.Email, Now: r.opts.Now,
 		Fleet: func() (*spec.Fleet, error) {
-			if fleet := r.current(); fleet != nil {
-				return fleet, nil
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.trusted == nil {
+				return nil, errors.New("no good revision is known")
 			}
-			return nil, errors.New("no good revision is known")
+			return r.trusted, nil
 		},
 	})
 	r.savedTip = string(tip)
@@ -43,17 +46,20 @@ func (r *Reconciler) openLedger(ctx context.Context) error {
 // ledger nothing is executed; agents go on.
 func (r *Reconciler) readLedger(ctx context.Context) error {
 	r.mu.Lock()
-	fleet, revision := r.fleet, r.applied
+	fleet, revision, trusted, untrusted := r.fleet, r.applied, r.trusted, r.untrusted
 	r.mu.Unlock()
-	if fleet == nil {
+	if fleet == nil || trusted == nil {
 		return nil
 	}
 	err := execute.ErrNoLedger
-	if fleet.Ledger != nil {
+	if trusted.Ledger != nil {
 		err = r.ledger.Read(ctx)
 	}
 	r.mu.Lock()
 	r.ledgerErr = err
+	if err == nil {
+		r.ledgerErr = untrusted
+	}
 	r.mu.Unlock()
 	if errors.Is(err, execute.ErrNoLedger) && len(fleet.Actions) == 0 {
 		return nil // Nobody has asked for an execution yet.
@@ -72,14 +78,14 @@ func (r *Reconciler) readLedger(ctx context.Context) error {
 	}
 	var errs []error
 	for _, action := range fleet.Actions {
-		state, err := r.executor.State(execute.Work{Action: action, Revision: revision, Fleet: fleet})
+		state, err := r.executor.State(execute.Work{Action: action, Revision: revision, Fleet: fleet, Trusted: trusted})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("action %s: %w", action.ID, err))
 			continue
 		}
 		r.setAction(action.ID, state)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, untrusted)...)
 }
 
 // holdActions stops executions while the ledger cannot be read.
@@ -109,7 +115,7 @@ func (r *Reconciler) startAction(ctx context.Context, action *spec.Action, step 
 	if r.ledgerErr != nil || r.executing[action.ID] || len(r.executing) >= maxExecuting {
 		return
 	}
-	work := execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet}
+	work := execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet, Trusted: r.trusted}
 	r.executing[action.ID] = true
 	r.background.Go(func() {
 		state, err := r.executor.Execute(ctx, work)
@@ -165,6 +171,23 @@ func (r *Reconciler) fleetAtCommit(commit string) (*spec.Fleet, error) {
 		return nil, err
 	}
 	return RootAt(seen.Tree)
+}
+
+// rootFile returns the object id of mainstay.yaml in a commit, or "" where there is none.
+func (r *Reconciler) rootFile(commit string) (string, error) {
+	tree, err := r.parts.Remote.Snapshot(commit)
+	if err != nil {
+		return "", err
+	}
+	info, err := tree.Lstat(path.Join(r.opts.Path, "mainstay.yaml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	id, _ := info.Sys().(string)
+	return id, nil
 }
 
 // RootAt reads mainstay.yaml alone: who may approve, and which ledger is pinned.

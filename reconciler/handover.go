@@ -20,8 +20,10 @@ func (r *Reconciler) openShelf() {
 		Remote: r.parts.Remote, Signer: r.parts.Signer, Name: r.opts.Name, Email: r.opts.Email, Now: r.opts.Now,
 		Trusted: func() ([]spec.Key, error) {
 			keys := []spec.Key{{Name: r.opts.Name, SSH: r.parts.Signer.PublicKey()}}
-			if fleet := r.current(); fleet != nil && fleet.Ledger != nil {
-				keys = append(keys, fleet.Ledger.Signers...)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.trusted != nil && r.trusted.Ledger != nil {
+				keys = append(keys, r.trusted.Ledger.Signers...)
 			}
 			return keys, nil
 		},

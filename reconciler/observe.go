@@ -35,13 +35,19 @@ func (r *Reconciler) observe(ctx context.Context) error {
 	}
 	r.setSource(metav1.ConditionTrue, "Fetched", "at "+seen.Revision.Short())
 	r.mu.Lock()
-	known := seen.Revision == r.seen
+	known := seen.Revision == r.adopted
 	r.seen = seen.Revision
 	r.mu.Unlock()
 	if known {
 		return nil
 	}
-	return r.adopt(ctx, seen)
+	if err := r.adopt(ctx, seen); err != nil {
+		return err // The next pass looks at it again.
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.adopted = seen.Revision
+	return nil
 }
 
 // adopt makes a revision what is declared, if it is good.
@@ -59,6 +65,9 @@ func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
 			r.restoreGood(ctx)
 		}
 		return nil
+	}
+	if err := r.trust(ctx, seen.Revision, fleet); err != nil {
+		return err
 	}
 	status.Digest = fleet.Digest
 	status.Conditions = conditions(nil, status.At, ready("Applied", count(len(fleet.Resources), "resource")))

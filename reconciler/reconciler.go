@@ -87,6 +87,7 @@ type Reconciler struct {
 
 	mu         sync.Mutex
 	seen       spec.Revision
+	adopted    spec.Revision // the newest one that was looked at to the end
 	applied    spec.Revision
 	planned    spec.Revision
 	fleet      *spec.Fleet
@@ -104,6 +105,9 @@ type Reconciler struct {
 	retries    map[spec.RunID]int   // tries in a row without progress
 	retrying   map[spec.RunID]error // why the last one failed
 	ledgerErr  error
+	trusted    *spec.Fleet   // whose approvers and ledger count
+	trustedAt  spec.Revision // where they are from
+	untrusted  error         // why those of the newest revision do not
 	savedTip   string
 	failures   map[string]error
 	published  []byte
@@ -121,6 +125,9 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 		resources: map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
 		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{},
 		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{},
+	}
+	if err := r.restoreTrust(ctx); err != nil {
+		return nil, err
 	}
 	if err := r.openLedger(ctx); err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ const maxHistory = 500_000
 type verdict struct {
 	digest   spec.Digest
 	commit   string // the revision it was found for
+	trust    string // and whose keys counted then
 	approval *spec.Approval
 	refused  string
 }
@@ -33,7 +34,8 @@ func (e *Executor) approval(w Work) (verdict, error) {
 	e.mu.Lock()
 	known := e.verdicts[w.Action.ID]
 	e.mu.Unlock()
-	if known.digest != w.Action.Digest {
+	counts := newTrust(w.trusted())
+	if known.digest != w.Action.Digest || known.trust != counts.id {
 		known = verdict{}
 	}
 	at := w.Revision.Commit()
@@ -44,7 +46,7 @@ func (e *Executor) approval(w Work) (verdict, error) {
 	if err != nil {
 		return verdict{}, fmt.Errorf("find out who approved %s: %w", w.Action.ID, err)
 	}
-	v.digest, v.commit = w.Action.Digest, at
+	v.digest, v.commit, v.trust = w.Action.Digest, at, counts.id
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.verdicts[w.Action.ID] = v
@@ -128,12 +130,20 @@ func (e *Executor) judge(w Work, merge remote.Commit, blob string) (verdict, err
 	if err != nil {
 		return refuse("%s does not approve it: the merge must be signed by an approver that mainstay.yaml listed before it, and who is no reconciler: %v", where, err)
 	}
+	// Whoever may push chooses the merge's first parent, and so what mainstay.yaml said there. It is not enough alone.
+	counts := newTrust(w.trusted())
+	if _, err := remote.VerifyCommit(merge, counts.approvers); err != nil {
+		return refuse("%s does not approve it: its signer was an approver before the merge, and is none that counts now: %v", where, err)
+	}
 	head, err := e.opts.Remote.Commit(merge.Parents[1])
 	if err != nil {
 		return verdict{}, err
 	}
 	if _, err := remote.VerifyCommit(head, trust.signers); err != nil {
 		return refuse("%s merges what no reconciler has proposed: %v", where, err)
+	}
+	if _, err := remote.VerifyCommit(head, counts.signers); err != nil {
+		return refuse("%s merges what no reconciler that counts now has proposed: %v", where, err)
 	}
 	if reason, err := e.checkHead(w, head, blob); err != nil || reason != "" {
 		return verdict{refused: reason}, err

@@ -112,6 +112,16 @@ type Work struct {
 	Revision spec.Revision
 	// Fleet is what the revision declares. The Action's tool server is looked up there.
 	Fleet *spec.Fleet
+	// Trusted lists the approvers and the ledger that count now, whatever an older or newer revision says: who approves
+	// must be listed there too. Nil means Fleet.
+	Trusted *spec.Fleet
+}
+
+func (w Work) trusted() *spec.Fleet {
+	if w.Trusted != nil {
+		return w.Trusted
+	}
+	return w.Fleet
 }
 
 // file is where the Action's file must lie.
