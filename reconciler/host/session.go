@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -110,6 +111,7 @@ type Session struct {
 	cancel context.CancelFunc
 	log    *slog.Logger
 	close  sync.Once
+	closed atomic.Bool
 
 	sending sync.Mutex
 
@@ -316,7 +318,7 @@ func (s *Session) broken(err error) error {
 		return errors.New("the agent ended the stream without a result")
 	case code == codes.ResourceExhausted:
 		return fmt.Errorf("%w: %s", ErrFlood, status.Convert(err).Message())
-	case code == codes.Canceled && s.stream.Context().Err() != nil:
+	case s.closed.Load(): // gRPC ends the stream's context too when the connection goes, so that it does not tell.
 		return errors.New("the session is closed")
 	case code != codes.Unavailable && code != codes.Canceled:
 		return fmt.Errorf("the agent broke the stream: %s", printable(status.Convert(err).Message()))
@@ -325,6 +327,8 @@ func (s *Session) broken(err error) error {
 	timer := time.AfterFunc(time.Second, s.live.proc.kill)
 	defer timer.Stop()
 	<-s.live.proc.exited
+	s.live.runner.stop()                         // Whatever it left behind would hold its output open.
+	_ = s.live.runner.Wait(context.Background()) // Its last words are read to the end; they are in the error.
 	return s.live.exitError(string(s.agent.name), s.agent.ctx.Err() != nil)
 }
 
@@ -363,6 +367,7 @@ func (s *Session) Cancel(reason string) error {
 // Close ends the session, whatever the agent does. It may be called twice.
 func (s *Session) Close() {
 	s.close.Do(func() {
+		s.closed.Store(true)
 		s.cancel()
 		s.agent.leave()
 	})

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -16,7 +15,7 @@ import (
 const maxLine = 160
 
 // Story tells a run's record in plain text, one line for each entry: when, which exchange, what, and for answers which rule
-// decided. The outcome's text comes last, in full. Control characters are shown as spaces.
+// decided. The outcome's text comes last, in full. It is [spec.Visible].
 func Story(entries []spec.Entry, w io.Writer) error {
 	requests := map[int]spec.Entry{}
 	attempts := 0
@@ -40,7 +39,7 @@ func Story(entries []spec.Entry, w io.Writer) error {
 		return nil
 	}
 	if output := entries[len(entries)-1].Outcome.Output; output != "" {
-		_, err := fmt.Fprintf(w, "\n%s\n", printable(output))
+		_, err := fmt.Fprintf(w, "\n%s\n", spec.Visible(output))
 		return err
 	}
 	return nil
@@ -121,8 +120,12 @@ func tellAnswer(e, asked spec.Entry) string {
 		if body.IsError {
 			text = "failed: " + text
 		}
+		var calls []string
 		for _, call := range body.Calls {
-			text = strings.TrimSpace(oneLine(text, maxLine) + " -> " + call.Name + " " + string(call.Arguments))
+			calls = append(calls, oneLine(call.Name+" "+string(call.Arguments), maxLine/2))
+		}
+		if len(calls) > 0 {
+			text = strings.TrimSpace(oneLine(text, maxLine/2) + " -> " + strings.Join(calls, " and "))
 		}
 	}
 	text = oneLine(text, 2*maxLine)
@@ -165,15 +168,5 @@ func plural(n int, what string) string {
 
 // oneLine is text for people on one line of at most max bytes.
 func oneLine(text string, max int) string {
-	return clip(strings.Join(strings.Fields(printable(text)), " "), max)
-}
-
-// printable makes text harmless for a terminal: it keeps line feeds and shows other control characters as spaces.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && !unicode.IsGraphic(r) {
-			return ' '
-		}
-		return r
-	}, text)
+	return clip(strings.Join(strings.Fields(spec.Visible(text)), " "), max)
 }
