@@ -115,7 +115,7 @@ func (a *asking) finish(summary spec.RunSummary) error {
 			where = " --repo " + a.repo
 		}
 		for _, p := range summary.Waiting {
-			fmt.Fprintf(a.progress, "  mainstay proposals approve %s%s    # %s\n", p.Key, where, p.Title)
+			fmt.Fprintf(a.progress, "  mainstay proposals show %s%s    # %s\n", p.Key, where, p.Title)
 		}
 		return nil
 	default:

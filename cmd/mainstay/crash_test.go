@@ -142,6 +142,10 @@ func copyWorld(t *testing.T, from world) world {
 	if err := os.CopyFS(w.dir, os.DirFS(from.dir)); err != nil {
 		t.Fatal(err)
 	}
+	// The remote has another place now, and the state folder goes with it.
+	if err := os.RemoveAll(w.path("state/repository")); err != nil {
+		t.Fatal(err)
+	}
 	for _, key := range []string{"ada", "reconciler"} { // CopyFS makes files readable by all, which ssh keys must not be.
 		if err := os.Chmod(w.path("keys/"+key), 0o600); err != nil {
 			t.Fatal(err)
@@ -202,8 +206,14 @@ func (w world) once() []string {
 // approve merges every open proposal as Ada.
 func (w world) approve() {
 	w.t.Helper()
+	w.approveWith("keys/ada")
+}
+
+// approveWith merges every open proposal, signed with a key.
+func (w world) approveWith(key string) {
+	w.t.Helper()
 	for _, p := range w.proposals() {
-		w.mainstay(0, "proposals", "approve", string(p.Key), "--repo", w.path("remote.git"), "--key", w.path("keys/ada"),
+		w.mainstay(0, "proposals", "approve", string(p.Key)+"@"+p.Head, "--repo", w.path("remote.git"), "--key", w.path(key),
 			"--name", "Ada", "--email", "ada@example.com")
 	}
 }
@@ -241,11 +251,17 @@ func (w world) restarts() int {
 func (w world) runs() []spec.RunSummary {
 	w.t.Helper()
 	var runs []spec.RunSummary
-	e := w.mainstay(0, "get", "runs", "--state", w.path("state"), "-o", "json")
-	if err := json.Unmarshal([]byte(e.stdout), &runs); err != nil {
+	w.get("runs", &runs)
+	return runs
+}
+
+// get reads one list from the state folder.
+func (w world) get(what string, list any) {
+	w.t.Helper()
+	e := w.mainstay(0, "get", what, "--state", w.path("state"), "-o", "json")
+	if err := json.Unmarshal([]byte(e.stdout), list); err != nil {
 		w.t.Fatal(err)
 	}
-	return runs
 }
 
 // checkRecord checks that a record asks the model once for each answer: an answered request is never asked again.

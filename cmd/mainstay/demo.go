@@ -200,7 +200,7 @@ func (d *demo) tell(ctx context.Context, env environment, w *wired, events <-cha
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("interrupted; %s stays as it is", d.dir)
+			return d.interrupted()
 		case e := <-events:
 			story.tell(e)
 			switch e.Type {
@@ -211,7 +211,11 @@ func (d *demo) tell(ctx context.Context, env environment, w *wired, events <-cha
 					return fmt.Errorf("the run makes no progress: %w", err)
 				}
 			case reconciler.RunWaiting:
-				if err := d.review(ctx, env, story); err != nil {
+				err := d.review(ctx, env, story)
+				if ctx.Err() != nil {
+					return d.interrupted()
+				}
+				if err != nil {
 					return err
 				}
 				w.Look()
@@ -253,7 +257,7 @@ func (d *demo) review(ctx context.Context, env environment, story *story) (err e
 	}
 	story.heading("You decide: merging is the approval")
 	for _, p := range all {
-		ok, err := d.ask(p)
+		ok, err := d.ask(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -274,13 +278,13 @@ func (d *demo) review(ctx context.Context, env environment, story *story) (err e
 }
 
 // ask shows a proposal and waits for y, n or show.
-func (d *demo) ask(p proposal.Shown) (bool, error) {
+func (d *demo) ask(ctx context.Context, p proposal.Shown) (bool, error) {
 	if d.yes {
 		return true, nil
 	}
 	for {
 		fmt.Fprintf(d.out, "  %-12s %s\n  %-12s [y]es, [n]o, [s]how: ", "proposal", p.Title, "approve?")
-		line, err := d.in.ReadString('\n')
+		line, err := readLine(ctx, d.in)
 		switch strings.ToLower(strings.TrimSpace(line)) {
 		case "y", "yes":
 			return true, nil
@@ -296,15 +300,17 @@ func (d *demo) ask(p proposal.Shown) (bool, error) {
 	}
 }
 
+func (d *demo) interrupted() error { return fmt.Errorf("interrupted; %s stays as it is", d.dir) }
+
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
 
 func (d *demo) lookAround(run spec.RunID) {
-	p, state := program(), d.state()
+	p, state, repo := program(), quoted(d.state()), quoted(d.remote)
 	d.say("\nLook around:")
-	d.say("  git -C %s log --graph --oneline main     # the commits and the merges", d.remote)
-	d.say("  git -C %s log --stat mainstay/ledger     # claim, start, receipt", d.remote)
+	d.say("  git -C %s log --graph --oneline main     # the commits and the merges", repo)
+	d.say("  git -C %s log --stat mainstay/ledger     # claim, start, receipt", repo)
 	d.say("  %s get runs --state %s", p, state)
 	d.say("  %s logs %s --state %s", p, run, state)
 	d.say("  %s get actions --state %s", p, state)
-	d.say("  %s run --repo %s --state %s   # keep it running, then commit to it", p, d.remote, state)
+	d.say("  %s run --repo %s --state %s   # keep it running, then commit to it", p, repo, state)
 }

@@ -53,9 +53,10 @@ var views = map[string]func(s reconciler.Status, now time.Time) table{
 		return t
 	},
 	"proposals": func(s reconciler.Status, now time.Time) table {
-		t := table{header: []string{"KEY", "AGENT", "KIND", "STATE", "RUN", "AGE", "TITLE"}, items: s.Proposals}
+		t := table{header: []string{"KEY", "AGENT", "KIND", "STATE", "HEAD", "RUN", "AGE", "TITLE"}, items: s.Proposals}
 		for _, p := range s.Proposals {
-			t.rows = append(t.rows, []string{string(p.Key), string(p.Agent), p.Kind, p.State, string(p.Run), since(now, p.At), p.Title})
+			t.rows = append(t.rows, []string{string(p.Key), string(p.Agent), p.Kind, p.State,
+				p.Head[:min(shortHead, len(p.Head))], string(p.Run), since(now, p.At), p.Title})
 		}
 		return t
 	},
@@ -109,6 +110,12 @@ func newGet() *cobra.Command {
 
 func addStateFlag(cmd *cobra.Command, state *string) {
 	cmd.Flags().StringVar(state, "state", "", "the state `folder` of the daemon (default: the only one there is)")
+}
+
+// addOwnStateFlag is for the commands that make the state folder.
+func addOwnStateFlag(cmd *cobra.Command, state *string) {
+	cmd.Flags().StringVar(state, "state", "",
+		"the `folder` that keeps the state (default: a folder of its own under $XDG_STATE_HOME/mainstay or ~/.local/state/mainstay)")
 }
 
 func addOutputFlag(cmd *cobra.Command, output *string) {

@@ -60,7 +60,7 @@ func newLedgerInit(env environment) *cobra.Command {
 		},
 	}
 	repo.add(cmd)
-	addStateFlag(cmd, &state.dir)
+	addOwnStateFlag(cmd, &state.dir)
 	state.add(cmd)
 	return cmd
 }

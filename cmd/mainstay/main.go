@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -61,11 +62,35 @@ func run(ctx context.Context, env environment, args []string, stdin io.Reader, s
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err != nil && !errors.Is(err, errSilent) {
-		fmt.Fprintf(stderr, "mainstay: %v\n", err)
+	return report(ctx, root.ExecuteContext(ctx), stderr)
+}
+
+// report tells a person why a command failed, and returns the exit code.
+func report(ctx context.Context, err error, stderr io.Writer) int {
+	switch {
+	case err == nil, errors.Is(err, errSilent):
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "mainstay: interrupted")
+		return exitFailed // Not unreachable: what was read or written stopped because it was told to.
+	default:
+		fmt.Fprintf(stderr, "mainstay: %v%s\n", err, hint(err))
 	}
 	return exitCode(err)
+}
+
+// hint says what to do about errors of git and ssh that do not say it themselves.
+func hint(err error) string {
+	text := err.Error()
+	for _, h := range []struct{ sign, advice string }{
+		{"dubious ownership", "the folder belongs to somebody else; if you trust it: git config --global --add safe.directory FOLDER"},
+		{"SSH_AUTH_SOCK", "no ssh-agent runs, and there is no key without a passphrase in ~/.ssh: start one and ssh-add your key, or make such a key"},
+		{"unable to authenticate", "the server takes none of your keys: ssh-add the right one, or give the server your public key"},
+	} {
+		if strings.Contains(text, h.sign) {
+			return "\n  " + h.advice
+		}
+	}
+	return ""
 }
 
 // The exit codes. 0 is success; scripts may rely on the others.
@@ -122,7 +147,7 @@ func newRoot(env environment) *cobra.Command {
 	})
 	root.AddCommand(
 		newDemo(env), newRun(env), newValidate(), newPlan(env), newAsk(env), newGet(), newDescribe(), newLogs(),
-		newProposals(env), newLedger(env), newVersion(),
+		newProposals(env), newActions(env), newLedger(env), newVersion(),
 	)
 	return root
 }

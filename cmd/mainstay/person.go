@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/mainstay-dev/mainstay/reconciler/proposal/local"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
@@ -71,4 +75,34 @@ func expandHome(path string) string {
 		return path
 	}
 	return filepath.Join(home, rest)
+}
+
+// isTerminal reports whether somebody may be there to answer.
+func isTerminal(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ) // Only a terminal has a size.
+	return err == nil
+}
+
+// readLine reads a person's answer, or ends when ctx does. Nothing can end the read itself, so it is left to the end of
+// the process then; nobody may read from in after that.
+func readLine(ctx context.Context, in *bufio.Reader) (string, error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		line, err := in.ReadString('\n')
+		answered <- answer{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case a := <-answered:
+		return a.line, a.err
+	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -31,13 +33,24 @@ func newProposals(env environment) *cobra.Command {
 }
 
 // openProposals opens the remote and the driver over it, in this process and with this process's credentials.
-func openProposals(ctx context.Context, env environment, repo *repoFlags, person personFlags) (_ *remote.Remote, _ *local.Driver, err error) {
-	if err := repo.resolve(); err != nil {
+func openProposals(ctx context.Context, env environment, repo *repoFlags, person personFlags) (*remote.Remote, *local.Driver, error) {
+	rem, ledger, fleetAt, err := openDecisions(ctx, env, repo, person)
+	if err != nil {
 		return nil, nil, err
+	}
+	return rem, local.New(local.Options{Remote: rem, Branch: repo.ref, Path: repo.path, Name: person.name, Email: person.email,
+		Ledger: ledger, FleetAt: fleetAt, Now: env.clock()}), nil
+}
+
+// openDecisions opens the remote, its ledger, and what tells who may decide there.
+func openDecisions(ctx context.Context, env environment, repo *repoFlags, person personFlags) (_ *remote.Remote, _ *execute.Ledger,
+	fleetAt func(commit string) (*spec.Fleet, error), err error) {
+	if err := repo.resolve(); err != nil {
+		return nil, nil, nil, err
 	}
 	rem, err := openRemote(ctx, env, repo.repo, "")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -46,13 +59,13 @@ func openProposals(ctx context.Context, env environment, repo *repoFlags, person
 	}()
 	src, err := source.New(source.Options{Remote: rem, Branch: repo.ref, Path: repo.path})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	seen, err := src.Observe(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	fleetAt := func(commit string) (*spec.Fleet, error) {
+	fleetAt = func(commit string) (*spec.Fleet, error) {
 		at, err := src.At(ctx, spec.NewRevision(repo.ref, commit))
 		if err != nil {
 			return nil, err
@@ -61,8 +74,7 @@ func openProposals(ctx context.Context, env environment, repo *repoFlags, person
 	}
 	ledger := execute.OpenLedger(execute.LedgerOptions{Remote: rem, Name: person.name, Email: person.email, Now: env.clock(),
 		Fleet: func() (*spec.Fleet, error) { return fleetAt(seen.Revision.Commit()) }})
-	return rem, local.New(local.Options{Remote: rem, Branch: repo.ref, Path: repo.path, Name: person.name, Email: person.email,
-		Ledger: ledger, FleetAt: fleetAt, Now: env.clock()}), nil
+	return rem, ledger, fleetAt, nil
 }
 
 func newProposalsList(env environment) *cobra.Command {
@@ -112,8 +124,11 @@ func newProposalsShow(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), showProposal(shown))
-			return err
+			fmt.Fprintln(cmd.OutOrStdout(), showProposal(shown))
+			if shown.Problem == "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "\nto approve exactly this:\n  mainstay proposals approve %s%s\n", approvable(shown.Listed), repo.given(cmd))
+			}
+			return nil
 		},
 	}
 	repo.add(cmd)
@@ -122,7 +137,7 @@ func newProposalsShow(env environment) *cobra.Command {
 
 // showProposal is what a reviewer reads: where it comes from, why, and the exact change.
 func showProposal(p proposal.Shown) string {
-	text := fmt.Sprintf("%s\n\nproposal %s by agent %s, run %s, on %s\n", p.Sentence, p.Key, p.Agent, p.Run, p.Base.Short())
+	text := fmt.Sprintf("%s\n\nproposal %s by agent %s, run %s, on %s\nhead %s\n", p.Sentence, p.Key, p.Agent, p.Run, p.Base.Short(), p.Head)
 	if p.Problem != "" {
 		text += "cannot be approved: " + p.Problem + "\n"
 	}
@@ -130,6 +145,26 @@ func showProposal(p proposal.Shown) string {
 		text += "\n" + p.Body + "\n"
 	}
 	return text + "\n" + strings.TrimRight(p.Diff, "\n")
+}
+
+// shortHead is how many characters of a commit tell which one a person has read: the signature in a commit makes its id
+// one that nobody can choose.
+const shortHead = 7
+
+// approvable is KEY@HEAD, which names a proposal as it is now and no other.
+func approvable(p proposal.Listed) string {
+	return string(p.Key) + "@" + p.Head[:min(shortHead, len(p.Head))]
+}
+
+// cutHead splits KEY@HEAD. Without a head the second part is "".
+func cutHead(arg string) (key, head string, err error) {
+	key, head, given := strings.Cut(arg, "@")
+	head = strings.ToLower(head)
+	if given && (len(head) < shortHead || strings.Trim(head, "0123456789abcdef") != "") {
+		return "", "", usageError{fmt.Errorf("%q does not say which commit was read; write KEY@HEAD with at least %d characters of the head, as `mainstay proposals show %s` does",
+			arg, shortHead, key)}
+	}
+	return key, head, nil
 }
 
 // findProposal finds an open proposal by its key, or by the beginning of one.
@@ -173,14 +208,33 @@ func newApprove(env environment) *cobra.Command {
 		person personFlags
 	)
 	cmd := &cobra.Command{
-		Use:   "approve KEY",
+		Use:   "approve KEY@HEAD",
 		Short: "Merge a proposal, signed with your key: the merge is the approval",
 		Long: "Make a merge commit of the proposal, signed with your own key, and push it to the branch. Your key must be one of\n" +
-			"the approvers that mainstay.yaml lists there already. What is approved are these bytes and no others.",
+			"the approvers that mainstay.yaml lists there already. HEAD is the commit you have read, as `mainstay proposals show`\n" +
+			"prints it: what is approved are these bytes and no others. Without it, on a terminal, the proposal is shown and you\n" +
+			"are asked.",
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return decide(cmd.Context(), env, &repo, &person, args[0], func(driver *local.Driver, p proposal.Listed, by local.Reviewer) error {
-				merge, err := driver.Approve(cmd.Context(), local.Approval{Key: p.Key, Head: p.Head, By: by})
+			key, head, err := cutHead(args[0])
+			if err != nil {
+				return err
+			}
+			if head == "" && !isTerminal(cmd.InOrStdin()) {
+				return usageError{fmt.Errorf("which commit have you read? `mainstay proposals show %s%s` ends with the command that approves what it shows", key, repo.given(cmd))}
+			}
+			return decide(cmd.Context(), env, &repo, &person, key, func(driver *local.Driver, p proposal.Listed, by local.Reviewer) error {
+				read := p.Head
+				switch {
+				case head == "":
+					if read, err = askApproval(cmd, driver, p); err != nil {
+						return err
+					}
+				case !strings.HasPrefix(p.Head, head):
+					return fmt.Errorf("approve proposal %s: %w with `mainstay proposals show %s%s`; it is at %s now, not at %s",
+						p.Key, local.ErrHeadMoved, p.Key, repo.given(cmd), p.Head, head)
+				}
+				merge, err := driver.Approve(cmd.Context(), local.Approval{Key: p.Key, Head: read, By: by})
 				if err != nil {
 					return err
 				}
@@ -192,6 +246,32 @@ func newApprove(env environment) *cobra.Command {
 	repo.add(cmd)
 	person.add(cmd)
 	return cmd
+}
+
+// askApproval shows a proposal to the person at the terminal and returns the head that the person said yes to.
+func askApproval(cmd *cobra.Command, driver *local.Driver, p proposal.Listed) (string, error) {
+	shown, err := driver.Show(cmd.Context(), p.Key)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n", showProposal(shown))
+	in := bufio.NewReader(cmd.InOrStdin())
+	for {
+		fmt.Fprint(cmd.OutOrStdout(), "approve? [y]es, [n]o: ")
+		line, err := readLine(cmd.Context(), in)
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "y", "yes":
+			return shown.Head, nil
+		case "n", "no":
+			return "", fmt.Errorf("not approved; nothing has changed. `mainstay proposals reject %s --reason TEXT` tells the agent why", p.Key)
+		}
+		if errors.Is(err, io.EOF) {
+			return "", errors.New("nobody answered; nothing has changed")
+		}
+		if err != nil {
+			return "", err
+		}
+	}
 }
 
 func newReject(env environment) *cobra.Command {

@@ -72,7 +72,7 @@ func newRun(env environment) *cobra.Command {
 	repo.add(cmd)
 	repo.addEnv(cmd)
 	state.add(cmd)
-	addStateFlag(cmd, &state.dir)
+	addOwnStateFlag(cmd, &state.dir)
 	cmd.Flags().DurationVar(&interval, "interval", 30*time.Second, "the `time` between two looks at the branch")
 	cmd.Flags().BoolVar(&once, "once", false, "do what is due and exit")
 	return cmd

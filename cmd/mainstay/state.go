@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -41,6 +42,30 @@ func defaultState(repo, ref, path string) (string, error) {
 	base := strings.TrimSuffix(filepath.Base(repo), ".git")
 	sum := sha256.Sum256([]byte(repo + "\x00" + ref + "\x00" + path))
 	return filepath.Join(root, base+"-"+hex.EncodeToString(sum[:4])), nil
+}
+
+// claimState makes a state folder that of one branch of one repository, and refuses one that belongs to another: its runs
+// and its memory of the ledger would be taken for this one's. Call it while the folder is locked.
+func claimState(dir, repo, ref, folder string) error {
+	file := filepath.Join(dir, "repository")
+	folder = path.Clean(filepath.ToSlash(folder)) // "." is the root, however it was written.
+	want := fmt.Sprintf("%s\n%s\n%s\n", repo, ref, folder)
+	have, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		made := file + ".new" // Renamed, so that there is never half a file.
+		if err := os.WriteFile(made, []byte(want), 0o600); err != nil {
+			return fmt.Errorf("make the state folder: %w", err)
+		}
+		return os.Rename(made, file)
+	case err != nil:
+		return fmt.Errorf("read the state folder: %w", err)
+	case string(have) == want:
+		return nil
+	}
+	lines := append(strings.Split(string(have), "\n"), "", "", "")
+	return fmt.Errorf("the state folder %s belongs to branch %s of %s, folder %s, and not to branch %s of %s, folder %s: give another --state; if the repository itself has moved, remove %s",
+		dir, lines[1], lines[0], lines[2], ref, repo, folder, file)
 }
 
 // findState chooses the state folder to read: the one given, or the only one there is.

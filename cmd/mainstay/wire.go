@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +29,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/reconciler/source"
 	"github.com/mainstay-dev/mainstay/reconciler/store"
+	"github.com/mainstay-dev/mainstay/spec"
 )
 
 // repoFlags say which branch of which repository is meant.
@@ -34,6 +37,8 @@ type repoFlags struct {
 	repo, ref, path, env string
 	// here says that without --repo the clone in the working directory tells which repository is meant.
 	here bool
+	// note tells a person on stderr what was chosen. Nil tells nobody.
+	note func(text string)
 }
 
 func (f *repoFlags) add(cmd *cobra.Command) {
@@ -41,6 +46,7 @@ func (f *repoFlags) add(cmd *cobra.Command) {
 	if f.here {
 		text += " (default: the origin of the clone you are in)"
 	}
+	f.note = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 	cmd.Flags().StringVar(&f.repo, "repo", "", text)
 	cmd.Flags().StringVar(&f.ref, "ref", "main", "the `branch` that says what runs")
 	cmd.Flags().StringVar(&f.path, "path", "", "the `folder` of the repository that holds mainstay.yaml")
@@ -53,10 +59,29 @@ func addEnvFlag(cmd *cobra.Command, env *string) {
 	cmd.Flags().StringVar(env, "env", "", "the `name` of the overlay to apply, a folder in overlays/")
 }
 
-// resolve makes a repository that is a folder an absolute one, so that the same repository has one name.
+// given are the flags that were given and name the same repository in the next command, with a space before each.
+func (f *repoFlags) given(cmd *cobra.Command) string {
+	var text string
+	for _, name := range []string{"repo", "ref", "path"} {
+		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
+			value := flag.Value.String()
+			if name == "repo" {
+				value = withoutCredentials(value)
+			}
+			text += " --" + name + " " + quoted(value)
+		}
+	}
+	return text
+}
+
+// resolve makes a repository that is a folder an absolute one, so that the same repository has one name. A clone stands
+// for its origin, where agents, reviewers and reconcilers meet: a clone's own branches say nothing of what others do.
 func (f *repoFlags) resolve() error {
+	if f.path != "" && !filepath.IsLocal(f.path) {
+		return usageError{fmt.Errorf("--path %s is not a folder within the repository; use a relative path with no .. in it", f.path)}
+	}
 	if f.repo == "" && f.here {
-		f.repo = origin()
+		f.repo = origin(".")
 	}
 	if f.repo == "" {
 		hint := "give --repo URL"
@@ -71,23 +96,48 @@ func (f *repoFlags) resolve() error {
 			return err
 		}
 		f.repo = abs
+		if _, err := os.Lstat(filepath.Join(abs, ".git")); err != nil {
+			return nil // A bare repository, or none.
+		}
+		if from := origin(abs); from != "" {
+			f.repo = from
+			if f.note != nil {
+				f.note("using origin: " + withoutCredentials(from))
+			}
+		}
 	}
 	return nil
 }
 
-// origin is where the clone in the working directory was cloned from, or "". Agents, reviewers and reconcilers meet there:
-// a clone's own branches say nothing of what others do.
-func origin() string {
-	out, err := exec.Command("git", "remote", "get-url", "origin").Output()
-	url := strings.TrimSpace(string(out))
-	if err != nil || url == "" || filepath.IsAbs(url) || strings.Contains(url, ":") {
-		return url
+// origin is where the clone at dir was cloned from, or "".
+func origin(dir string) string {
+	out, err := exec.Command("git", "-C", dir, "remote", "get-url", "origin").Output()
+	from := strings.TrimSpace(string(out))
+	if err != nil || from == "" || filepath.IsAbs(from) || strings.Contains(from, ":") {
+		return from
 	}
-	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	top, err := exec.Command("git", "-C", dir, "rev-parse", "--show-toplevel").Output()
 	if err != nil {
 		return ""
 	}
-	return filepath.Join(strings.TrimSpace(string(top)), url)
+	return filepath.Join(strings.TrimSpace(string(top)), from)
+}
+
+// withoutCredentials is a repository's URL as people may see it.
+func withoutCredentials(repo string) string {
+	if !strings.Contains(repo, "://") {
+		return repo
+	}
+	u, err := url.Parse(repo)
+	if err != nil {
+		return "URL"
+	}
+	if u.User != nil && u.Scheme == "ssh" {
+		u.User = url.User(u.User.Username()) // It says who logs in, and a key proves it.
+	} else {
+		u.User = nil
+	}
+	return u.String()
 }
 
 // stateFlags say what a reconciler keeps, and who it is.
@@ -143,9 +193,13 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 		return errors.Join(errs...)
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, closeAll(context.WithoutCancel(ctx)))
+		if err == nil {
+			return
 		}
+		if ctx.Err() != nil {
+			err = ctx.Err() // Whatever failed, failed because it was told to stop.
+		}
+		err = errors.Join(err, closeAll(context.WithoutCancel(ctx)))
 	}()
 
 	// The store comes first: it holds the lock of the state folder.
@@ -168,6 +222,9 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 		return nil, err
 	}
 	closers = append(closers, func(context.Context) error { return rem.Close() })
+	if err := claimState(dir, rem.URL(), w.repo.ref, w.repo.path); err != nil {
+		return nil, err
+	}
 
 	self, err := os.Executable()
 	if err != nil {
@@ -196,12 +253,27 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	}
 	r, err := reconciler.New(ctx, parts, reconciler.Options{
 		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Interval: w.interval, Workers: 8, Travels: w.travels,
-		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: w.observe,
+		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: checksKey(signer, w.observe),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &wired{Reconciler: r, parts: parts, close: closeAll}, nil
+}
+
+// checksKey warns of a fleet whose ledger does not list this reconciler's own key. Nothing fails before the first proposal
+// is to be approved, which is late to find out.
+func checksKey(signer *remote.Signer, observe func(reconciler.Event)) func(reconciler.Event) {
+	return func(e reconciler.Event) {
+		observe(e)
+		if e.Type != reconciler.RevisionLoaded || e.Fleet == nil || e.Fleet.Ledger == nil ||
+			slices.ContainsFunc(e.Fleet.Ledger.Signers, func(k spec.Key) bool { return k.Same(signer.PublicKey()) }) {
+			return
+		}
+		observe(reconciler.Event{Type: reconciler.Warned, At: e.At, Revision: e.Revision,
+			Err: fmt.Errorf("the key %s of this reconciler is not among spec.ledger.signers in mainstay.yaml: its proposals cannot be approved and it executes nothing; add there: - {name: reconciler, key: %q}",
+				signer.Fingerprint(), signer.AuthorizedKey())})
+	}
 }
 
 // executorName tells reconcilers apart in the ledger: stable for a state folder, and another one for every other.
@@ -272,4 +344,12 @@ func program() string {
 		return "go run ./cmd/mainstay"
 	}
 	return filepath.Base(self)
+}
+
+// quoted is a word as a shell takes it, with quotes only where it needs them.
+func quoted(word string) string {
+	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

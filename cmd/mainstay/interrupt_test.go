@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/mainstay-dev/mainstay/reconciler"
+)
+
+// Ctrl-C at a question is no answer.
+func TestCtrlCAtTheDemosQuestion(t *testing.T) {
+	w := world{t, t.TempDir()}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "demo", "--dir", w.path("demo"))
+	cmd.Env = append(os.Environ(), asMainstay+"=1", "HOME="+w.dir)
+	stdin, err := cmd.StdinPipe() // Stays open: nobody types anything.
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	for b := make([]byte, 4096); !strings.Contains(said.String(), "approve?"); {
+		n, err := stdout.Read(b)
+		said.Write(b[:n])
+		if err != nil {
+			t.Fatalf("it never asked: %v\n%s%s", err, said.String(), stderr.String())
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(&said, stdout)
+	_ = cmd.Wait() // The exit code tells.
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed {
+		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+	if got, want := stderr.String(), fmt.Sprintf("mainstay: interrupted; %s stays as it is\n", w.path("demo")); got != want {
+		t.Errorf("stderr is %q, want %q", got, want)
+	}
+}
+
+// A signal that comes before anything runs ends it without a word about what could not be started.
+func TestInterruptedAtTheStart(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	_, err := wire(ctx, environment{}, wiring{repo: repoFlags{repo: t.TempDir(), ref: "main"}, state: stateFlags{dir: t.TempDir()},
+		log: slog.New(slog.DiscardHandler), observe: func(reconciler.Event) {}, getenv: os.LookupEnv})
+	var stderr strings.Builder
+	if code := report(ctx, err, &stderr); code != exitFailed || stderr.String() != "mainstay: interrupted\n" {
+		t.Errorf("exit code %d: %v\n%s", code, err, stderr.String())
+	}
+}
+
+func TestHintsOfGitAndSSH(t *testing.T) {
+	for said, advice := range map[string]string{
+		"fatal: detected dubious ownership in repository at '/x'":                           "safe.directory",
+		"error creating SSH agent: \"SSH agent requested but SSH_AUTH_SOCK not-specified\"": "ssh-add",
+		"ssh: handshake failed: ssh: unable to authenticate":                                "ssh-add",
+		"no such repository": "",
+	} {
+		var stderr strings.Builder
+		report(t.Context(), fmt.Errorf("fetch: %s", said), &stderr)
+		if !strings.Contains(stderr.String(), advice) || strings.Count(stderr.String(), "\n") != 1+min(len(advice), 1) {
+			t.Errorf("%s", stderr.String())
+		}
+	}
+}
