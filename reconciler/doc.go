@@ -13,7 +13,8 @@
 //     run waits without a process.
 //  5. A person merges the proposal. The merge is the next revision, so this loop sees it like any other commit.
 //  6. action.go: an Action on the branch without a receipt is a step of the plan. Package execute checks who approved
-//     which bytes, and writes claim, start and receipt to the ledger branch around the one effect.
+//     which bytes, and writes claim, start and receipt to the ledger branch around the one effect. trust.go decides whose
+//     approval counts: a list of approvers is only changed by an approver.
 //  7. waiting.go: a receipt, a merge or a rejection is the answer the run has waited for. The run is queued again and
 //     resumed by replaying its record.
 //  8. handover.go: where no state lasts between two processes, as on CI, the records of waiting runs travel on the
