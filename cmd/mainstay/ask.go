@@ -42,7 +42,7 @@ func newAsk(env environment) *cobra.Command {
 			state.dir = dir
 			ctx, stop := context.WithCancel(cmd.Context())
 			defer stop()
-			asked := &asking{progress: cmd.ErrOrStderr(), answer: cmd.OutOrStdout(), repo: given}
+			asked := &asking{progress: visible{cmd.ErrOrStderr()}, answer: visible{cmd.OutOrStdout()}, repo: given}
 			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: time.Second, travels: true,
 				log: slog.New(slog.DiscardHandler), observe: asked.tell, getenv: os.LookupEnv})
 			if err != nil {
@@ -119,8 +119,19 @@ func (a *asking) finish(summary spec.RunSummary) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("run %s failed: %s: %s", summary.Run, summary.Outcome.Reason, summary.Outcome.Message)
+		return fmt.Errorf("run %s failed: %s: %s", summary.Run, summary.Outcome.Reason, spec.Visible(summary.Outcome.Message))
 	}
+}
+
+// visible makes text harmless on its way to a person, since models and agents wrote most of it. Each Write is a text of its
+// own.
+type visible struct{ to io.Writer }
+
+func (v visible) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(v.to, spec.Visible(string(b))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // toolCall writes a tool request in one line.

@@ -30,7 +30,7 @@ func (s *story) heading(text string) {
 
 // line prints a line with a label in the first column.
 func (s *story) line(label, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := spec.Visible(fmt.Sprintf(format, args...)) // Agents and models wrote much of it.
 	fmt.Fprintf(s.out, "  %-12s %s\n", label, strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", 15)))
 }
 
@@ -85,7 +85,7 @@ func (s *story) tell(e reconciler.Event) {
 		}
 		s.heading("The run goes on with the result")
 		s.line("run", "%s", e.Outcome.Phase)
-		fmt.Fprintf(s.out, "\n%s\n", indent(e.Outcome.Output, "    "))
+		fmt.Fprintf(s.out, "\n%s\n", indent(spec.Visible(e.Outcome.Output), "    "))
 	case reconciler.SourceFailed, reconciler.Warned:
 		s.line("warning", "%v", e.Err)
 	}

@@ -43,7 +43,7 @@ func diffFile(f spec.FileEdit, old string, had bool) (string, error) {
 	if f.Remove {
 		to, content = "/dev/null", ""
 	}
-	header := visible(fmt.Sprintf("--- %s\n+++ %s\n", from, to))
+	header := spec.Visible(fmt.Sprintf("--- %s\n+++ %s\n", from, to))
 	switch {
 	case old == content && had != f.Remove:
 		return "", nil
@@ -70,7 +70,7 @@ func lines(s string) []string {
 	}
 	out := strings.SplitAfter(strings.TrimSuffix(s, "\n"), "\n")
 	for i := range out {
-		out[i] = visible(out[i])
+		out[i] = spec.Visible(strings.ReplaceAll(out[i], "\r", "\uFFFD")) // Another line ending is a change too.
 	}
 	out[len(out)-1] += "\n"
 	if !strings.HasSuffix(s, "\n") {
@@ -89,7 +89,7 @@ func Sentence(p spec.Proposal) string {
 	if len(p.Files) == 0 {
 		return fmt.Sprintf("%s asks to change nothing: %s.", p.Agent, title)
 	}
-	what := visible(p.Files[0].Path)
+	what := spec.Visible(p.Files[0].Path)
 	if more := len(p.Files) - 1; more == 1 {
 		what += " and 1 more file"
 	} else if more > 1 {

@@ -176,7 +176,7 @@ func TestWhatMayNotBeOpened(t *testing.T) {
 }
 
 func TestADiffShowsWhatChanges(t *testing.T) {
-	files := map[string]string{"web.yaml": "image: nginx:1.26\nreplicas: 2\n", "old.yaml": "x\n", "bin": "\x00\x01", "same": "y\n"}
+	files := map[string]string{"web.yaml": "image: nginx:1.26\nreplicas: 2\n", "old.yaml": "x\n", "bin": "\x00\x01", "same": "y\n", "dos": "a\n"}
 	before := func(path string) (string, bool, error) { s, ok := files[path]; return s, ok, nil }
 	got, err := Diff([]spec.FileEdit{
 		{Path: "web.yaml", Content: "image: nginx:1.27\x1b[2K\nreplicas: 2"},
@@ -186,6 +186,7 @@ func TestADiffShowsWhatChanges(t *testing.T) {
 		{Path: "same", Content: "y\n"},
 		{Path: "long", Content: strings.Repeat("x\n", maxDiffLines+1)},
 		{Path: "empty", Content: ""},
+		{Path: "dos", Content: "a\r\n"},
 	}, before)
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +215,11 @@ a binary file: 2 bytes before, 3 bytes after
 too long to show: 0 bytes before, 10002 bytes after
 --- /dev/null
 +++ b/empty
+--- a/dos
++++ b/dos
+@@ -1 +1 @@
+-a
++a` + "\uFFFD" + `
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

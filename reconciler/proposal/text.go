@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -32,12 +31,11 @@ const (
 // Clean returns p with a title and a body that are safe to show in a terminal and in a commit: the title on one line,
 // no control characters, and no characters that reorder text. Agents write both.
 func Clean(p spec.Proposal) spec.Proposal {
-	p.Title = cut(strings.Join(strings.Fields(visible(p.Title)), " "), MaxTitle)
+	p.Title = cut(strings.Join(strings.Fields(spec.Visible(p.Title)), " "), MaxTitle)
 	if p.Title == "" {
 		p.Title = "A proposal by " + string(p.Agent)
 	}
-	body := strings.ReplaceAll(strings.ToValidUTF8(p.Body, "\uFFFD"), "\r\n", "\n")
-	p.Body = strings.TrimSpace(cut(visible(body), MaxBody))
+	p.Body = strings.TrimSpace(cut(spec.Visible(p.Body), MaxBody))
 	return p
 }
 
@@ -145,20 +143,6 @@ func checkOrigin(p spec.Proposal) error {
 // Same reports whether both are about the same request of the same run.
 func Same(a, b spec.Proposal) bool {
 	return a.Key == b.Key && a.Run == b.Run && a.Exchange == b.Exchange
-}
-
-// visible replaces what a terminal or a browser would act on instead of showing: control characters other than tabs and
-// newlines, and the characters that reorder or hide text.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return r
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && r != '\u200d':
-			return '\uFFFD'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // cut shortens s to limit bytes, between two characters, and marks it.

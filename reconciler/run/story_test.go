@@ -41,7 +41,7 @@ func story() []spec.Entry {
 }
 
 func TestAStoryCanBeRead(t *testing.T) {
-	want := `2026-01-02 12:00:00       task      triage at main@aaaaaaa (trigger nightly): Look at what [31mchanged
+	want := `2026-01-02 12:00:00       task      triage at main@aaaaaaa (trigger nightly): Look at what �[31mchanged
 2026-01-02 12:00:01       attempt   1: process 12, isolation landlock+seccomp
 2026-01-02 12:00:02  #1   request   model, with 1 message and 2 tools
 2026-01-02 12:00:03  #1   answer    I look. -> cluster__pods {"ns":"web"} (12+3 tokens, 1s)
