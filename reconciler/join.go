@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
@@ -115,7 +114,7 @@ func (r *Reconciler) Agent(ctx context.Context, task spec.Task) (*spec.Agent, er
 		return nil, errors.New("no good revision is known")
 	}
 	if fleet.Agents[task.Agent] == nil {
-		return nil, fmt.Errorf("agent %s is no longer declared: %w", task.Agent, fs.ErrNotExist)
+		return nil, fmt.Errorf("%w any more", run.ErrNoAgent)
 	}
 	pinned, err := r.fleetAt(ctx, task.Revision)
 	if err != nil {
@@ -123,7 +122,7 @@ func (r *Reconciler) Agent(ctx context.Context, task spec.Task) (*spec.Agent, er
 	}
 	agent, ok := pinned.Agents[task.Agent]
 	if !ok {
-		return nil, fmt.Errorf("no agent %s at %s: %w", task.Agent, task.Revision.Short(), fs.ErrNotExist)
+		return nil, fmt.Errorf("%w there", run.ErrNoAgent)
 	}
 	return agent, nil
 }
@@ -175,8 +174,8 @@ func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (ru
 	return run.Reply(reply), err
 }
 
-// proposals shows the driver to package run. A person's earlier no is the answer that the agent gets, and so is a branch
-// that a person has taken over.
+// proposals shows the driver to package run. A person's earlier no is the answer that the agent gets, and so are a branch
+// that a person has taken over and a proposal that can never be opened: to try it again would never end.
 type proposals struct{ r *Reconciler }
 
 func (p proposals) Open(ctx context.Context, proposed spec.Proposal) (*spec.Answer, error) {
@@ -189,6 +188,11 @@ func (p proposals) Open(ctx context.Context, proposed spec.Proposal) (*spec.Answ
 	var edited *proposal.EditedError
 	if errors.As(err, &edited) {
 		answer, err := p.r.decided(proposed, Decision{State: "refused", Reason: edited.Error()})
+		return &answer, err
+	}
+	var invalid *proposal.InvalidError
+	if errors.As(err, &invalid) {
+		answer, err := p.r.decided(proposed, Decision{State: "refused", Reason: invalid.Error()})
 		return &answer, err
 	}
 	return nil, err

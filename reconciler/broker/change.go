@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -93,7 +94,7 @@ func (b *Broker) checkEdits(c toolCall, edits []proposedEdit) error {
 	if len(edits) == 0 || len(edits) > maxEdits {
 		return refuse("the change has %d files: propose 1 to %d", len(edits), maxEdits)
 	}
-	total, seen := 0, map[string]bool{}
+	total, seen, folders := 0, map[string]bool{}, map[string]string{}
 	for _, e := range edits {
 		// Protected paths come first: who proposes to change a policy is to be told so, however the path is written.
 		if b.protected(e.Path) {
@@ -110,6 +111,9 @@ func (b *Broker) checkEdits(c toolCall, edits []proposedEdit) error {
 		if seen[e.Path] {
 			return refuse("path %q is there twice", e.Path)
 		}
+		for folder := path.Dir(e.Path); folder != "."; folder = path.Dir(folder) {
+			folders[folder] = e.Path
+		}
 		seen[e.Path] = true
 		if e.Remove == (e.Content != nil) {
 			return refuse("path %q needs either content or remove: true", e.Path)
@@ -122,6 +126,11 @@ func (b *Broker) checkEdits(c toolCall, edits []proposedEdit) error {
 		}
 		if b.opts.Redactor.Holds(*e.Content) {
 			return refuse("the content of %q holds a secret: name where it is to be found instead", e.Path)
+		}
+	}
+	for _, e := range edits {
+		if beneath, ok := folders[e.Path]; ok {
+			return refuse("path %q is a file, and %q lies beneath it: propose one of them", e.Path, beneath)
 		}
 	}
 	return nil

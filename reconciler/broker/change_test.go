@@ -67,7 +67,8 @@ func TestAnAgentThatProposesToChangeAPolicyIsRefused(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{
 		"policies/guard.yaml", "Policies/guard.yaml", "policies/../policies/x.yaml", "./policies/x.yaml", "mainstay.yaml", "mainstay.lock",
-		"actions/x.yaml", ".github/workflows/x.yaml", ".git/config", "../x", "/etc/passwd", "policies./x.yaml",
+		"actions/x.yaml", ".github/workflows/x.yaml", ".git/config", "../x", "/etc/passwd", "policies./x.yaml", "git~1/config", "manifests/GIT~1/config",
+		"manifests/.git /config", ".git::$INDEX_ALLOCATION/config", "POLICI~1/x.yaml",
 	} {
 		w.refused(w.change("Let me", edit("manifests/ok.yaml", "x"), edit(path, "x")), "default: protected paths are denied", path, "is protected", "default: protected paths are denied")
 	}
@@ -104,6 +105,10 @@ func TestAChangeIsRefused(t *testing.T) {
 		{"that is too long", "x", []string{edit("manifests/a", third), edit("manifests/b", third), edit("manifests/c", third)}, "default: write", "more than 1048576 bytes together"},
 		{"outside of the agent's paths", "x", []string{edit("docs/a.md", "x")}, "outside of the agent's proposals.paths", `path "docs/a.md" may not be changed by agent "triage"`},
 		{"of one file twice", "x", []string{edit("manifests/a", "x"), edit("manifests/a", "y")}, "default: write", "there twice"},
+		{"of a file and of one beneath it", "x", []string{edit("manifests/a", "x"), edit("manifests/a/b/c", "y")}, "default: write", `"manifests/a/b/c" lies beneath it`},
+		{"beneath a file that it makes", "x", []string{edit("manifests/a/b", "x"), edit("manifests/a", "y")}, "default: write", `"manifests/a/b" lies beneath it`},
+		{"of a name that no disk holds", "x", []string{edit("manifests/"+strings.Repeat("x", 256), "x")}, "default: write", "256 bytes long, at most 255"},
+		{"of a path that is too long", "x", []string{edit("manifests"+strings.Repeat("/x", 2500), "x")}, "default: write", "5009 bytes long, at most 1024"},
 		{"that neither sets nor removes", "x", []string{`{"path":"manifests/a"}`}, "default: write", "either content or remove"},
 		{"that sets and removes", "x", []string{`{"path":"manifests/a","content":"x","remove":true}`}, "default: write", "either content or remove"},
 		{"that removes what is not there", "x", []string{`{"path":"manifests/a","remove":true}`}, "default: write", "cannot be removed"},

@@ -20,8 +20,9 @@ const (
 	maxFile = 512 << 10
 	// maxListed bounds the paths of one listing.
 	maxListed = 1000
-	// maxPath bounds a path, in bytes.
+	// maxPath bounds a path, in bytes, and maxName a name in it, as file systems do.
 	maxPath = 1024
+	maxName = 255
 )
 
 // files returns the repository as the run sees it.
@@ -136,10 +137,16 @@ func (b *Broker) readSkill(c toolCall) (Reply, error) {
 
 // checkPath refuses what is not a plain path inside the repository.
 func checkPath(name string) error {
-	if len(name) > maxPath || !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
+	if len(name) > maxPath {
+		return refuse("the path %.100q is %d bytes long, at most %d are allowed", name, len(name), maxPath)
+	}
+	if !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
 		return refuse("%.100q is not a path inside the repository: use a path from its root, such as manifests/web.yaml", name)
 	}
 	for part := range strings.SplitSeq(name, "/") {
+		if len(part) > maxName {
+			return refuse("a name in the path %.100q is %d bytes long, at most %d are allowed", name, len(part), maxName)
+		}
 		if strings.EqualFold(part, ".git") {
 			return refuse("%q is not a path inside the repository: .git is not part of it", name)
 		}

@@ -30,7 +30,8 @@ const (
 type Driver interface {
 	// Open makes p visible to people. It may be called again with the same proposal, also by another process at the same
 	// time, and there is still one. A proposal of the same key from another run is replaced. It fails with a
-	// [RejectedError] where a person has said no, and with an [EditedError] where a person has taken the branch over.
+	// [RejectedError] where a person has said no, with an [EditedError] where a person has taken the branch over, and with
+	// an [InvalidError] where it can never be opened.
 	Open(ctx context.Context, p spec.Proposal) error
 	// List returns the open proposals, sorted by branch.
 	List(ctx context.Context) ([]Listed, error)
@@ -94,6 +95,14 @@ type EditedError struct {
 func (e *EditedError) Error() string {
 	return fmt.Sprintf("%s has pushed to %s: it is left alone until somebody merges or deletes it", e.By, e.Branch)
 }
+
+// InvalidError says that a proposal can never be opened as it is, whenever it is tried.
+type InvalidError struct{ Err error }
+
+func (e *InvalidError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *InvalidError) Unwrap() error { return e.Err }
 
 // NotFoundError says that there is no open proposal with a key.
 type NotFoundError struct{ Key spec.ProposalKey }

@@ -35,6 +35,16 @@ var (
 	ErrMerged = errors.New("already merged")
 )
 
+// EditError says that the edits of a commit cannot be made on its base, whenever it is tried.
+type EditError struct{ Err error }
+
+func (e *EditError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *EditError) Unwrap() error { return e.Err }
+
+func badEdit(format string, args ...any) error { return &EditError{fmt.Errorf(format, args...)} }
+
 // ConflictError says that two commits changed the same paths in different ways since they parted.
 type ConflictError struct {
 	// Paths are sorted. A path that is a folder on one side stands for all beneath it.

@@ -43,7 +43,8 @@ type CommitDraft struct {
 }
 
 // WriteCommit makes a commit in the store and returns its id. Nothing reaches the remote before a push. It refuses paths
-// that are not relative and clean, that hold a .git folder, or that lead through a link, a submodule or a file.
+// that are not relative and clean, that hold a .git folder, or that lead through a link, a submodule or a file, with an
+// [*EditError].
 func (r *Remote) WriteCommit(d CommitDraft) (string, error) {
 	root, err := r.treeOf(d.Base)
 	if err != nil {
@@ -98,13 +99,13 @@ type change struct {
 
 func (w *writing) edit(root plumbing.Hash, edits []spec.FileEdit) (plumbing.Hash, error) {
 	if len(edits) > maxEdits {
-		return root, fmt.Errorf("%w: %d edits in one commit, and the limit is %d", ErrTooLarge, len(edits), maxEdits)
+		return root, badEdit("%w: %d edits in one commit, and the limit is %d", ErrTooLarge, len(edits), maxEdits)
 	}
 	top := &change{beneath: map[string]*change{}}
 	total := 0
 	for i := range edits {
 		if total += len(edits[i].Content); total > maxEditBytes {
-			return root, fmt.Errorf("%w: more than %d bytes in one commit", ErrTooLarge, maxEditBytes)
+			return root, badEdit("%w: more than %d bytes in one commit", ErrTooLarge, maxEditBytes)
 		}
 		if err := checkPath(edits[i].Path); err != nil {
 			return root, err
@@ -130,7 +131,7 @@ func (c *change) add(e *spec.FileEdit) error {
 	at := c
 	for name := range strings.SplitSeq(e.Path, "/") {
 		if at.file != nil {
-			return fmt.Errorf("edit %s: %s is edited as a file as well", e.Path, at.file.Path)
+			return badEdit("edit %s: %s is edited as a file as well", e.Path, at.file.Path)
 		}
 		next := at.beneath[name]
 		if next == nil {
@@ -140,10 +141,10 @@ func (c *change) add(e *spec.FileEdit) error {
 		at = next
 	}
 	if at.file != nil {
-		return fmt.Errorf("edit %s: it is edited twice", e.Path)
+		return badEdit("edit %s: it is edited twice", e.Path)
 	}
 	if len(at.beneath) > 0 {
-		return fmt.Errorf("edit %s: files beneath it are edited as well", e.Path)
+		return badEdit("edit %s: files beneath it are edited as well", e.Path)
 	}
 	at.file = e
 	return nil
@@ -152,16 +153,16 @@ func (c *change) add(e *spec.FileEdit) error {
 // checkPath refuses what could mean another place in a repository or, checked out, on a disk.
 func checkPath(name string) error {
 	if !fs.ValidPath(name) || name == "." || len(name) > maxPath {
-		return fmt.Errorf("edit %.200q: not a clean relative path", name)
+		return badEdit("edit %.200q: not a clean relative path", name)
 	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
-		return fmt.Errorf("edit %.200q: the path has a backslash or a control character", name)
+		return badEdit("edit %.200q: the path has a backslash or a control character", name)
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		// Some file systems drop trailing dots and spaces, zero-width characters and case; some know short names.
 		plain := strings.ToLower(strings.TrimRight(strings.Map(visible, part), ". "))
 		if plain == ".git" || plain == "git~1" || strings.HasPrefix(plain, ".git:") {
-			return fmt.Errorf("edit %q: the path leads into Git's own folder", name)
+			return badEdit("edit %q: the path leads into Git's own folder", name)
 		}
 	}
 	return nil
@@ -219,13 +220,13 @@ func (w *writing) apply(at string, had entry, exists bool, c *change) (entry, er
 	if exists {
 		switch {
 		case had.mode == filemode.Symlink:
-			return had, fmt.Errorf("edit %s: it is a symbolic link, and links are never followed", at)
+			return had, badEdit("edit %s: it is a symbolic link, and links are never followed", at)
 		case had.mode == filemode.Submodule:
-			return had, fmt.Errorf("edit %s: it is a submodule", at)
+			return had, badEdit("edit %s: it is a submodule", at)
 		case had.isTree() && c.file != nil:
-			return had, fmt.Errorf("edit %s: it is a folder", at)
+			return had, badEdit("edit %s: it is a folder", at)
 		case !had.isTree() && c.file == nil:
-			return had, fmt.Errorf("edit beneath %s: it is a file", at)
+			return had, badEdit("edit beneath %s: it is a file", at)
 		}
 	}
 	if c.file == nil {
@@ -234,7 +235,7 @@ func (w *writing) apply(at string, had entry, exists bool, c *change) (entry, er
 	}
 	if c.file.Remove {
 		if !exists {
-			return had, fmt.Errorf("remove %s: there is no such file", at)
+			return had, badEdit("remove %s: there is no such file", at)
 		}
 		return entry{}, nil
 	}

@@ -95,6 +95,9 @@ func TestWriteCommitRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := r.WriteCommit(draft(base, tt.edits...))
 			wantSays(t, err, tt.want)
+			if _, ok := errors.AsType[*EditError](err); !ok {
+				t.Errorf("%v could be tried again", err)
+			}
 		})
 	}
 	d := draft(base, file("a", "2"))

@@ -9,10 +9,20 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// Errors of their own, because what goes wrong around a run wraps those of the operating system: a tool server whose
+// executable is missing can be put in place, and the run is to be tried again.
+var (
+	// ErrNoRecord means that there is no record of a run, so that there is nothing to work on.
+	ErrNoRecord = errors.New("there is no record of it")
+	// ErrNoAgent means that a run's agent is no longer declared, so that the run cannot go on.
+	ErrNoAgent = errors.New("it is not declared")
 )
 
 // Log keeps the records of runs.
@@ -28,8 +38,8 @@ type Log interface {
 
 // Agents knows agents and their processes.
 type Agents interface {
-	// Agent returns the agent of a task as the task's revision declares it. An error that wraps fs.ErrNotExist ends the
-	// run; any other one is tried again.
+	// Agent returns the agent of a task as the task's revision declares it. An error that wraps [ErrNoAgent] ends the run;
+	// any other one is tried again.
 	Agent(ctx context.Context, task spec.Task) (*spec.Agent, error)
 	// Open starts the task on the agent's process.
 	Open(ctx context.Context, task spec.Task, agent *spec.Agent) (Session, error)
@@ -93,7 +103,7 @@ type Reply struct {
 // Proposals shows proposals to people.
 type Proposals interface {
 	// Open opens a proposal. To open the same one again, of the same key, run and exchange, does nothing. An answer means
-	// that none was opened, because the decision is known already.
+	// that none was opened, because the decision is known already, or because it can never be opened.
 	Open(ctx context.Context, p spec.Proposal) (*spec.Answer, error)
 }
 

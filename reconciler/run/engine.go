@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -52,8 +51,8 @@ func New(opts Options) *Engine {
 var errTaken = errors.New("somebody else works on this run too")
 
 // Execute works on a run from where its record ends, until it is finished or waits for reviews; the summary says which. An
-// error means that it is neither: a [*RetryAfter] says when to try again, an error that wraps fs.ErrNotExist that there
-// is no such run. Where ctx ends, the error is the context's, and the run can be executed again with nothing lost.
+// error means that it is neither: a [*RetryAfter] says when to try again, one that wraps [ErrNoRecord] that there is no
+// such run. Where ctx ends, the error is the context's, and the run can be executed again with nothing lost.
 func (e *Engine) Execute(ctx context.Context, run spec.RunID) (spec.RunSummary, error) {
 	sum, err := e.execute(ctx, run)
 	var retry *RetryAfter
@@ -72,7 +71,7 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 		return spec.RunSummary{}, err
 	}
 	if len(entries) == 0 {
-		return spec.RunSummary{}, fmt.Errorf("there is no record of it: %w", fs.ErrNotExist)
+		return spec.RunSummary{}, ErrNoRecord
 	}
 	st, damage := fold(entries)
 	w := &work{Engine: e, record: record{log: e.opts.Log, run: run, state: st, last: last, count: len(entries)}}
@@ -87,7 +86,7 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	}
 	w.agent, err = e.opts.Agents.Agent(ctx, st.task)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, ErrNoAgent):
 		return w.finish(ctx, failed(HostFailed, "agent %s at %s: %v", st.task.Agent, st.task.Revision.Short(), err))
 	case err != nil:
 		return w.unopened(ctx, err)

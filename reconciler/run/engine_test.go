@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -608,7 +607,7 @@ func TestAnAgentThatDoesNotReadHoldsUpNobody(t *testing.T) {
 
 func TestARunWithoutARecordDoesNotExist(t *testing.T) {
 	w := newWorld(t, newMemory(), steward)
-	if _, err := w.engine(w.log).Execute(t.Context(), "01hzzzzzzzzzzzzzzzzzzzzzz2"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := w.engine(w.log).Execute(t.Context(), "01hzzzzzzzzzzzzzzzzzzzzzz2"); !errors.Is(err, ErrNoRecord) {
 		t.Errorf("%v", err)
 	}
 }

@@ -243,6 +243,8 @@ type world struct {
 	events func(Event)
 	// fast shortens every wait, for tests in real time. deaf makes sends to the agent block until Close.
 	fast, deaf bool
+	// closed is why no session opens, unknown why there is no agent.
+	closed, unknown error
 
 	mu        sync.Mutex
 	asked     map[int]int // how often the broker was asked for each exchange
@@ -273,10 +275,16 @@ func (w *world) engine(log Log) *Engine {
 }
 
 func (w *world) Agent(context.Context, spec.Task) (*spec.Agent, error) {
+	if w.unknown != nil {
+		return nil, w.unknown
+	}
 	return &spec.Agent{Name: "triage", Limits: w.limits}, nil
 }
 
 func (w *world) Open(context.Context, spec.Task, *spec.Agent) (Session, error) {
+	if w.closed != nil {
+		return nil, w.closed
+	}
 	s := startAgent(w.agent)
 	s.deaf = w.deaf
 	w.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -119,10 +118,10 @@ func (q *Queue) one(ctx context.Context, lease Lease) error {
 	switch {
 	case err == nil:
 		return lease.Done()
-	case errors.Is(err, fs.ErrNotExist):
-		return errors.Join(err, lease.Done())
 	case errors.As(err, &retry):
 		return lease.Retry(retry.Delay)
+	case errors.Is(err, ErrNoRecord):
+		return errors.Join(err, lease.Done())
 	case ctx.Err() != nil:
 		return lease.Retry(0)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -39,16 +40,23 @@ func TestALeaseEndsAsItsRunDoes(t *testing.T) {
 		ended    string
 		extended int
 		failed   string
+		// closed is why no session opens, unknown why there is no agent.
+		closed, unknown error
 	}{
 		"a finished run":                 {agent: func(a *talk) (string, error) { time.Sleep(35 * time.Second); return "", nil }, ended: "done", extended: 3},
 		"a run that waits":               {agent: func(a *talk) (string, error) { return a.ask(tool("c1", "write")) }, ended: "done"},
 		"an agent that exits":            {agent: func(a *talk) (string, error) { return "", errors.New("exit") }, ended: "retry after 1s"},
 		"a queue that is told to stop":   {agent: func(a *talk) (string, error) { <-a.cancel; return "", errGone }, stop: time.Second, ended: "retry after 0s"},
 		"a run that nobody has recorded": {run: "unknown", ended: "done", failed: "no record"},
+		// A missing file is no missing record: somebody can put it in place.
+		"a tool that is not installed":      {closed: &fs.PathError{Op: "fork/exec", Path: "/nonexistent/tool", Err: fs.ErrNotExist}, ended: "retry after 1s"},
+		"a repository that has lost a file": {unknown: fs.ErrNotExist, ended: "retry after 1s"},
+		"an agent that is gone":             {unknown: fmt.Errorf("%w any more", ErrNoAgent), ended: "done"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, newMemory(), tc.agent)
+				w.closed, w.unknown = tc.closed, tc.unknown
 				ctx, cancel := context.WithCancel(t.Context())
 				if tc.stop > 0 {
 					time.AfterFunc(tc.stop, cancel)

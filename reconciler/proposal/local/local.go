@@ -104,7 +104,7 @@ func (d *Driver) open(ctx context.Context, p spec.Proposal) error {
 		return errors.New("this process has no key to sign proposals with")
 	}
 	if err := proposal.Check(p, d.opts.Path); err != nil {
-		return err
+		return &proposal.InvalidError{Err: err}
 	}
 	var moved error
 	for range maxMoved {
@@ -174,11 +174,15 @@ func (d *Driver) commit(p spec.Proposal) (string, error) {
 	}
 	if p.Kind == spec.ProposalAction {
 		if _, err := before.Stat(p.Files[0].Path); err == nil {
-			return "", fmt.Errorf("%s exists at %s already: an Action's id is never used again", p.Files[0].Path, p.Base.Short())
+			return "", &proposal.InvalidError{Err: fmt.Errorf("%s exists at %s already: an Action's id is never used again", p.Files[0].Path, p.Base.Short())}
 		}
 	}
-	return d.opts.Remote.WriteCommit(remote.CommitDraft{
+	head, err := d.opts.Remote.WriteCommit(remote.CommitDraft{
 		Base: base, Parents: []string{base}, Edits: p.Files, Message: proposal.Message(p),
 		AuthorName: d.opts.Name, AuthorEmail: d.opts.Email, When: at.UTC(), Signer: d.opts.Signer,
 	})
+	if bad, ok := errors.AsType[*remote.EditError](err); ok {
+		return "", &proposal.InvalidError{Err: bad}
+	}
+	return head, err
 }

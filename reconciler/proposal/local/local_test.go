@@ -324,12 +324,15 @@ func TestWhatMayNeverBeOpened(t *testing.T) {
 	for path, want := range map[string]string{"actions/x.yaml": "Actions", "policies/p.yaml": "only people", "mainstay.yaml": "only people"} {
 		p := w.change(runA, "nginx:1.27")
 		p.Files[0].Path = path
-		w.wantsError(d.Open(ctx, p), want)
+		w.wantsInvalid(d.Open(ctx, p), want)
 	}
+	p := w.change(runA, "nginx:1.27")
+	p.Files = append(p.Files, spec.FileEdit{Path: p.Files[0].Path + "/x", Content: "y\n"})
+	w.wantsInvalid(d.Open(ctx, p), "edited as")
 	taken := w.action(runA, "shop")
 	w.commit("main", "Put it there before", map[string]string{taken.Files[0].Path: "x: 1\n"}, nil)
 	taken.Base = spec.NewRevision("main", w.tip("main"))
-	w.wantsError(d.Open(ctx, taken), "never used again")
+	w.wantsInvalid(d.Open(ctx, taken), "never used again")
 	w.wantsError(w.driver(nil).Open(ctx, w.change(runA, "nginx:1.27")), "no key to sign")
 	if got := w.branches(); got != "main" {
 		t.Errorf("the branches are %s", got)

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -224,6 +225,14 @@ func (w *world) status(d *local.Driver, p spec.Proposal) proposal.Status {
 	s, err := d.Status(ctx, p)
 	w.ok(err)
 	return s
+}
+
+func (w *world) wantsInvalid(err error, text string) {
+	w.Helper()
+	w.wantsError(err, text)
+	if _, ok := errors.AsType[*proposal.InvalidError](err); !ok {
+		w.Fatalf("%v could be tried again", err)
+	}
 }
 
 func (w *world) wantsError(err error, text string) {
