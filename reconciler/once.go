@@ -28,12 +28,13 @@ const onceInterval = 500 * time.Millisecond
 func (r *Reconciler) Once(ctx context.Context) error {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	queue := make(chan error, 1)
-	go func() { queue <- r.queue.Run(working) }()
-	err := r.converge(ctx)
+	var queue <-chan error
+	err := r.converge(ctx, func() { queue = r.work(working, queue) })
 	stop()
 	r.background.Wait()
-	err = errors.Join(err, <-queue)
+	if queue != nil {
+		err = errors.Join(err, <-queue)
+	}
 	if err == nil {
 		err = r.publish(context.WithoutCancel(ctx)) // The last run may have ended after the last pass.
 	}
@@ -46,10 +47,12 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	return r.verdictOfAll(ctx)
 }
 
-// converge makes passes until nothing is under way.
-func (r *Reconciler) converge(ctx context.Context) error {
+// converge makes passes until nothing is under way. After each it calls passed.
+func (r *Reconciler) converge(ctx context.Context, passed func()) error {
 	for failures := 0; ; {
-		if err := r.pass(ctx); err != nil {
+		err := r.pass(ctx)
+		passed()
+		if err != nil {
 			if failures++; r.current() == nil || failures > 3 || ctx.Err() != nil {
 				return err
 			}
@@ -65,8 +68,12 @@ func (r *Reconciler) converge(ctx context.Context) error {
 	}
 }
 
-// busy reports whether anything is under way that ends without a person.
+// busy reports whether anything is under way that ends without a person. Before a good revision is known nothing is.
 func (r *Reconciler) busy(ctx context.Context) (bool, error) {
+	fleet := r.current()
+	if fleet == nil {
+		return false, nil
+	}
 	runs, err := r.parts.Store.Runs(ctx)
 	if err != nil {
 		return false, err
@@ -75,10 +82,6 @@ func (r *Reconciler) busy(ctx context.Context) (bool, error) {
 		if (s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning) && r.Stuck(s.Run) == nil {
 			return true, nil
 		}
-	}
-	fleet := r.current()
-	if fleet == nil {
-		return false, nil
 	}
 	for _, step := range plan.Diff(r.observed(), fleet) {
 		if step.Verb == plan.Execute && r.executable(spec.ActionID(step.Ref.Name)) {

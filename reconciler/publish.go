@@ -132,13 +132,23 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	}
 	slices.SortFunc(s.Agents, func(a, b AgentStatus) int { return cmp.Compare(a.Name, b.Name) })
 	for id, action := range r.fleet.Actions {
-		state := r.actions[id]
+		state := r.shownState(id)
 		s.Actions = append(s.Actions, ActionStatus{ID: id, Digest: action.Digest, Summary: action.Spec.Summary,
 			State: cmp.Or(string(state.State), "pending"), Settled: state.Settled(), Message: state.Message, Expires: action.Expires,
 			Conditions: r.resources[action.Ref]})
 	}
 	slices.SortFunc(s.Actions, func(a, b ActionStatus) int { return cmp.Compare(a.ID, b.ID) })
 	return s, nil
+}
+
+// shownState is where an action stands, as far as this process knows. Where it has never read the ledger, the action may
+// be done, so nothing is said but why that is not known. The caller holds r.mu.
+func (r *Reconciler) shownState(id spec.ActionID) execute.State {
+	state := r.actions[id]
+	if state.State == "" && r.ledgerErr != nil {
+		return execute.State{State: execute.Waiting, Message: r.ledgerErr.Error()}
+	}
+	return state
 }
 
 // ProposalStatuses writes what a driver lists as the state does.

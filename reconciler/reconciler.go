@@ -139,10 +139,9 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 
 // Run watches the branch until ctx ends, then lets what is under way come to a point where it can be resumed.
 func (r *Reconciler) Run(ctx context.Context) error {
-	queue := make(chan error, 1)
 	queueCtx, stopQueue := context.WithCancel(ctx)
 	defer stopQueue()
-	go func() { queue <- r.queue.Run(queueCtx) }()
+	var queue <-chan error
 	backoff, failures := source.Backoff{Interval: r.opts.Interval, Random: r.fraction}, 0
 	for {
 		delay := r.opts.Interval
@@ -152,9 +151,13 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		} else {
 			failures = 0
 		}
+		queue = r.work(queueCtx, queue)
 		select {
 		case <-ctx.Done():
 			r.background.Wait()
+			if queue == nil {
+				return nil
+			}
 			return <-queue
 		case err := <-queue: // It ends before ctx only when the queue cannot be read.
 			r.background.Wait()
@@ -166,6 +169,17 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		case <-r.opts.After(delay):
 		}
 	}
+}
+
+// work begins to work on runs once a good revision is known, because without one no run could go on. It returns the
+// channel that tells how the work has ended, or nil while it has not begun.
+func (r *Reconciler) work(ctx context.Context, begun <-chan error) <-chan error {
+	if begun != nil || r.current() == nil {
+		return begun
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.queue.Run(ctx) }()
+	return ended
 }
 
 // pass looks at the world once and does what is due. Its error says that something could not be read or written and is
