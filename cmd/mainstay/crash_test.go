@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mainstay-dev/mainstay/reconciler"
+	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -405,14 +406,14 @@ func (w world) killedAt(n int) {
 	}
 }
 
-// sample keeps every point, or with -short every seventh.
+// sample keeps every point, or with -short every seventh and the one right before the effect.
 func sample(points []string) []string {
 	if !testing.Short() {
 		return points
 	}
 	kept := make([]string, len(points))
 	for i := range points {
-		if i%7 == 0 {
+		if i%7 == 0 || strings.HasPrefix(points[i], execute.PointBeforeEffect) {
 			kept[i] = points[i]
 		}
 	}
