@@ -58,7 +58,7 @@ func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
 		status.Problems = append(status.Problems, p.String())
 	}
 	if problems.HasErrors() {
-		status.Conditions = conditions(nil, status.At, stalled("Broken", fmt.Sprintf("%s; the last good revision goes on running", count(len(problems), "problem"))))
+		status.Conditions = conditions(nil, status.At, stalled("Broken", count(len(problems), "problem")+"; what was declared before goes on running"))
 		r.addRevision(status)
 		r.tell(Event{Type: RevisionBroken, Revision: seen.Revision, Problems: problems})
 		if r.current() == nil {

@@ -116,7 +116,11 @@ func (r *Reconciler) verdictOfAll(ctx context.Context) error {
 	for _, res := range s.Resources {
 		for _, c := range res.Conditions {
 			if c.Type == ConditionStalled && c.Status == "True" {
-				failed.Failures = append(failed.Failures, fmt.Sprintf("%s: %s: %s", res.Ref, c.Reason, c.Message))
+				failure := fmt.Sprintf("%s: %s: %s", res.Ref, c.Reason, c.Message)
+				if res.Kind == spec.KindAction && s.settled(res.Name) {
+					failure += fmt.Sprintf(" (remove %s once that is dealt with)", res.Place.File)
+				}
+				failed.Failures = append(failed.Failures, failure)
 			}
 		}
 	}
@@ -194,4 +198,9 @@ func agentNames(fleet *spec.Fleet) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// settled reports whether no reconciler can move an action on.
+func (s Status) settled(id string) bool {
+	return slices.ContainsFunc(s.Actions, func(a ActionStatus) bool { return string(a.ID) == id && a.Settled })
 }

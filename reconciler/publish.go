@@ -134,7 +134,7 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	for id, action := range r.fleet.Actions {
 		state := r.shownState(id)
 		s.Actions = append(s.Actions, ActionStatus{ID: id, Digest: action.Digest, Summary: action.Spec.Summary,
-			State: cmp.Or(string(state.State), "pending"), Settled: state.Settled(), Message: state.Message, Expires: action.Expires,
+			State: cmp.Or(string(state.State), "pending"), Settled: state.Settled(), Message: cmp.Or(state.Message, string(state.Result)), Expires: action.Expires,
 			Conditions: r.resources[action.Ref]})
 	}
 	slices.SortFunc(s.Actions, func(a, b ActionStatus) int { return cmp.Compare(a.ID, b.ID) })
@@ -244,6 +244,8 @@ func actionVerdict(s execute.State) verdict {
 	switch s.State {
 	case execute.Done:
 		return ready("Executed", cmp.Or(s.Message, "executed once; the receipt is in the ledger"))
+	case execute.Abandoned:
+		return ready("Abandoned", s.Message)
 	case execute.Failed:
 		return stalled("Failed", s.Message)
 	case execute.Refused:

@@ -110,7 +110,7 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 				log.Warn("problem", "revision", e.Revision.Short(), "problem", p.String())
 			}
 		case reconciler.RevisionBroken:
-			log.Error("revision is broken; the last good one goes on running", "revision", e.Revision)
+			log.Error("revision is broken; what was declared before goes on running", "revision", e.Revision)
 			for _, p := range e.Problems {
 				log.Error("problem", "revision", e.Revision.Short(), "problem", p.String())
 			}

@@ -224,6 +224,6 @@ func settled(e spec.LedgerEntry) State {
 }
 
 func unknown(start *spec.LedgerEntry) string {
-	return fmt.Sprintf("%s started it at %s and wrote no receipt: look whether the effect happened, and resolve it as done or abandoned",
-		start.Executor, start.At.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%s started it at %s and wrote no receipt: look whether the effect happened, then run `mainstay actions resolve %s --done`, or --abandon, with a --reason",
+		start.Executor, start.At.UTC().Format(time.RFC3339), start.Action)
 }
