@@ -253,8 +253,8 @@ func TestACallWithoutAnAnswerBecomesUnknownAndWaitsForAPerson(t *testing.T) {
 	w.wants(e.run(id), execute.Started, "unknown if there is no receipt")
 	w.clock.pass(5 * time.Minute)
 	w.effects.err = nil
-	w.wants(e.run(id), execute.Unknown, "resolve it")
-	w.wants(w.executor("two", w.second).run(id), execute.Unknown, "resolve it")
+	w.wants(e.run(id), execute.Unknown, "actions resolve")
+	w.wants(w.executor("two", w.second).run(id), execute.Unknown, "actions resolve")
 	if w.effects.calls != 1 {
 		t.Errorf("%d calls", w.effects.calls)
 	}

@@ -257,7 +257,7 @@ func TestAKilledExecutorIsFollowedByAnotherAtEveryPoint(t *testing.T) {
 			s := next.run(id)
 			if s.State == execute.Started {
 				w.clock.pass(time.Hour)
-				w.wants(next.run(id), execute.Unknown, "resolve it")
+				w.wants(next.run(id), execute.Unknown, "actions resolve")
 				if w.effects.of(id) > 1 {
 					t.Errorf("%d effects", w.effects.of(id))
 				}
