@@ -317,45 +317,45 @@ func TestBarriersStandAroundEveryWrite(t *testing.T) {
 	}
 }
 
-func TestOpeningAStoreThatIsNotThereYetIsCheap(t *testing.T) {
-	best := time.Hour
-	for range 5 {
-		start := time.Now()
-		s, err := Open(t.Context(), Options{Dir: t.TempDir()})
-		best = min(best, time.Since(start))
+func BenchmarkOpenNew(b *testing.B) {
+	for b.Loop() {
+		s, err := Open(b.Context(), Options{Dir: b.TempDir()})
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
-	}
-	t.Logf("opened in %s", best)
-	if best > time.Second {
-		t.Errorf("opening took %s", best)
 	}
 }
 
-// TestKilledWriter is the process that TestNothingAcknowledgedIsLostWhenTheProcessIsKilled kills.
-func TestKilledWriter(t *testing.T) {
-	dir := os.Getenv("STORE_TEST_DIR")
-	if dir == "" {
-		t.Skip("run by another test")
+// writerDir makes the test binary the process that TestNothingAcknowledgedIsLostWhenTheProcessIsKilled kills: it writes
+// into that folder for ever.
+const writerDir = "STORE_TEST_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(writerDir); dir != "" {
+		fmt.Fprintln(os.Stderr, writeForEver(context.Background(), dir))
+		os.Exit(1)
 	}
-	s, err := Open(t.Context(), Options{Dir: dir})
+	os.Exit(m.Run())
+}
+
+func writeForEver(ctx context.Context, dir string) error {
+	s, err := Open(ctx, Options{Dir: dir})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := s.Enqueue(t.Context(), run1); err != nil {
-		t.Fatal(err)
+	if err := s.Enqueue(ctx, run1); err != nil {
+		return err
 	}
-	if _, err := s.Dequeue(t.Context()); err != nil {
-		t.Fatal(err)
+	if _, err := s.Dequeue(ctx); err != nil {
+		return err
 	}
 	var last uint64
 	for i := 1; ; i++ {
-		if last, err = s.Append(t.Context(), run1, last, entry(i, strings.Repeat("x", 2000))); err != nil {
-			t.Fatal(err)
+		if last, err = s.Append(ctx, run1, last, entry(i, strings.Repeat("x", 2000))); err != nil {
+			return err
 		}
 		fmt.Printf("wrote %d\n", i)
 	}
@@ -363,8 +363,8 @@ func TestKilledWriter(t *testing.T) {
 
 func TestNothingAcknowledgedIsLostWhenTheProcessIsKilled(t *testing.T) {
 	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWriter$")
-	cmd.Env = append(os.Environ(), "STORE_TEST_DIR="+dir)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), writerDir+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
