@@ -70,10 +70,13 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 		return
 	}
 	r.mu.Lock()
+	old := r.agentErrs[name]
 	r.agentErrs[name] = err
 	r.mu.Unlock()
 	if err != nil {
-		r.tell(Event{Type: StepFailed, Step: step, Err: err})
+		if old == nil || old.Error() != err.Error() { // It is tried in every pass, and told once.
+			r.tell(Event{Type: StepFailed, Step: step, Err: err})
+		}
 		return
 	}
 	s := r.parts.Host.Agents()[name]
