@@ -115,20 +115,6 @@ func (s *Source) Changed(ctx context.Context, from, to spec.Revision) ([]string,
 	return s.remote.Changed(ctx, from.Commit(), to.Commit())
 }
 
-// Within returns the paths that lie in the watched folder, relative to it.
-func (s *Source) Within(paths []string) []string {
-	if s.path == "." {
-		return paths
-	}
-	var out []string
-	for _, p := range paths {
-		if p, ok := strings.CutPrefix(p, s.path+"/"); ok {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 func (s *Source) read(revision spec.Revision) (Observation, error) {
 	commit, err := s.remote.Commit(revision.Commit())
 	if err != nil {

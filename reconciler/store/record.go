@@ -99,46 +99,6 @@ func (s *Store) Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uint6
 	}
 }
 
-// Follow calls fn with every entry of a run, those that exist and those to come, until the run is finished, fn returns an
-// error, or ctx ends.
-func (s *Store) Follow(ctx context.Context, run spec.RunID, fn func(spec.Entry) error) error {
-	subj, err := subject("record", run)
-	if err != nil {
-		return fmt.Errorf("follow record: %w", err)
-	}
-	consumer, err := s.records.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subj}})
-	if err != nil {
-		return fmt.Errorf("follow record of run %s: %w", run, err)
-	}
-	iterator, err := consumer.Messages()
-	if err != nil {
-		return fmt.Errorf("follow record of run %s: %w", run, err)
-	}
-	defer iterator.Stop()
-	var last uint64
-	for {
-		msg, err := iterator.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("follow record of run %s: %w", run, err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("follow record of run %s: %w", run, err)
-		}
-		e, err := decode(msg.Data(), msg.Headers(), last)
-		if err != nil {
-			return fmt.Errorf("follow record of run %s: %w", run, err)
-		}
-		last = meta.Sequence.Stream
-		if err := fn(e); err != nil || e.Type == spec.EntryFinished {
-			return err
-		}
-	}
-}
-
 // encode writes JSON without HTML escapes, so that the canonical bodies within keep their bytes.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer

@@ -196,33 +196,6 @@ func TestAFullStoreForgetsTheOldestFinishedRun(t *testing.T) {
 	}
 }
 
-func TestFollowGivesOldAndNewEntriesUntilTheEnd(t *testing.T) {
-	s := open(t, Options{})
-	last := s.mustAppend(t, run1, 0, entry(1, "old"))
-	seen := make(chan spec.Entry)
-	done := make(chan error, 1)
-	go func() {
-		done <- s.Follow(t.Context(), run1, func(e spec.Entry) error { seen <- e; return nil })
-	}()
-	if e := <-seen; e.N != 1 {
-		t.Errorf("first %v", e)
-	}
-	last = s.mustAppend(t, run1, last, entry(2, "new"))
-	if e := <-seen; e.N != 2 {
-		t.Errorf("second %v", e)
-	}
-	s.mustAppend(t, run1, last, spec.Entry{Type: spec.EntryFinished, At: noon, Outcome: &spec.Outcome{Phase: spec.PhaseSucceeded}})
-	<-seen
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.Follow(ctx, run2, func(spec.Entry) error { return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("follow with an ended context: %v", err)
-	}
-}
-
 func TestFactsAreKeptAndUpdatedWithoutLosingOne(t *testing.T) {
 	s := open(t, Options{})
 	if _, err := s.Get(t.Context(), "trigger/nightly"); !errors.Is(err, ErrNotFound) {
