@@ -65,7 +65,7 @@ func (s *Store) kept(ctx context.Context, run spec.RunID) (kept, error) {
 	if _, err := subject("record", run); err != nil {
 		return k, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
-	value, _, err := read(ctx, s.runs, string(run))
+	value, err := read(ctx, s.runs, string(run))
 	if err != nil {
 		return k, err
 	}
@@ -142,56 +142,8 @@ func checkKey(key string) error {
 	return nil
 }
 
-// Put keeps a fact in place of the one before. Keys look like trigger/nightly.
+// Put keeps a fact in place of the one before. Keys look like trigger/nightly. The error wraps [ErrTooLarge] and [ErrFull].
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
-	return s.change(ctx, key, func(ctx context.Context) error {
-		_, err := s.facts.Put(ctx, key, value)
-		return err
-	}, value)
-}
-
-// Get returns a fact. The error wraps [ErrNotFound].
-func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := checkKey(key); err != nil {
-		return nil, fmt.Errorf("read fact: %w", err)
-	}
-	value, _, err := read(ctx, s.facts, key)
-	if err != nil {
-		return nil, fmt.Errorf("read fact %s: %w", key, err)
-	}
-	return value, nil
-}
-
-// maxUpdates is how often [Store.Update] tries against other writers.
-const maxUpdates = 32
-
-// Update changes a fact from what it is, which is nil where there is none, so that no other write is lost. The function
-// next may be called several times. Its error is returned and changes nothing.
-func (s *Store) Update(ctx context.Context, key string, next func(old []byte) ([]byte, error)) error {
-	for range maxUpdates {
-		if err := checkKey(key); err != nil {
-			return fmt.Errorf("keep fact: %w", err)
-		}
-		old, revision, err := read(ctx, s.facts, key)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("read fact %s: %w", key, err)
-		}
-		value, err := next(old)
-		if err != nil {
-			return err
-		}
-		err = s.change(ctx, key, func(ctx context.Context) error {
-			_, err := s.facts.Update(ctx, key, value, revision)
-			return err
-		}, value)
-		if !errors.Is(err, ErrConflict) {
-			return err
-		}
-	}
-	return fmt.Errorf("keep fact %s: %w, %d times", key, ErrConflict, maxUpdates)
-}
-
-func (s *Store) change(ctx context.Context, key string, write func(context.Context) error, value []byte) error {
 	if err := checkKey(key); err != nil {
 		return fmt.Errorf("keep fact: %w", err)
 	}
@@ -200,20 +152,32 @@ func (s *Store) change(ctx context.Context, key string, write func(context.Conte
 	}
 	name, _, _ := strings.Cut(key, "/")
 	return s.durable(ctx, "fact "+name, func(ctx context.Context) error {
-		if err := write(ctx); err != nil {
+		if _, err := s.facts.Put(ctx, key, value); err != nil {
 			return fmt.Errorf("keep fact %s: %w", key, told(err))
 		}
 		return nil
 	})
 }
 
-func read(ctx context.Context, bucket jetstream.KeyValue, key string) ([]byte, uint64, error) {
+// Get returns a fact. The error wraps [ErrNotFound].
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, fmt.Errorf("read fact: %w", err)
+	}
+	value, err := read(ctx, s.facts, key)
+	if err != nil {
+		return nil, fmt.Errorf("read fact %s: %w", key, err)
+	}
+	return value, nil
+}
+
+func read(ctx context.Context, bucket jetstream.KeyValue, key string) ([]byte, error) {
 	entry, err := bucket.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, 0, ErrNotFound
+		return nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return entry.Value(), entry.Revision(), nil
+	return entry.Value(), nil
 }
