@@ -63,6 +63,10 @@ func (l *loader) resolve() *Fleet {
 	slices.SortFunc(all, func(a, b Resource) int { return compareRefs(a.Ref, b.Ref) })
 	f.Digest = l.fleetDigest(f, all)
 	f.Resources = append([]Resource{f.Resource}, all...)
+	f.documents = make(map[Ref]*document, len(l.documents))
+	for _, d := range l.documents {
+		f.documents[d.ref()] = d
+	}
 	return f
 }
 

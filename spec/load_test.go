@@ -250,3 +250,14 @@ func TestLoadRootReadsTheRootFileAlone(t *testing.T) {
 		t.Error("a folder without a root file has no problem")
 	}
 }
+
+func TestWrittenIsWhatTheFileSaysAfterTheOverlay(t *testing.T) {
+	fleet := complete(t)
+	ref := spec.Ref{Kind: spec.KindAgent, Name: "triage"}
+	if got := fleet.Written(ref)["instructions"]; got != "Say what you found." {
+		t.Errorf("the body of a Markdown file is written as %q", got)
+	}
+	if got := fleet.Written(spec.Ref{Kind: spec.KindSkill, Name: "summarize"}); got != nil {
+		t.Errorf("a skill is written as %v", got)
+	}
+}

@@ -41,6 +41,8 @@ type Fleet struct {
 	Triggers []*Trigger // sorted by name
 	// Resources lists every resource, the Fleet first, then sorted by kind and name.
 	Resources []Resource
+
+	documents map[Ref]*document // as they were written, for [Fleet.Written]
 }
 
 // Ledger is a checked [LedgerSpec].
