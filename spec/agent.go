@@ -2,7 +2,6 @@ package spec
 
 import (
 	"cmp"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -18,50 +17,129 @@ const defaultRuntime = "loop"
 const maxInstructions = 256 << 10
 
 // resolveAgents follows every reference of every Agent.
-func (l *loader) resolveAgents(f *Fleet, personas map[string]*persona, defaults Defaults) {
-	for _, name := range names(l.agents) {
+func (l *loader) resolveAgents(f *Fleet, defaults Defaults, ceilings RunLimits) {
+	f.Agents = make(map[AgentName]*Agent, len(l.agents))
+	inherited := l.digest(f.Place, []any{defaults, ceilings})
+	for _, name := range order(l, KindAgent, l.agents) {
 		e := l.agents[name]
-		w, n := e.written, e.spec
-		a := &Agent{Resource: l.resource(e.document), Name: AgentName(name), Description: oneLine(w.Description)}
-		a.Runtime = cmp.Or(w.Runtime, defaults.Runtime, defaultRuntime)
-		if err := CheckName(a.Runtime); w.Runtime != "" && err != nil {
-			l.error(n.at("runtime"), "", "the runtime %s", err)
+		f.Agents[AgentName(name)] = resolved(l, e.document, string(inherited), func() (*Agent, []Ref) {
+			a := l.agent(f, e, defaults, ceilings)
+			return a, a.DependsOn
+		})
+	}
+}
+
+// agent follows every reference of one Agent.
+func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceilings RunLimits) *Agent {
+	w, n := e.written, e.spec
+	a := &Agent{Resource: l.resource(e.document), Name: AgentName(e.name), Description: oneLine(w.Description)}
+	a.Runtime = cmp.Or(w.Runtime, defaults.Runtime, defaultRuntime)
+	l.underCeilings(n.get("limits"), w.Limits, ceilings)
+	a.Limits = limits(w.Limits, defaults.Limits, ceilings)
+	l.agentModel(f, a, e, defaults)
+	var who *persona
+	if w.Persona != "" && known(l, n.at("persona"), KindPersona, w.Persona, l.personas) || w.Persona == "" && l.personas[defaults.Persona] != nil {
+		name := cmp.Or(w.Persona, defaults.Persona)
+		who = l.personasOut[name]
+		a.DependsOn = append(a.DependsOn, Ref{KindPersona, name})
+	}
+	prompt := ""
+	if w.Prompt != nil {
+		prompt = l.renderPrompt(e, w.Prompt)
+		if l.prompts[w.Prompt.Name] != nil {
+			a.DependsOn = append(a.DependsOn, Ref{KindPrompt, w.Prompt.Name})
 		}
-		a.Limits = l.limits(n.get("limits"), w.Limits, defaults.Limits)
-		l.agentModel(f, a, e, defaults)
-		var who *persona
-		if w.Persona != "" && known(l, n.at("persona"), KindPersona, w.Persona, l.personas) {
-			who = personas[w.Persona]
-			a.DependsOn = append(a.DependsOn, Ref{KindPersona, w.Persona})
+	}
+	if w.Prompt == nil && strings.TrimSpace(w.Instructions) == "" {
+		l.missing(e.document, n.at("instructions"), "write them below the front matter, or in a field instructions, or name a prompt", "agent %q has no instructions", e.name)
+	}
+	l.agentSkills(a, e)
+	l.agentTools(f, a, e)
+	if w.Files != nil {
+		a.ReadPaths = w.Files.Read
+		l.globs(n.at("files", "read"), a.ReadPaths)
+	}
+	if w.Proposals != nil {
+		a.ProposePaths = w.Proposals.Paths
+		l.globs(n.at("proposals", "paths"), a.ProposePaths)
+	}
+	l.agentMore(a, e)
+	a.Instructions = instructions(who, prompt, w.Instructions, a.Skills)
+	if len(a.Instructions) > maxInstructions {
+		l.error(n, "move details into skills, which agents read when they need them", "the instructions of agent %q are longer than %d KiB with persona and prompt", e.name, maxInstructions>>10)
+	}
+	slices.SortFunc(a.DependsOn, compareRefs)
+	a.DependsOn = slices.Compact(a.DependsOn)
+	a.Digest = l.agentDigest(a)
+	return a
+}
+
+// agentMore checks what the agent says of knowledge, memory, delegation, output, isolation and scale.
+func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
+	w, n := e.written, e.spec
+	a.Memory, a.Output, a.Isolation, a.Scale = w.Memory, w.Output, w.Isolation, w.Scale
+	for i, name := range w.Knowledge {
+		if l.once(n.at("knowledge", i), "knowledge source", w.Knowledge[:i], name) && known(l, n.at("knowledge", i), KindKnowledgeSource, name, l.knowledge) {
+			a.Knowledge = append(a.Knowledge, name)
+			a.DependsOn = append(a.DependsOn, Ref{KindKnowledgeSource, name})
 		}
-		prompt := ""
-		if w.Prompt != nil {
-			prompt = l.renderPrompt(e, w.Prompt)
-			if l.prompts[w.Prompt.Name] != nil {
-				a.DependsOn = append(a.DependsOn, Ref{KindPrompt, w.Prompt.Name})
+	}
+	slices.Sort(a.Knowledge)
+	for i, name := range w.Agents {
+		if l.once(n.at("agents", i), "agent", w.Agents[:i], name) { // Whether there is such an agent, checkDelegation checks.
+			a.Delegates = append(a.Delegates, AgentName(name))
+		}
+	}
+	slices.Sort(a.Delegates)
+	if w.Output != nil {
+		l.output(e.document, n.at("output"), w.Output)
+	}
+	if w.Isolation != nil {
+		for part := range strings.SplitSeq(w.Isolation.Require, "+") {
+			if !slices.Contains(isolations, part) {
+				l.error(n.at("isolation", "require"), didYouMean(part, isolations, "known are "+strings.Join(isolations, ", ")+", with + between them"), "unknown isolation %q", part)
 			}
 		}
-		if w.Prompt == nil && strings.TrimSpace(w.Instructions) == "" {
-			l.missing(e.document, n.at("instructions"), "write them below the front matter, or in a field instructions, or name a prompt", "agent %q has no instructions", name)
+	}
+}
+
+// isolations are what an agent's process can be shut in by.
+var isolations = []string{"landlock", "namespaces", "seccomp", "uid"}
+
+// output checks what the answers of an agent must be.
+func (l *loader) output(d *document, n *node, o *Output) {
+	if len(o.Schema) == 0 && len(o.Verify) == 0 {
+		l.missing(d, n, "set schema, verify or both", "the output is not said to be anything")
+	}
+	if o.Schema != nil {
+		l.jsonSchema(n.at("schema"), o.Schema)
+	}
+	for i, check := range o.Verify {
+		l.condition(outputLanguage, n.at("verify", i), "verify", check)
+	}
+}
+
+// once reports a name that a list holds already.
+func (l *loader) once(n *node, what string, before []string, name string) bool {
+	if slices.Contains(before, name) {
+		l.error(n, "keep one of them", "the %s %q is named twice", what, name)
+		return false
+	}
+	return true
+}
+
+// checkDelegation finds agents that give tasks to agents that are not there, and to each other in a circle.
+func (l *loader) checkDelegation() {
+	edges := map[string][]string{}
+	for name, e := range l.agents {
+		for i, to := range e.written.Agents {
+			if known(l, e.spec.at("agents", i), KindAgent, to, l.agents) {
+				edges[name] = append(edges[name], to)
+			}
 		}
-		l.agentSkills(a, e)
-		l.agentTools(f, a, e)
-		if w.Files != nil {
-			a.ReadPaths = w.Files.Read
-			l.globs(e.document, n.at("files"), "read", a.ReadPaths)
-		}
-		if w.Proposals != nil {
-			a.ProposePaths = w.Proposals.Paths
-			l.globs(e.document, n.at("proposals"), "paths", a.ProposePaths)
-		}
-		a.Instructions = instructions(who, prompt, w.Instructions, a.Skills)
-		if len(a.Instructions) > maxInstructions {
-			l.error(n, "move details into skills, which agents read when they need them", "the instructions of agent %q are longer than %d KiB with persona and prompt", name, maxInstructions>>10)
-		}
-		slices.SortFunc(a.DependsOn, compareRefs)
-		a.DependsOn = slices.Compact(a.DependsOn)
-		a.Digest = l.agentDigest(a)
-		f.Agents[a.Name] = a
+	}
+	for _, path := range cycles(edges) {
+		l.error(l.agents[path[0]].spec.at("agents"), "remove one of these", "agent %q may give tasks to itself: %s", path[0], strings.Join(path, " -> "))
 	}
 }
 
@@ -85,9 +163,7 @@ func (l *loader) agentModel(f *Fleet, a *Agent, e *entry[AgentSpec], defaults De
 func (l *loader) agentSkills(a *Agent, e *entry[AgentSpec]) {
 	for i, name := range e.written.Skills {
 		n := e.spec.at("skills", i)
-		if slices.Contains(e.written.Skills[:i], name) {
-			l.error(n, "keep one of them", "the skill %q is named twice", name)
-		} else if known(l, n, KindSkill, name, l.skills) {
+		if l.once(n, "skill", e.written.Skills[:i], name) && known(l, n, KindSkill, name, l.skills) {
 			a.Skills = append(a.Skills, l.skills[name])
 			a.DependsOn = append(a.DependsOn, Ref{KindSkill, name})
 		}
@@ -100,7 +176,6 @@ func (l *loader) agentTools(f *Fleet, a *Agent, e *entry[AgentSpec]) {
 		n := e.spec.at("tools", i)
 		switch {
 		case use.Server == "":
-			l.missing(e.document, n, "write server: NAME", "the tools have no server")
 			continue
 		case use.Server == "repo" || use.Server == "skills":
 			l.error(n.at("server"), "they come with files, proposals and skills: remove this", "the tools of %q are Mainstay's own", use.Server)
@@ -126,9 +201,7 @@ func (l *loader) agentTools(f *Fleet, a *Agent, e *entry[AgentSpec]) {
 				l.error(at, didYouMean(tool, names(server.Spec.Tools), callable(server.Spec.Tools)), "tool server %q declares no tool %q", use.Server, tool)
 			case t.Effect == EffectDenied:
 				l.error(at, "remove it, or change its effect", "tool server %q denies the tool %q", use.Server, tool)
-			case slices.Contains(given[:j], tool):
-				l.error(at, "keep one of them", "the tool %q is named twice", tool)
-			default:
+			case l.once(at, "tool", given[:j], tool):
 				a.Tools = append(a.Tools, Tool{Server: server, Name: tool, ToolSpec: t})
 			}
 		}
@@ -164,47 +237,54 @@ func checkGlob(pattern string) (fault, hint string) {
 // Limits that hold where nothing else is set, and the most that can be set.
 var (
 	defaultLimits = RunLimits{Turns: 24, ToolCalls: 100, WallTime: 10 * time.Minute, OutputBytes: 262144}
-	maxLimits     = RunLimits{Turns: 1000, ToolCalls: 10000, WallTime: 24 * time.Hour, OutputBytes: 1048576}
+	maxLimits     = RunLimits{Turns: 1000, ToolCalls: 10000, WallTime: 24 * time.Hour, OutputBytes: 1048576, Tokens: 1_000_000_000}
 )
 
-// checkLimits reports limits that are out of range. n holds them, and may be nil.
-func (l *loader) checkLimits(n *node, written *Limits) {
+// underCeilings reports limits that are over the Fleet's ceilings. n holds them, and may be nil.
+func (l *loader) underCeilings(n *node, written *Limits, most RunLimits) {
 	if n == nil || written == nil {
 		return
 	}
 	for _, c := range []struct {
-		field       string
-		value, most int
+		field             string
+		value, most, ever int
 	}{
-		{"turns", written.Turns, maxLimits.Turns},
-		{"toolCalls", written.ToolCalls, maxLimits.ToolCalls},
-		{"outputBytes", written.OutputBytes, maxLimits.OutputBytes},
+		{"turns", written.Turns, most.Turns, maxLimits.Turns},
+		{"toolCalls", written.ToolCalls, most.ToolCalls, maxLimits.ToolCalls},
+		{"outputBytes", written.OutputBytes, most.OutputBytes, maxLimits.OutputBytes},
+		{"tokens", written.Tokens, most.Tokens, maxLimits.Tokens},
 	} {
-		v, _ := n.at(c.field).value.(int64)
-		if _, isInt := n.at(c.field).value.(int64); isInt && n.has(c.field) && (v < 1 || v > int64(c.most)) {
-			l.error(n.at(c.field), "", "%q is %d, and not between 1 and %d", c.field, v, c.most)
+		if c.value > c.most && c.value <= c.ever { // What no Fleet can allow is reported already.
+			l.error(n.at(c.field), "lower it, or raise ceilings in "+rootFile, "%q is %d, and the Fleet allows at most %d", c.field, c.value, c.most)
 		}
 	}
-	if n.has("wallTime") && n.at("wallTime").value != "" {
-		d := time.Duration(written.WallTime)
-		if _, err := ParseDuration(fmt.Sprint(n.at("wallTime").value)); err == nil && (d < time.Second || d > maxLimits.WallTime) {
-			l.error(n.at("wallTime"), "", `"wallTime" is %s, and not between 1s and 24h`, written.WallTime)
-		}
+	if d := time.Duration(written.WallTime); d > most.WallTime && d <= maxLimits.WallTime {
+		l.error(n.at("wallTime"), "lower it, or raise ceilings in "+rootFile, `"wallTime" is %s, and the Fleet allows at most %s`, written.WallTime, Duration(most.WallTime))
 	}
 }
 
-// limits returns the limits of an agent: its own, or else the Fleet's, or else the built-in ones, field by field.
-func (l *loader) limits(n *node, own, fleet *Limits) RunLimits {
-	l.checkLimits(n, own)
-	out := defaultLimits
-	for _, set := range []*Limits{fleet, own} {
-		if set == nil {
-			continue
-		}
-		out.Turns = cmp.Or(set.Turns, out.Turns)
-		out.ToolCalls = cmp.Or(set.ToolCalls, out.ToolCalls)
-		out.OutputBytes = cmp.Or(set.OutputBytes, out.OutputBytes)
-		out.WallTime = cmp.Or(time.Duration(set.WallTime), out.WallTime)
+// over returns base with the limits that are set.
+func over(base RunLimits, set *Limits) RunLimits {
+	if set == nil {
+		return base
+	}
+	return RunLimits{
+		Turns: cmp.Or(set.Turns, base.Turns), ToolCalls: cmp.Or(set.ToolCalls, base.ToolCalls),
+		WallTime: cmp.Or(time.Duration(set.WallTime), base.WallTime), OutputBytes: cmp.Or(set.OutputBytes, base.OutputBytes),
+		Tokens: cmp.Or(set.Tokens, base.Tokens),
+	}
+}
+
+// limits returns the limits of an agent: its own, or else the Fleet's, or else the built-in ones, field by field. What
+// nobody has set is never over a ceiling.
+func limits(own, fleet *Limits, ceilings RunLimits) RunLimits {
+	out := over(over(defaultLimits, fleet), own)
+	out.Turns = min(out.Turns, ceilings.Turns)
+	out.ToolCalls = min(out.ToolCalls, ceilings.ToolCalls)
+	out.WallTime = min(out.WallTime, ceilings.WallTime)
+	out.OutputBytes = min(out.OutputBytes, ceilings.OutputBytes)
+	if ceilings.Tokens < maxLimits.Tokens {
+		out.Tokens = min(cmp.Or(out.Tokens, ceilings.Tokens), ceilings.Tokens)
 	}
 	return out
 }
@@ -226,9 +306,16 @@ func (l *loader) agentDigest(a *Agent) Digest {
 		Tools         []tool
 		Read, Propose []string
 		Limits        RunLimits
+		Knowledge     []string    `json:",omitempty"`
+		Delegates     []AgentName `json:",omitempty"`
+		Memory        *MemoryUse  `json:",omitempty"`
+		Output        *Output     `json:",omitempty"`
+		Isolation     *Isolation  `json:",omitempty"`
+		Scale         *Scale      `json:",omitempty"`
 	}{
 		Instructions: a.Instructions, Runtime: a.Runtime, Skills: map[string]Digest{},
 		Read: slices.Sorted(slices.Values(a.ReadPaths)), Propose: slices.Sorted(slices.Values(a.ProposePaths)), Limits: a.Limits,
+		Knowledge: a.Knowledge, Delegates: a.Delegates, Memory: a.Memory, Output: a.Output, Isolation: a.Isolation, Scale: a.Scale,
 	}
 	if a.Model != nil {
 		content.Model = &a.Model.Spec

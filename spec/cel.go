@@ -61,7 +61,15 @@ func newLanguage(name string, options func() []cel.EnvOption) *language {
 var (
 	callLanguage      = newRecordLanguage("call", callFields)
 	changeLanguage    = newRecordLanguage("change", changeFields)
+	runLanguage       = newRecordLanguage("run", map[string]*cel.Type{"agent": cel.StringType, "task": cel.StringType, "trigger": cel.StringType})
+	requestLanguage   = newRecordLanguage("request", map[string]*cel.Type{"agent": cel.StringType, "task": cel.StringType, "tokens": cel.IntType, "turn": cel.IntType})
+	endedLanguage     = newRecordLanguage("run", map[string]*cel.Type{"output": cel.StringType, "calls": cel.ListType(cel.StringType), "turns": cel.IntType, "tokens": cel.IntType, "phase": cel.StringType})
 	resultLanguage    = newLanguage("result", func() []cel.EnvOption { return []cel.EnvOption{cel.Variable("result", cel.DynType)} })
+	outputLanguage    = newLanguage("output", func() []cel.EnvOption { return []cel.EnvOption{cel.Variable("output", cel.DynType)} })
+	eventLanguage     = newLanguage("event", func() []cel.EnvOption { return []cel.EnvOption{cel.Variable("event", cel.DynType)} })
+	stepsLanguage     = newLanguage("steps and parameters", func() []cel.EnvOption {
+		return []cel.EnvOption{cel.Variable("steps", cel.MapType(cel.StringType, cel.DynType)), cel.Variable("parameters", cel.MapType(cel.StringType, cel.DynType))}
+	})
 	argumentsLanguage = newLanguage("arguments", func() []cel.EnvOption {
 		return []cel.EnvOption{cel.Variable("arguments", cel.MapType(cel.StringType, cel.DynType))}
 	})
@@ -138,12 +146,27 @@ func (e *expressionError) Error() string { return e.Message }
 
 // compile checks an expression and plans it. want is the type its value must have; nil takes any.
 func (l *language) compile(expression string, want *cel.Type) (cel.Program, error) {
+	env, checked, err := l.checked(expression, want)
+	if err != nil {
+		return nil, err
+	}
+	// CEL can bound the memory too, but that costs ten times the time of the evaluation itself, and takes any value that is
+	// nested deeper than five levels for too large, as results of tools are. See boundedStrings.
+	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost))
+	if err != nil {
+		return nil, &expressionError{Message: oneLine(err.Error())}
+	}
+	return program, nil
+}
+
+// checked parses an expression and checks its types.
+func (l *language) checked(expression string, want *cel.Type) (*cel.Env, *cel.Ast, error) {
 	if len(expression) > maxExpression {
-		return nil, &expressionError{Message: fmt.Sprintf("the expression is longer than %d bytes", maxExpression)}
+		return nil, nil, &expressionError{Message: fmt.Sprintf("the expression is longer than %d bytes", maxExpression)}
 	}
 	env, err := l.env()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	checked, issues := env.Compile(expression)
 	if issues != nil && len(issues.Errors()) > 0 {
@@ -153,21 +176,15 @@ func (l *language) compile(expression string, want *cel.Type) (cel.Program, erro
 			known := slices.Sorted(maps.Keys(l.fields))
 			e.Hint = didYouMean(m[1], known, "known are "+strings.Join(known, ", "))
 		}
-		return nil, e
+		return nil, nil, e
 	}
 	if issues.Err() != nil {
-		return nil, &expressionError{Message: oneLine(issues.Err().Error())}
+		return nil, nil, &expressionError{Message: oneLine(issues.Err().Error())}
 	}
 	if want != nil && !checked.OutputType().IsExactType(want) && !checked.OutputType().IsExactType(cel.DynType) {
-		return nil, &expressionError{Message: fmt.Sprintf("the expression is of type %s, not %s", cel.FormatCELType(checked.OutputType()), cel.FormatCELType(want))}
+		return nil, nil, &expressionError{Message: fmt.Sprintf("the expression is of type %s, not %s", cel.FormatCELType(checked.OutputType()), cel.FormatCELType(want))}
 	}
-	// CEL can bound the memory too, but that costs ten times the time of the evaluation itself, and takes any value that is
-	// nested deeper than five levels for too large, as results of tools are. See boundedStrings.
-	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost))
-	if err != nil {
-		return nil, &expressionError{Message: oneLine(err.Error())}
-	}
-	return program, nil
+	return env, checked, nil
 }
 
 var (
@@ -224,17 +241,21 @@ func evaluate(program cel.Program, vars map[string]any) (ref.Val, error) {
 type Condition struct {
 	text    string
 	program cel.Program
+	// partial returns the same for a call of which not all is known, or nil. It is not made before it is needed.
+	partial func() cel.Program
 }
 
-// NewCondition compiles the condition of a policy rule: on is [OnCall] or [OnChange]. An empty condition always holds.
+// NewCondition compiles the condition of a policy rule: on is [OnCall], [OnChange] or [OnRun]. An empty condition always holds.
 func NewCondition(on, when string) (*Condition, error) {
 	switch on {
 	case OnCall:
 		return callLanguage.condition(when)
 	case OnChange:
 		return changeLanguage.condition(when)
+	case OnRun:
+		return runLanguage.condition(when)
 	}
-	return nil, fmt.Errorf("a policy rule is on %s or %s, not on %q", OnCall, OnChange, on)
+	return nil, fmt.Errorf("a policy rule is on %s, %s or %s, not on %q", OnCall, OnChange, OnRun, on)
 }
 
 // NewPrecondition compiles the check of a [Precondition], an expression over `result`.
@@ -248,7 +269,17 @@ func (l *language) condition(text string) (*Condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Condition{text: text, program: program}, nil
+	return &Condition{text: text, program: program, partial: sync.OnceValue(func() cel.Program {
+		env, checked, err := l.checked(text, cel.BoolType)
+		if err != nil {
+			return nil
+		}
+		partial, err := env.Program(checked, cel.CostLimit(maxExpressionCost), cel.EvalOptions(cel.OptPartialEval))
+		if err != nil {
+			return nil
+		}
+		return partial
+	})}, nil
 }
 
 // String returns the expression as it was written.

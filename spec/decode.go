@@ -6,10 +6,18 @@ import (
 	"strings"
 )
 
-// decoder fills Go values from nodes, strictly: every field must be known and of the right type. It reports what is
-// wrong and goes on.
+// decoder fills Go values from nodes, strictly: every field must be known, of the right type, and as its rules say. It
+// reports what is wrong and goes on.
 type decoder struct {
 	report func(p Place, summary, hint string)
+	// broken says that a field is unknown or of the wrong type: what is missing may be what was meant by it.
+	broken bool
+	// partial says that what is decoded is merged over something else, which has the fields that are missing here. What is
+	// in a list is whole all the same.
+	partial bool
+	// later collects the paths of fields that are checked and not reconciled yet.
+	later []string
+	path  []string
 }
 
 var (
@@ -45,7 +53,7 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 		}
 	case reflect.Map:
 		if d.want(n, objectNode, what, "a map") {
-			v.Set(reflect.MakeMap(v.Type()))
+			v.Set(reflect.MakeMapWithSize(v.Type(), len(n.fields)))
 			for _, f := range n.fields {
 				item := reflect.New(v.Type().Elem()).Elem()
 				d.decode(f.value, item, fmt.Sprintf("%q", f.name))
@@ -55,9 +63,12 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 	case reflect.Slice:
 		if d.want(n, listNode, what, "a list") {
 			v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+			partial := d.partial
+			d.partial = false
 			for i, item := range n.items {
 				d.decode(item, v.Index(i), "each item of "+what)
 			}
+			d.partial = partial
 		}
 	case reflect.String:
 		if text, ok := n.value.(string); ok {
@@ -72,14 +83,36 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 			d.wrong(n, what, "true or false", "")
 		}
 	case reflect.Int:
-		if i, ok := n.value.(int64); ok && !v.OverflowInt(i) {
+		if i, ok := whole(n.value); ok && !v.OverflowInt(i) {
 			v.SetInt(i)
 		} else {
 			d.wrong(n, what, "a whole number", "")
 		}
+	case reflect.Float64:
+		switch number := n.value.(type) {
+		case int64:
+			v.SetFloat(float64(number))
+		case float64:
+			v.SetFloat(number)
+		default:
+			d.wrong(n, what, "a number", "")
+		}
 	default:
 		d.wrong(n, what, "nothing that can be written", "")
 	}
+}
+
+// whole returns a number without a fraction, which JSON may also write as 3.0.
+func whole(value any) (int64, bool) {
+	i, ok := plainNumberOf(value).(int64)
+	return i, ok
+}
+
+func plainNumberOf(value any) any {
+	if f, ok := value.(float64); ok {
+		return plainNumber(f)
+	}
+	return value
 }
 
 func quoteHint(n *node) string {
@@ -102,6 +135,7 @@ func (d *decoder) want(n *node, kind nodeKind, what, want string) bool {
 }
 
 func (d *decoder) wrong(n *node, what, want, hint string) {
+	d.broken = true
 	d.report(n.place(), fmt.Sprintf("%s wants %s, not %s", what, want, n.describe()), hint)
 }
 
@@ -117,6 +151,7 @@ func (d *decoder) duration(n *node, v reflect.Value, what string) {
 	parsed, err := ParseDuration(text)
 	if err != nil {
 		summary, hint, _ := strings.Cut(err.Error(), ": ")
+		d.broken = true
 		d.report(n.place(), what+": "+summary, hint)
 		return
 	}
@@ -124,36 +159,34 @@ func (d *decoder) duration(n *node, v reflect.Value, what string) {
 }
 
 func (d *decoder) object(n *node, v reflect.Value, what string) {
+	shape := shapeOf(v.Type())
+	unknown := false
 	for _, f := range n.fields {
-		index, ok := fieldIndex(v.Type(), f.name)
+		i, ok := shape.byName[f.name]
 		if !ok {
-			names := fieldNames(v.Type())
+			unknown, d.broken = true, true
 			d.report(f.key.place(), fmt.Sprintf("unknown field %q in %s", f.name, what),
-				didYouMean(f.name, names, "known are "+strings.Join(names, ", ")))
+				didYouMean(f.name, shape.names, "known are "+strings.Join(shape.names, ", ")))
 			continue
 		}
-		d.decode(f.value, v.Field(index), fmt.Sprintf("%q", f.name))
+		rules := &shape.fields[i]
+		d.path = append(d.path, f.name)
+		if f.value.kind != nullNode && rules.Later {
+			d.later = append(d.later, strings.Join(d.path, "."))
+		}
+		name := rules.quoted
+		d.decode(f.value, v.FieldByIndex(rules.Index), name)
+		if f.value.kind != nullNode {
+			d.check(f.value, rules, name)
+		}
+		d.path = d.path[:len(d.path)-1]
 	}
-}
-
-func fieldIndex(t reflect.Type, name string) (int, bool) {
-	for i := range t.NumField() {
-		if fieldName(t.Field(i)) == name {
-			return i, true
+	if d.partial || unknown {
+		return
+	}
+	for _, i := range shape.required {
+		if rules := &shape.fields[i]; !n.has(rules.Name) {
+			d.report(n.at(rules.Name).place(), fmt.Sprintf("%s is missing in %s", rules.quoted, strings.Replace(what, "each item", "an item", 1)), rules.Hint)
 		}
 	}
-	return 0, false
-}
-
-func fieldNames(t reflect.Type) []string {
-	var names []string
-	for i := range t.NumField() {
-		names = append(names, fieldName(t.Field(i)))
-	}
-	return names
-}
-
-func fieldName(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return name
 }

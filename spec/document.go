@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // folders are what is read beneath the root, besides .agents/skills.
@@ -14,30 +15,46 @@ var folders = []string{
 	"tools", "triggers", "workflows",
 }
 
-// folderKinds are the kinds that a folder gives to its Markdown files.
+// folderKinds are the kinds that a folder gives to its Markdown files. In skills/ they are skills.
 var folderKinds = map[string]Kind{
-	"actions": KindAction, "agents": KindAgent, "models": KindModel, "personas": KindPersona, "policies": KindPolicy,
-	"prompts": KindPrompt, "tools": KindToolServer, "triggers": KindTrigger,
+	"actions": KindAction, "agents": KindAgent, "evaluations": KindEvaluation, "knowledge": KindKnowledgeSource,
+	"models": KindModel, "personas": KindPersona, "policies": KindPolicy, "prompts": KindPrompt, "skills": KindSkillSource,
+	"tools": KindToolServer, "triggers": KindTrigger, "workflows": KindWorkflow,
 }
 
-// later says what a folder will hold in a later version. It must not be silently ignored until then.
-var later = map[string]string{
-	"evaluations": "Evaluations", "knowledge": "KnowledgeSources", "workflows": "Workflows",
+// Written are the kinds that a file can declare, with the written form of their spec. A Skill is a folder instead.
+var Written = map[Kind]reflect.Type{
+	KindAction: reflect.TypeFor[ActionSpec](), KindAgent: reflect.TypeFor[AgentSpec](),
+	KindEvaluation: reflect.TypeFor[EvaluationSpec](), KindFleet: reflect.TypeFor[FleetSpec](),
+	KindKnowledgeSource: reflect.TypeFor[KnowledgeSourceSpec](), KindModel: reflect.TypeFor[ModelSpec](),
+	KindPersona: reflect.TypeFor[PersonaSpec](), KindPolicy: reflect.TypeFor[PolicySpec](),
+	KindPrompt: reflect.TypeFor[PromptSpec](), KindSkillSource: reflect.TypeFor[SkillSourceSpec](),
+	KindToolServer: reflect.TypeFor[ToolServerSpec](), KindTrigger: reflect.TypeFor[TriggerSpec](),
+	KindWorkflow: reflect.TypeFor[WorkflowSpec](),
 }
 
-// laterKinds are the kinds of later versions.
-var laterKinds = []string{"Evaluation", "KnowledgeSource", "SkillSource", "Workflow"}
+// writtenKinds are the names of the kinds that a file can declare, sorted.
+var writtenKinds = sync.OnceValue(func() []string {
+	var all []string
+	for kind := range Written {
+		all = append(all, string(kind))
+	}
+	slices.Sort(all)
+	return all
+})
 
-// writtenKinds are the kinds that a file can declare.
-var writtenKinds = []string{
-	string(KindAction), string(KindAgent), string(KindFleet), string(KindModel), string(KindPersona), string(KindPolicy),
-	string(KindPrompt), string(KindToolServer), string(KindTrigger),
-}
+// laterKinds are checked and not reconciled by this version.
+var laterKinds = []Kind{KindEvaluation, KindKnowledgeSource, KindSkillSource, KindWorkflow}
 
 // word is the kind in a sentence.
 func (k Kind) word() string {
-	if k == KindToolServer {
+	switch k {
+	case KindToolServer:
 		return "tool server"
+	case KindKnowledgeSource:
+		return "knowledge source"
+	case KindSkillSource:
+		return "skill source"
 	}
 	return strings.ToLower(string(k))
 }
@@ -84,7 +101,8 @@ func (l *loader) document(f *file, top string, n *node) {
 		d.spec = &node{kind: objectNode, file: f, line: n.line, column: n.column}
 	}
 	if top == "overlays" {
-		l.patch(d)
+		d.env = strings.Split(f.path, "/")[1]
+		l.documents = append(l.documents, d)
 		return
 	}
 	base := path.Base(f.path)
@@ -123,28 +141,26 @@ func (l *loader) version(n *node, version string) bool {
 }
 
 func (l *loader) kind(n *node, kind Kind) bool {
+	known := "known are " + strings.Join(writtenKinds(), ", ")
 	switch {
-	case slices.Contains(writtenKinds, string(kind)):
+	case Written[kind] != nil:
 		return true
 	case kind == "":
-		l.error(n.at("kind"), "known are "+strings.Join(writtenKinds, ", "), "the resource has no kind")
+		l.error(n.at("kind"), known, "the resource has no kind")
 	case kind == KindSkill:
 		l.error(n.at("kind"), KindSkill.declared(), "a Skill has no manifest")
-	case slices.Contains(laterKinds, string(kind)):
-		l.error(n.at("kind"), "remove the resource", "this version does not read the kind %s yet", kind)
 	default:
-		l.error(n.at("kind"), didYouMean(string(kind), writtenKinds, "known are "+strings.Join(writtenKinds, ", ")), "unknown kind %q", kind)
+		l.error(n.at("kind"), didYouMean(string(kind), writtenKinds(), known), "unknown kind %q", kind)
 	}
 	return false
 }
 
 // decode fills target, a pointer to a struct, and marks the document as broken where that is not possible.
 func (l *loader) decode(d *document, n *node, target any, what string) {
-	strict := &decoder{report: func(p Place, summary, hint string) {
-		d.broken = true
-		l.errorAt(p, hint, "%s", summary)
-	}}
+	strict := &decoder{report: func(p Place, summary, hint string) { l.errorAt(p, hint, "%s", summary) }}
 	strict.decode(n, reflect.ValueOf(target).Elem(), what)
+	d.broken = d.broken || strict.broken
+	d.later = append(d.later, strict.later...)
 }
 
 // indexAll decodes all documents and finds those that have the same name.
@@ -152,15 +168,23 @@ func (l *loader) indexAll() {
 	l.agents, l.personas, l.prompts = map[string]*entry[AgentSpec]{}, map[string]*entry[PersonaSpec]{}, map[string]*entry[PromptSpec]{}
 	l.models, l.servers = map[string]*entry[ModelSpec]{}, map[string]*entry[ToolServerSpec]{}
 	l.policies, l.triggers, l.actions = map[string]*entry[PolicySpec]{}, map[string]*entry[TriggerSpec]{}, map[string]*entry[ActionSpec]{}
+	l.sources, l.knowledge = map[string]*entry[SkillSourceSpec]{}, map[string]*entry[KnowledgeSourceSpec]{}
+	l.evaluations, l.workflows = map[string]*entry[EvaluationSpec]{}, map[string]*entry[WorkflowSpec]{}
+	l.skills = make(map[string]*Skill, len(l.skillList))
+	for _, s := range l.skillList {
+		if first, ok := l.skills[s.Name]; ok {
+			l.errorAt(Place{File: s.Place.File}, "rename or remove one of them", "Skill %q is declared twice: also at %s", s.Name, first.Place.File)
+			continue
+		}
+		l.skills[s.Name] = s
+	}
 	for _, d := range l.documents {
 		switch d.kind {
 		case KindFleet:
-			e := &entry[FleetSpec]{document: d}
-			l.decode(d, d.spec, &e.written, "the spec of a Fleet")
+			e := decoded[FleetSpec](l, d)
 			if len(l.fleet) > 0 {
 				l.error(d.top, "keep one of them", "the Fleet is declared twice: also at %s", l.fleet[0].top.place())
 			}
-			l.name(d)
 			l.fleet = append(l.fleet, e)
 		case KindAgent:
 			index(l, l.agents, d)
@@ -178,15 +202,40 @@ func (l *loader) indexAll() {
 			index(l, l.triggers, d)
 		case KindAction:
 			index(l, l.actions, d)
+		case KindSkillSource:
+			index(l, l.sources, d)
+		case KindKnowledgeSource:
+			index(l, l.knowledge, d)
+		case KindEvaluation:
+			index(l, l.evaluations, d)
+		case KindWorkflow:
+			index(l, l.workflows, d)
 		}
 	}
 }
 
-// index decodes a document and adds it to the resources of its kind.
-func index[S any](l *loader, resources map[string]*entry[S], d *document) {
+// decoded returns a document as its written form, which is made once.
+func decoded[S any](l *loader, d *document) *entry[S] {
+	if e, ok := d.entry.(*entry[S]); ok {
+		for _, p := range d.found {
+			l.add(p)
+		}
+		return e
+	}
+	before, more := len(l.problems), l.more
 	e := &entry[S]{document: d}
 	l.decode(d, d.spec, &e.written, "the spec of "+article(d.kind))
-	if !l.name(d) {
+	d.unnamed = !l.name(d)
+	if l.more == more { // Otherwise some of what is wrong is not known.
+		d.entry, d.found = e, append(Problems(nil), l.problems[before:]...)
+	}
+	return e
+}
+
+// index decodes a document and adds it to the resources of its kind.
+func index[S any](l *loader, resources map[string]*entry[S], d *document) {
+	e := decoded[S](l, d)
+	if d.unnamed {
 		return
 	}
 	if first, ok := resources[d.name]; ok {
@@ -197,7 +246,7 @@ func index[S any](l *loader, resources map[string]*entry[S], d *document) {
 }
 
 func article(kind Kind) string {
-	if kind == KindAgent || kind == KindAction {
+	if strings.Contains("AEIOU", string(kind[:1])) {
 		return "an " + string(kind)
 	}
 	return "a " + string(kind)

@@ -2,6 +2,10 @@ package spec
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,61 +17,76 @@ const (
 	maxExpires     = 720 * time.Hour
 )
 
-// resolve makes the trusted form of all that was written. It is of use only where no error was found.
+// resolve makes the trusted form of all that was written. It is of use only where no error was found. What others depend on
+// comes first.
 func (l *loader) resolve() *Fleet {
-	f := &Fleet{Expires: defaultExpires, Agents: map[AgentName]*Agent{}, Actions: map[ActionID]*Action{}, Skills: l.skills}
-	defaults := Defaults{}
+	f := &Fleet{Expires: defaultExpires, Skills: l.skills}
+	l.out, l.others = f, map[Ref]*Resource{}
+	defaults, ceilings := Defaults{}, maxLimits
 	if len(l.fleet) > 0 {
 		e := l.fleet[0]
 		f.Resource = l.resource(e.document)
 		defaults = e.written.Defaults
-		l.fleetSpec(f, e)
+		ceilings = l.fleetSpec(f, e)
 	} else if !slices.ContainsFunc(l.problems, func(p Problem) bool { return p.File == rootFile }) {
 		l.errorAt(Place{File: rootFile}, "add a resource of kind: Fleet", "the file declares no Fleet")
 	}
-	personas, prompts := l.resolvePersonas(), l.checkPrompts()
+	l.personasOut, l.promptsOut = l.resolvePersonas(), l.checkPrompts()
 	f.Models, f.Servers = l.resolveModels(), l.resolveServers()
+	l.checkSources()
+	l.checkKnowledge()
 	f.Policies = l.resolvePolicies()
-	l.resolveAgents(f, personas, defaults)
-	f.Triggers = l.resolveTriggers()
+	l.deniedTools()
+	l.countShared()
+	l.resolveAgents(f, defaults, ceilings)
+	l.checkDelegation()
+	l.resolveTriggers(f)
+	l.checkEvaluations()
+	l.checkWorkflows()
 	l.resolveActions(f)
+	f.Resources = l.resources(f)
+	f.Digest = l.fleetDigest(f)
+	f.Resources[0] = f.Resource
+	f.documents = l.documents
+	return f
+}
 
-	var all []Resource
-	for _, p := range personas {
-		all = append(all, p.Resource)
-	}
-	for _, p := range prompts {
-		all = append(all, *p)
-	}
-	for _, m := range f.Models {
-		all = append(all, m.Resource)
-	}
-	for _, s := range f.Servers {
-		all = append(all, s.Resource)
-	}
-	for _, s := range f.Skills {
-		all = append(all, s.Resource)
-	}
-	for _, p := range f.Policies {
-		all = append(all, p.Resource)
-	}
-	for _, t := range f.Triggers {
-		all = append(all, t.Resource)
+// resources lists every resource: the Fleet, and then all others sorted by kind and name.
+func (l *loader) resources(f *Fleet) []Resource {
+	all := make([]Resource, 1, len(l.documents)+len(l.skills)+1)
+	all[0] = f.Resource
+	for _, a := range f.Actions {
+		all = append(all, a.Resource)
 	}
 	for _, a := range f.Agents {
 		all = append(all, a.Resource)
 	}
-	for _, a := range f.Actions {
-		all = append(all, a.Resource)
+	for _, m := range f.Models {
+		all = append(all, m.Resource)
 	}
-	slices.SortFunc(all, func(a, b Resource) int { return compareRefs(a.Ref, b.Ref) })
-	f.Digest = l.fleetDigest(f, all)
-	f.Resources = append([]Resource{f.Resource}, all...)
-	f.documents = make(map[Ref]*document, len(l.documents))
-	for _, d := range l.documents {
-		f.documents[d.ref()] = d
+	for _, p := range l.personasOut {
+		all = append(all, p.Resource)
 	}
-	return f
+	for _, p := range f.Policies {
+		all = append(all, p.Resource)
+	}
+	for _, p := range l.promptsOut {
+		all = append(all, *p)
+	}
+	for _, s := range f.Skills {
+		all = append(all, s.Resource)
+	}
+	for _, s := range f.Servers {
+		all = append(all, s.Resource)
+	}
+	for _, t := range f.Triggers {
+		all = append(all, t.Resource)
+	}
+	for _, r := range l.others {
+		all = append(all, *r)
+	}
+	slices.SortFunc(all[1:], func(a, b Resource) int { return compareRefs(a.Ref, b.Ref) })
+	return all
 }
 
 func compareRefs(a, b Ref) int {
@@ -76,7 +95,7 @@ func compareRefs(a, b Ref) int {
 
 // resource is what every resource has in common. Its digest is set once it is resolved.
 func (l *loader) resource(d *document) Resource {
-	return Resource{Ref: d.ref(), Place: d.top.place()}
+	return Resource{Ref: d.ref(), Place: d.top.place(), Later: d.later}
 }
 
 func (l *loader) digest(p Place, v any) Digest {
@@ -88,67 +107,88 @@ func (l *loader) digest(p Place, v any) Digest {
 }
 
 // fleetDigest is over everything that the revision declares.
-func (l *loader) fleetDigest(f *Fleet, all []Resource) Digest {
-	content := struct {
-		Name         string
-		Defaults     Defaults
-		Approvers    []string
-		Ledger       []string
-		Expires      time.Duration
-		Digests      map[string]Digest
-		Descriptions map[AgentName]string
-	}{Name: f.Name, Expires: f.Expires, Digests: map[string]Digest{}, Descriptions: map[AgentName]string{}}
+func (l *loader) fleetDigest(f *Fleet) Digest {
+	own := struct {
+		Name    string
+		Spec    FleetSpec
+		Expires time.Duration
+	}{Name: f.Name, Expires: f.Expires}
 	if len(l.fleet) > 0 {
-		content.Defaults = l.fleet[0].written.Defaults
+		own.Spec = l.fleet[0].written
 	}
-	for _, key := range f.Approvers {
-		content.Approvers = append(content.Approvers, key.Name+" "+key.Fingerprint())
-	}
-	if f.Ledger != nil {
-		content.Ledger = []string{f.Ledger.Genesis}
-		for _, key := range f.Ledger.Signers {
-			content.Ledger = append(content.Ledger, key.Name+" "+key.Fingerprint())
+	// One line for each resource, so that a fleet of thousands costs no more than to hash their digests.
+	sum := sha256.New()
+	io.WriteString(sum, string(l.digest(f.Place, own))+"\n")
+	for _, r := range f.Resources[1:] {
+		io.WriteString(sum, string(r.Kind)+"/"+r.Name+" "+string(r.Digest))
+		if a := f.Agents[AgentName(r.Name)]; r.Kind == KindAgent && a != nil && a.Description != "" {
+			io.WriteString(sum, " "+a.Description)
 		}
+		io.WriteString(sum, "\n")
 	}
-	for _, r := range all {
-		content.Digests[r.String()] = r.Digest
-	}
-	for name, a := range f.Agents {
-		content.Descriptions[name] = a.Description
-	}
-	return l.digest(f.Place, content)
+	return Digest("sha256:" + hex.EncodeToString(sum.Sum(nil)))
 }
 
-// fleetSpec checks the Fleet's own spec.
-func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) {
+// fleetSpec checks the Fleet's own spec, and returns the highest limits that an agent may set.
+func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 	w, n := e.written, e.spec
 	defaults := n.at("defaults")
 	if w.Defaults.Model != "" && !l.alone {
 		known(l, defaults.at("model"), KindModel, w.Defaults.Model, l.models)
 	}
-	if w.Defaults.Runtime != "" {
-		if err := CheckName(w.Defaults.Runtime); err != nil {
-			l.error(defaults.at("runtime"), "", "the runtime %s", err)
-		}
+	if w.Defaults.Persona != "" && !l.alone {
+		known(l, defaults.at("persona"), KindPersona, w.Defaults.Persona, l.personas)
 	}
-	l.checkLimits(defaults.get("limits"), w.Defaults.Limits)
+	ceilings := over(maxLimits, w.Ceilings)
+	l.underCeilings(defaults.get("limits"), w.Defaults.Limits, ceilings)
 	f.Approvers = l.signers(e, n.get("approvers"), w.Approvers)
+	if w.Signatures != nil {
+		f.Signatures = l.signers(e, n.at("signatures", "signers"), w.Signatures.Signers)
+	}
 	if w.Ledger != nil {
-		ledger := n.at("ledger")
-		f.Ledger = &Ledger{Genesis: w.Ledger.Genesis, Signers: l.signers(e, ledger.get("signers"), w.Ledger.Signers)}
-		if !commitRE.MatchString(w.Ledger.Genesis) {
-			l.missing(e.document, ledger.at("genesis"), "write the 40 hexadecimal characters that `mainstay ledger init` prints", "%q is not the id of the ledger's first commit", w.Ledger.Genesis)
-		}
-		if len(w.Ledger.Signers) == 0 {
-			l.missing(e.document, ledger.at("signers"), "list the keys of the reconcilers", "the ledger has no signers, so no entry of it would count")
-		}
+		f.Ledger = &Ledger{Genesis: w.Ledger.Genesis, Signers: l.signers(e, n.at("ledger", "signers"), w.Ledger.Signers)}
 		l.sharedKeys(f, n.get("approvers"))
 	}
-	if n.at("proposals").has("expires") && w.Proposals.Expires != 0 {
+	if w.Proposals.Expires != 0 {
 		f.Expires = time.Duration(w.Proposals.Expires)
-		if f.Expires < time.Minute || f.Expires > maxExpires {
-			l.error(n.at("proposals", "expires"), "", `"expires" is %s, and not between 1m and 720h`, w.Proposals.Expires)
+	}
+	l.outside(e.document, n, w)
+	return ceilings
+}
+
+// outside checks what the Fleet says of what it works with: forge, store and telemetry.
+func (l *loader) outside(d *document, n *node, w FleetSpec) {
+	if w.Forge != nil {
+		self := w.Forge.Provider == "gitea" || w.Forge.Provider == "forgejo"
+		if self && w.Forge.URL == "" {
+			l.missing(d, n.at("forge"), "write url: https://git.example.com", "a forge of provider %s has no public service, and needs a URL", w.Forge.Provider)
 		}
+		l.secret(d, n.at("forge", "credential"), w.Forge.Credential)
+	}
+	if w.Store != nil {
+		if u, err := url.Parse(w.Store.URL); w.Store.URL != "" && (err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme)) {
+			l.error(n.at("store", "url"), "write it as nats://nats.example.com:4222", "the store's URL is not that of a NATS cluster")
+		} else if err == nil && u.User != nil {
+			l.error(n.at("store", "url"), "name it under credential", "the store's URL holds a credential, which everybody who reads the repository sees")
+		}
+		l.secret(d, n.at("store", "credential"), w.Store.Credential)
+	}
+	if w.Telemetry != nil {
+		l.headers(d, n.at("telemetry", "headers"), w.Telemetry.Headers)
+	}
+}
+
+// headers checks a list of HTTP headers.
+func (l *loader) headers(d *document, n *node, headers []Header) {
+	for i, h := range headers {
+		at := n.at(i)
+		if at.has("value") == (h.From != nil) {
+			l.missing(d, at, "a secret stands under from, and all else under value", "the header needs exactly one of value and from")
+		}
+		if strings.ContainsAny(h.Value, "\r\n\x00") {
+			l.error(at.at("value"), "", "the value of a header is one line")
+		}
+		l.secret(d, at.at("from"), h.From)
 	}
 }
 
@@ -157,11 +197,10 @@ func (l *loader) signers(e *entry[FleetSpec], n *node, signers []Signer) []Key {
 	var keys []Key
 	for i, s := range signers {
 		at := n.at(i)
-		if strings.TrimSpace(s.Name) == "" || strings.ContainsAny(s.Name, "\n\r\t") {
-			l.missing(e.document, at.at("name"), "write name: WHO, in one line", "the key has no name")
+		if strings.TrimSpace(s.Name) != s.Name || strings.ContainsAny(s.Name, "\n\r\t") {
+			l.error(at.at("name"), "write name: WHO, in one line", "the name of a key is one line with no blanks around it")
 		}
 		if s.Key == "" {
-			l.missing(e.document, at, "write key: and the line of the .pub file", "%q has no key", s.Name)
 			continue
 		}
 		key, err := ParseKey(s.Name, s.Key)

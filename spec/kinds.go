@@ -3,18 +3,22 @@ package spec
 // Kind is the kind of a resource.
 type Kind string
 
-// The kinds that this build reconciles.
+// The kinds.
 const (
-	KindFleet      Kind = "Fleet"
-	KindAgent      Kind = "Agent"
-	KindPersona    Kind = "Persona"
-	KindPrompt     Kind = "Prompt"
-	KindSkill      Kind = "Skill"
-	KindModel      Kind = "Model"
-	KindToolServer Kind = "ToolServer"
-	KindPolicy     Kind = "Policy"
-	KindTrigger    Kind = "Trigger"
-	KindAction     Kind = "Action"
+	KindFleet           Kind = "Fleet"
+	KindAgent           Kind = "Agent"
+	KindPersona         Kind = "Persona"
+	KindPrompt          Kind = "Prompt"
+	KindSkill           Kind = "Skill"
+	KindSkillSource     Kind = "SkillSource"
+	KindModel           Kind = "Model"
+	KindToolServer      Kind = "ToolServer"
+	KindKnowledgeSource Kind = "KnowledgeSource"
+	KindPolicy          Kind = "Policy"
+	KindTrigger         Kind = "Trigger"
+	KindEvaluation      Kind = "Evaluation"
+	KindWorkflow        Kind = "Workflow"
+	KindAction          Kind = "Action"
 )
 
 // The types below are the written form: what a person puts in a file, decoded strictly and nothing more. Only [Load]
@@ -22,61 +26,132 @@ const (
 
 // Metadata names a resource.
 type Metadata struct {
-	// Name is unique among the resources of its kind. See [CheckName].
+	// Name is unique among the resources of its kind: up to 63 lower-case letters, digits and hyphens. An Action's is up to
+	// 128 characters long.
 	Name string `json:"name"`
-	// Labels are free-form; Mainstay does not read them.
-	Labels map[string]string `json:"labels,omitempty"`
+	// Labels are free-form: Mainstay does not read them. At most 64.
+	Labels map[string]string `json:"labels,omitempty" check:"max=64"`
 }
 
 // FleetSpec is the root of a spec repository, in mainstay.yaml.
 type FleetSpec struct {
 	// Defaults apply to every Agent that does not say otherwise.
 	Defaults Defaults `json:"defaults,omitempty"`
+	// Ceilings are the most that any agent may set as a limit, field by field. An agent that sets more is a problem, and so
+	// is a default that is more. Default: the highest that the limit itself can be.
+	Ceilings *Limits `json:"ceilings,omitempty"`
 	// Approvers may merge proposals. A merge approves only when its signer is listed here at the merge's first parent.
-	Approvers []Signer `json:"approvers,omitempty"`
+	Approvers []Signer `json:"approvers,omitempty" check:"max=1000"`
+	// Signatures say whose commits may run. Without them every commit of the branch does.
+	Signatures *Signatures `json:"signatures,omitempty"`
 	// Ledger pins the branch that records what was executed. Without it no Action executes.
 	Ledger *LedgerSpec `json:"ledger,omitempty"`
 	// Proposals are the rules for every proposal.
 	Proposals ProposalRules `json:"proposals,omitempty"`
+	// Forge says where proposals become pull requests. Default: the Git remote alone, with branches and signed merges.
+	Forge *Forge `json:"forge,omitempty" check:"later"`
+	// Store says where runs, queue and facts are kept. Default: in the state folder.
+	Store *StoreSpec `json:"store,omitempty" check:"later"`
+	// Telemetry says where traces and metrics are sent. Default: nowhere.
+	Telemetry *Telemetry `json:"telemetry,omitempty" check:"later"`
 }
 
 // Defaults are the values an Agent inherits.
 type Defaults struct {
 	// Model names the Model of agents that name none.
 	Model string `json:"model,omitempty"`
-	// Runtime names the runtime of agents that name none. Default: loop.
-	Runtime string `json:"runtime,omitempty"`
+	// Runtime names the runtime of agents that name none.
+	Runtime string `json:"runtime,omitempty" check:"pattern=name,default=loop"`
+	// Persona names the Persona of agents that name none. An agent's own persona takes its place; it may extend it.
+	Persona string `json:"persona,omitempty"`
 	// Limits bound the runs of agents that set no limit of their own, field by field.
 	Limits *Limits `json:"limits,omitempty"`
 }
 
 // Signer is a person or a reconciler, known by an SSH public key.
 type Signer struct {
-	// Name is shown to people and written into receipts.
-	Name string `json:"name"`
+	// Name is shown to people and written into receipts. At most 128 characters.
+	Name string `json:"name" check:"required,max=128" hint:"write name: WHO, in one line"`
 	// Key is a line in the form of OpenSSH's authorized_keys: type, base64 key, optional comment.
-	Key string `json:"key"`
+	Key string `json:"key" check:"required" hint:"write key: and the line of the .pub file"`
+}
+
+// Signatures say whose commits may run: those of the watched branch whose newest commit one of the signers has signed.
+// Another revision is held, and the last good one goes on running. What counts is the list of the revision that runs; only
+// a commit that this list accepts can change it.
+type Signatures struct {
+	// Signers are the keys, as for approvers.
+	Signers []Signer `json:"signers" check:"required,max=1000" hint:"list the keys of those who push to the branch, each with name and key"`
 }
 
 // LedgerSpec pins the ledger branch mainstay/ledger.
 type LedgerSpec struct {
 	// Genesis is the id of the ledger's first commit, 40 hexadecimal characters, as `mainstay ledger init` prints it.
-	Genesis string `json:"genesis"`
+	Genesis string `json:"genesis" check:"required,pattern=commit" hint:"write the 40 hexadecimal characters that mainstay ledger init prints"`
 	// Signers are the reconcilers whose signature makes an entry of the ledger, or a record of a waiting run, count.
-	Signers []Signer `json:"signers"`
+	Signers []Signer `json:"signers" check:"required,max=1000" hint:"list the keys of the reconcilers; without them no entry of the ledger would count"`
 }
 
 // ProposalRules bound every proposal.
 type ProposalRules struct {
-	// Expires is how long an Action may wait for its approval and execution, as a Go duration. Default 72h, at most 720h.
-	Expires Duration `json:"expires,omitempty"`
+	// Expires is how long an Action may wait for its approval and execution, as a Go duration.
+	Expires Duration `json:"expires,omitempty" check:"default=72h,min=1m,max=720h"`
+	// Labels are set on every pull request. They need a forge.
+	Labels []string `json:"labels,omitempty" check:"later,max=32"`
+	// Reviewers are asked to review every pull request, by their names on the forge.
+	Reviewers []string `json:"reviewers,omitempty" check:"later,max=32"`
+	// MaxOpen is how many proposals of one agent may be open at once.
+	MaxOpen int `json:"maxOpen,omitempty" check:"later,min=1,max=1000"`
+}
+
+// Forge is where proposals become pull requests.
+type Forge struct {
+	// Provider is the forge's kind.
+	Provider string `json:"provider" check:"required,enum=forgejo|gitea|github|gitlab"`
+	// URL is that of the forge. Default: that of the provider's public service; forgejo and gitea need one.
+	URL string `json:"url,omitempty" check:"pattern=url"`
+	// Repository is the repository's path on the forge, such as platform/agents. Default: that of the watched remote.
+	Repository string `json:"repository,omitempty" check:"max=512"`
+	// Credential opens and updates proposals. It must not be able to merge them.
+	Credential *SecretRef `json:"credential,omitempty"`
+}
+
+// StoreSpec is where runs, queue and facts are kept.
+type StoreSpec struct {
+	// URL is that of a NATS cluster with JetStream, such as nats://nats.example.com:4222. Default: embedded.
+	URL string `json:"url,omitempty" check:"max=2048"`
+	// Credential is the content of a NATS credentials file.
+	Credential *SecretRef `json:"credential,omitempty"`
+	// MaxBytes bounds what the store keeps, in bytes.
+	MaxBytes int `json:"maxBytes,omitempty" check:"min=1048576"`
+	// Retention is how long finished runs are kept.
+	Retention Duration `json:"retention,omitempty" check:"min=1h,max=87600h"`
+}
+
+// Telemetry is where traces and metrics are sent, by the OpenTelemetry protocol over HTTP.
+type Telemetry struct {
+	// Endpoint is the base URL of an OTLP receiver, such as http://127.0.0.1:4318.
+	Endpoint string `json:"endpoint" check:"required,pattern=url"`
+	// Headers are sent with every export.
+	Headers []Header `json:"headers,omitempty" check:"max=32"`
+	// Content says whether prompts and answers are in the traces, with secrets redacted.
+	Content bool `json:"content,omitempty"`
+}
+
+// Header is an HTTP header: a value, or a reference to a secret. Exactly one of them is set.
+type Header struct {
+	Name string `json:"name" check:"required,pattern=header"`
+	// Value is the value itself.
+	Value string `json:"value,omitempty" check:"max=8192"`
+	// From says where the value is, if it is a secret.
+	From *SecretRef `json:"from,omitempty"`
 }
 
 // AgentSpec declares an agent. In Markdown the front matter is this, and the body is Instructions.
 type AgentSpec struct {
 	// Description is one sentence for people and for other agents.
 	Description string `json:"description,omitempty"`
-	// Persona names a Persona, which opens the instructions.
+	// Persona names a Persona, which opens the instructions. Default: the Fleet's.
 	Persona string `json:"persona,omitempty"`
 	// Prompt renders a Prompt into the instructions. An agent has a prompt, instructions, or both in this order.
 	Prompt *PromptUse `json:"prompt,omitempty"`
@@ -84,18 +159,71 @@ type AgentSpec struct {
 	Instructions string `json:"instructions,omitempty"`
 	// Model names a Model. Default: the Fleet's.
 	Model string `json:"model,omitempty"`
-	// Runtime names the plugin that is the agent. Default: loop, the reference loop.
-	Runtime string `json:"runtime,omitempty"`
+	// Runtime names the plugin that is the agent; loop is the reference loop. Default: the Fleet's.
+	Runtime string `json:"runtime,omitempty" check:"pattern=name"`
 	// Skills names Skill folders whose descriptions the agent sees, and whose text it may ask for.
 	Skills []string `json:"skills,omitempty"`
 	// Tools are the tools the agent may call. What is not named here does not exist for it.
-	Tools []ToolUse `json:"tools,omitempty"`
+	Tools []ToolUse `json:"tools,omitempty" check:"max=64"`
 	// Files are the repository's files the agent may read.
 	Files *FileUse `json:"files,omitempty"`
+	// Knowledge names the KnowledgeSources that the agent may search. It sees no other.
+	Knowledge []string `json:"knowledge,omitempty" check:"later,max=64"`
+	// Memory lets the agent keep facts from one run to the next.
+	Memory *MemoryUse `json:"memory,omitempty" check:"later"`
+	// Agents names the agents that this one may give tasks to. Delegation goes one way: it has no cycles.
+	Agents []string `json:"agents,omitempty" check:"later,max=64"`
+	// Triggers start runs of this agent. Each is a Trigger of its own, named after the agent and itself.
+	Triggers []AgentTrigger `json:"triggers,omitempty" check:"max=32"`
 	// Proposals are the file changes the agent may propose.
 	Proposals *ProposalUse `json:"proposals,omitempty"`
 	// Limits bound each run of the agent.
 	Limits *Limits `json:"limits,omitempty"`
+	// Output is what the final answer must be.
+	Output *Output `json:"output,omitempty" check:"later"`
+	// Isolation is what the agent's process must be shut in by.
+	Isolation *Isolation `json:"isolation,omitempty" check:"later"`
+	// Scale says how many processes the agent has, and for how long.
+	Scale *Scale `json:"scale,omitempty" check:"later"`
+}
+
+// MemoryUse lets an agent keep facts.
+type MemoryUse struct {
+	// Scope says who shares the facts.
+	Scope string `json:"scope,omitempty" check:"enum=agent|fleet,default=agent"`
+	// MaxFacts is how many facts are kept; the oldest go first.
+	MaxFacts int `json:"maxFacts,omitempty" check:"default=1000,min=1,max=100000"`
+	// Expires is how long a fact is kept. Default: until it is replaced.
+	Expires Duration `json:"expires,omitempty" check:"min=1m,max=87600h"`
+}
+
+// Output is what the final answer of a run must be.
+type Output struct {
+	// Schema is a JSON Schema (draft 2020-12) of the answer, which is then JSON.
+	Schema map[string]any `json:"schema,omitempty"`
+	// Verify are CEL expressions of type bool over `output`: the JSON value where there is a schema, and else the text.
+	Verify []string `json:"verify,omitempty" check:"max=32"`
+	// Repairs is how many more turns the agent gets to mend an answer that is not as it must be.
+	Repairs int `json:"repairs,omitempty" check:"default=2,min=1,max=10"`
+}
+
+// Isolation is what an agent's process must be shut in by.
+type Isolation struct {
+	// Require is the weakest isolation in which the agent is started, as `mainstay get agents` shows it: any of landlock,
+	// seccomp, uid and namespaces, with + between them. Default: the strongest that the machine allows.
+	Require string `json:"require,omitempty" check:"max=128"`
+}
+
+// Scale says how many processes an agent has.
+type Scale struct {
+	// Warm is how many processes are kept ready although no run needs them.
+	Warm int `json:"warm,omitempty" check:"min=0,max=64"`
+	// Idle is how long a process that no run needs is kept.
+	Idle Duration `json:"idle,omitempty" check:"default=5m,min=1s,max=24h"`
+	// Concurrency is how many runs share one process at the same time.
+	Concurrency int `json:"concurrency,omitempty" check:"default=8,min=1,max=256"`
+	// IsolateRuns gives every run a process of its own.
+	IsolateRuns bool `json:"isolateRuns,omitempty"`
 }
 
 // PromptUse renders a Prompt with parameters.
@@ -107,33 +235,35 @@ type PromptUse struct {
 // ToolUse gives an agent tools of one ToolServer.
 type ToolUse struct {
 	// Server names a ToolServer.
-	Server string `json:"server"`
+	Server string `json:"server" check:"required" hint:"write server: NAME"`
 	// Allow names tools that the server declares. Empty means every declared tool that is not denied.
-	Allow []string `json:"allow,omitempty"`
+	Allow []string `json:"allow,omitempty" check:"max=1000"`
 }
 
 // FileUse gives an agent the repository's files, at the revision its run is pinned to.
 type FileUse struct {
 	// Read are doublestar globs over paths from the repository's root, such as `manifests/**`.
-	Read []string `json:"read"`
+	Read []string `json:"read" check:"required,max=256" hint:"write read: [\"manifests/**\"]"`
 }
 
 // ProposalUse lets an agent propose file changes.
 type ProposalUse struct {
 	// Paths are doublestar globs over paths from the repository's root. Whatever they say, [Protected] paths are refused.
-	Paths []string `json:"paths"`
+	Paths []string `json:"paths" check:"required,max=256" hint:"write paths: [\"manifests/**\"]"`
 }
 
 // Limits bound one run. A run that reaches one ends with that reason.
 type Limits struct {
-	// Turns is the number of model answers. Default 24, at most 1000.
-	Turns int `json:"turns,omitempty"`
-	// ToolCalls is the number of tool calls. Default 100, at most 10000.
-	ToolCalls int `json:"toolCalls,omitempty"`
-	// WallTime is the time the agent may work, not counting waits for a review. Default 10m, at most 24h.
-	WallTime Duration `json:"wallTime,omitempty"`
-	// OutputBytes is the size of the final answer. Default 262144, at most 1048576.
-	OutputBytes int `json:"outputBytes,omitempty"`
+	// Turns is the number of model answers.
+	Turns int `json:"turns,omitempty" check:"default=24,min=1,max=1000"`
+	// ToolCalls is the number of tool calls.
+	ToolCalls int `json:"toolCalls,omitempty" check:"default=100,min=1,max=10000"`
+	// WallTime is the time the agent may work, not counting waits for a review.
+	WallTime Duration `json:"wallTime,omitempty" check:"default=10m,min=1s,max=24h"`
+	// OutputBytes is the size of the final answer, in bytes.
+	OutputBytes int `json:"outputBytes,omitempty" check:"default=262144,min=1,max=1048576"`
+	// Tokens is how many tokens the model may read and write in all turns together. Default: as many as the turns need.
+	Tokens int `json:"tokens,omitempty" check:"min=1,max=1000000000"`
 }
 
 // PersonaSpec declares who an agent is.
@@ -162,29 +292,6 @@ type Parameter struct {
 	Default *string `json:"default,omitempty"`
 }
 
-// The providers of models.
-const (
-	// ProviderScripted answers by the rules in the Model itself.
-	ProviderScripted = "scripted"
-	// ProviderOllama asks an Ollama server.
-	ProviderOllama = "ollama"
-)
-
-// ModelSpec declares a model and who serves it.
-type ModelSpec struct {
-	// Provider is `scripted` (deterministic rules, in this file) or `ollama` (a server's model).
-	Provider string `json:"provider"`
-	// Name is the provider's name of the model, such as `qwen3:4b`. Required for ollama.
-	Name string `json:"name,omitempty"`
-	// Endpoint is the base URL of the server. Default for ollama: OLLAMA_HOST in Mainstay's
-	// own environment, or else http://127.0.0.1:11434.
-	Endpoint string `json:"endpoint,omitempty"`
-	// Parameters are passed to the provider as they are, such as temperature, seed or num_ctx for ollama.
-	Parameters map[string]any `json:"parameters,omitempty"`
-	// Rules are the answers of a scripted model: the first rule whose When holds answers.
-	Rules []ScriptRule `json:"rules,omitempty"`
-}
-
 // ScriptRule is one rule of a scripted model. Strings may hold `${ CEL }`; the variables are those of [Conversation].
 type ScriptRule struct {
 	// When is a CEL expression of type bool. Empty always holds.
@@ -198,22 +305,27 @@ type ScriptRule struct {
 // ScriptCall is one tool call of a scripted answer.
 type ScriptCall struct {
 	// Tool is the name the agent sees, such as `cluster__restart_deployment`.
-	Tool string `json:"tool"`
+	Tool string `json:"tool" check:"required" hint:"write the name the agent sees, such as repo__read"`
 	// Arguments are JSON values; each string in them is a template.
 	Arguments map[string]any `json:"arguments,omitempty"`
 }
 
-// ToolServerSpec declares an MCP server that the host starts and agents may call through it.
+// ToolServerSpec declares an MCP server (https://modelcontextprotocol.io) that agents may call through the host. Exactly
+// one of Command and URL is set.
 type ToolServerSpec struct {
 	// Command is the server's executable and its arguments; it speaks MCP on stdin and stdout. A first element
 	// `mainstay` is this very executable. The server runs in a private folder of the state folder.
-	Command []string `json:"command"`
-	// Env is the server's whole environment besides PATH and HOME.
-	Env []EnvVar `json:"env,omitempty"`
-	// Tools are the server's tools that agents may be given. A tool that is not here is denied.
-	Tools map[string]ToolSpec `json:"tools"`
-	// Timeout bounds each call. Default 30s, at most 1h.
-	Timeout Duration `json:"timeout,omitempty"`
+	Command []string `json:"command,omitempty" check:"max=256"`
+	// Env is the server's whole environment besides PATH and HOME. It is for a command.
+	Env []EnvVar `json:"env,omitempty" check:"max=256"`
+	// URL is that of a server that runs elsewhere and speaks MCP over streamable HTTP.
+	URL string `json:"url,omitempty" check:"later,pattern=url"`
+	// Headers are sent with every request to the URL.
+	Headers []Header `json:"headers,omitempty" check:"later,max=32"`
+	// Tools are the server's tools that agents may be given, by their names. A tool that is not here is denied.
+	Tools map[string]ToolSpec `json:"tools" check:"required,max=1000" hint:"a tool that is not declared is denied, so agents can call none"`
+	// Timeout bounds each call.
+	Timeout Duration `json:"timeout,omitempty" check:"default=30s,min=1ms,max=1h"`
 }
 
 // EnvVar is one variable of a tool server's environment: a value, or a reference that the host resolves when it starts
@@ -239,116 +351,59 @@ const (
 // ToolSpec declares what a tool does to the world.
 type ToolSpec struct {
 	// Effect is read, write or denied.
-	Effect string `json:"effect"`
+	Effect string `json:"effect" check:"required,enum=denied|read|write" hint:"read changes nothing, write changes the world, denied cannot be called"`
 	// Summary is the sentence a reviewer reads, with `${ CEL }` over `arguments`, such as
 	// `Restart deployment ${ arguments.name }`. For write tools.
 	Summary string `json:"summary,omitempty"`
 	// Target names the arguments that say what the call is about. Two calls with the same target are the same proposal.
 	// Empty means all arguments. For write tools.
-	Target []string `json:"target,omitempty"`
+	Target []string `json:"target,omitempty" check:"max=64"`
 	// Idempotent says that a second call with the same arguments changes nothing more. For write tools.
 	Idempotent bool `json:"idempotent,omitempty"`
 	// Precondition is checked right before the effect. For write tools.
 	Precondition *Precondition `json:"precondition,omitempty"`
 	// Timeout is how long the call may take; a start without a receipt is unknown after it. Default: the server's.
-	Timeout Duration `json:"timeout,omitempty"`
+	Timeout Duration `json:"timeout,omitempty" check:"min=1ms,max=1h"`
 }
 
 // Precondition is a call of a read tool of the same server, and a check of its result.
 type Precondition struct {
 	// Tool is a read tool of the same server.
-	Tool string `json:"tool"`
+	Tool string `json:"tool" check:"required" hint:"name a read tool of the same server"`
 	// Arguments are JSON values; in a ToolServer each string in them is a template over `arguments`.
 	Arguments map[string]any `json:"arguments,omitempty"`
 	// Check is a CEL expression of type bool over `result`: the tool's structured result, or else its text.
-	Check string `json:"check"`
-}
-
-// The decisions of a policy.
-const (
-	// DecisionAllow lets a call through. It is the default for read tools; no rule grants it to a write tool.
-	DecisionAllow = "allow"
-	// DecisionPropose turns a call into a proposal. It is the default for write tools.
-	DecisionPropose = "propose"
-	// DecisionDeny refuses.
-	DecisionDeny = "deny"
-)
-
-// PolicySpec are rules over what agents ask for. Of all rules that hold the strictest decision wins: deny, then propose.
-type PolicySpec struct {
-	Rules []PolicyRule `json:"rules"`
-}
-
-// The things a policy rule may be about.
-const (
-	OnCall   = "call"
-	OnChange = "change"
-)
-
-// PolicyRule is one rule.
-type PolicyRule struct {
-	// Name is shown wherever the rule decides. Unique within its policy.
-	Name string `json:"name"`
-	// On is `call` for tool calls or `change` for proposed file changes.
-	On string `json:"on"`
-	// When is a CEL expression of type bool over `call` (agent, server, tool, effect, arguments) or `change` (agent,
-	// paths). An error while it is evaluated denies. Empty always holds.
-	When string `json:"when,omitempty"`
-	// Decision is propose (for calls) or deny.
-	Decision string `json:"decision"`
-	// Reason is told to the agent and to people.
-	Reason string `json:"reason,omitempty"`
-}
-
-// TriggerSpec starts runs.
-type TriggerSpec struct {
-	// Agent is given the task.
-	Agent string `json:"agent"`
-	// Schedule starts a run at the times of a cron expression. Exactly one of Schedule and OnRevision is set.
-	Schedule *Schedule `json:"schedule,omitempty"`
-	// OnRevision starts a run when a new revision changes paths.
-	OnRevision *OnRevision `json:"onRevision,omitempty"`
-	// Task is what the agent is told. `{{ revision }}` and `{{ changed }}` (the changed paths that match, one per line)
-	// are filled in.
-	Task string `json:"task"`
-}
-
-// Schedule is a cron schedule.
-type Schedule struct {
-	// Cron has five fields (minute, hour, day of month, month, day of week) or is a descriptor such as @hourly.
-	Cron string `json:"cron"`
-	// TimeZone is an IANA name. Default UTC.
-	TimeZone string `json:"timeZone,omitempty"`
-}
-
-// OnRevision selects revisions by what they change.
-type OnRevision struct {
-	// Paths are doublestar globs over paths from the repository's root. The first revision ever seen changes all paths.
-	Paths []string `json:"paths"`
+	Check string `json:"check" check:"required" hint:"write an expression over result, such as check: result.ready == true"`
 }
 
 // ActionSpec is one approved tool call. Agents propose Actions; merging one is its approval.
 type ActionSpec struct {
 	// Summary is one sentence for the reviewer.
-	Summary string `json:"summary"`
-	// Server names a ToolServer, Tool one of its write tools.
-	Server    string         `json:"server"`
-	Tool      string         `json:"tool"`
+	Summary string `json:"summary" check:"required,max=1000" hint:"write one sentence that says what it does"`
+	// Server names a ToolServer.
+	Server string `json:"server" check:"required" hint:"write server: NAME"`
+	// Tool is one of the server's write tools.
+	Tool string `json:"tool" check:"required" hint:"write tool: NAME"`
+	// Arguments are what the tool is called with.
 	Arguments map[string]any `json:"arguments,omitempty"`
 	// Evidence says where the Action comes from.
-	Evidence Evidence `json:"evidence"`
+	Evidence Evidence `json:"evidence" check:"required" hint:"actions are proposed by agents, with the run they come from"`
 	// Precondition holds literal arguments here. It is checked right before the effect.
 	Precondition *Precondition `json:"precondition,omitempty"`
-	// Expires is when the approval ends, in RFC 3339. Required.
-	Expires string `json:"expires"`
+	// Expires is when the approval ends, in RFC 3339.
+	Expires string `json:"expires" check:"required" hint:"write a time such as 2026-01-31T12:00:00Z"`
 }
 
 // Evidence links an Action to the run that asked for it.
 type Evidence struct {
-	Agent    AgentName `json:"agent"`
-	Run      RunID     `json:"run"`
-	Exchange int       `json:"exchange"`
-	Revision Revision  `json:"revision"`
+	// Agent is who asked.
+	Agent AgentName `json:"agent" check:"required,pattern=name"`
+	// Run is the run it asked in, a ULID in lower case.
+	Run RunID `json:"run" check:"required"`
+	// Exchange is the number of the request in the run, from 1.
+	Exchange int `json:"exchange" check:"required,min=1" hint:"it is the number of the agent's request in its run, from 1"`
+	// Revision is what the run was pinned to.
+	Revision Revision `json:"revision" check:"required,pattern=revision"`
 	// Key is the proposal's key.
-	Key ProposalKey `json:"key"`
+	Key ProposalKey `json:"key" check:"required,pattern=key"`
 }

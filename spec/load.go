@@ -14,6 +14,8 @@ type LoadOptions struct {
 	// merged, lists and all else replace, and null removes. An environment without a folder is a problem. The other
 	// overlays are checked by themselves, and change nothing.
 	Env string
+	// Cache makes loading cost what has changed since it was last given. Nil keeps nothing.
+	Cache *Cache
 }
 
 // Load reads, checks and resolves all that root declares, where root is the folder that holds mainstay.yaml. It needs
@@ -22,8 +24,16 @@ type LoadOptions struct {
 // All problems are returned at once, sorted by place. If one of them is an error there is no Fleet. The Fleet is
 // immutable and may be read from many goroutines.
 func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
-	l := &loader{root: root, skills: map[string]*Skill{}, overlays: map[string][]*document{}}
+	l := &loader{root: root, overlays: map[string][]*document{}, used: map[Ref]*memo{}}
+	if c := opts.Cache; c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.prepare()
+		l.cache, l.memos, l.shared = c, c.memos, c.shared
+		defer func() { c.keep(l) }()
+	}
 	l.readAll()
+	l.sortOut()
 	l.applyOverlays(opts.Env)
 	l.indexAll()
 	fleet := l.resolve()
@@ -44,34 +54,63 @@ type loader struct {
 	problems Problems
 	more     int
 
+	// What reading adds, see part: the documents of overlays among the others until sortOut.
 	files, total int
 	documents    []*document
+	skillList    []*Skill
+	environments []string
+
 	// overlays are the documents of each overlay, by its name.
 	overlays map[string][]*document
 
-	fleet    []*entry[FleetSpec]
-	agents   map[string]*entry[AgentSpec]
-	personas map[string]*entry[PersonaSpec]
-	prompts  map[string]*entry[PromptSpec]
-	models   map[string]*entry[ModelSpec]
-	servers  map[string]*entry[ToolServerSpec]
-	policies map[string]*entry[PolicySpec]
-	triggers map[string]*entry[TriggerSpec]
-	actions  map[string]*entry[ActionSpec]
-	skills   map[string]*Skill
+	fleet       []*entry[FleetSpec]
+	agents      map[string]*entry[AgentSpec]
+	personas    map[string]*entry[PersonaSpec]
+	prompts     map[string]*entry[PromptSpec]
+	models      map[string]*entry[ModelSpec]
+	servers     map[string]*entry[ToolServerSpec]
+	policies    map[string]*entry[PolicySpec]
+	triggers    map[string]*entry[TriggerSpec]
+	actions     map[string]*entry[ActionSpec]
+	sources     map[string]*entry[SkillSourceSpec]
+	knowledge   map[string]*entry[KnowledgeSourceSpec]
+	evaluations map[string]*entry[EvaluationSpec]
+	workflows   map[string]*entry[WorkflowSpec]
+	skills      map[string]*Skill
+
+	// What has been resolved so far.
+	out         *Fleet
+	personasOut map[string]*persona
+	promptsOut  map[string]*Resource
+	others      map[Ref]*Resource
+
+	// cache, memos and shared come from the cache, if there is one; used are the memos of this load.
+	cache  *Cache
+	memos  map[Ref]*memo
+	used   map[Ref]*memo
+	shared int
 }
 
-// document is one resource as it was written.
+// document is one resource as it was written. It is shared by all loads with the same cache.
 type document struct {
 	kind Kind
 	name string
 	file *file
+	// env is the overlay that the document is in, or "".
+	env string
 	// top is the place of the whole resource, named that of its name.
 	top, named *node
 	// spec holds the fields of the resource's spec.
 	spec *node
 	// broken says that it has been reported that fields could not be read, so that what is missing is not reported too.
 	broken bool
+	// later are the fields that are checked and not reconciled.
+	later []string
+	// entry is the document decoded, once it is, and found what was wrong in that.
+	entry any
+	found Problems
+	// unnamed says that the document has no name by which it can be known.
+	unnamed bool
 }
 
 // entry is a resource with its spec decoded.
@@ -119,6 +158,7 @@ func (l *loader) expression(n *node, what string, err error) {
 // ref returns the reference of a document.
 func (d *document) ref() Ref { return Ref{Kind: d.kind, Name: d.name} }
 
+// names returns the keys of a map, sorted.
 func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // known reports whether a name is that of a resource, and reports it as a problem at n otherwise.
@@ -128,4 +168,20 @@ func known[V any](l *loader, n *node, kind Kind, name string, resources map[stri
 	}
 	l.error(n, didYouMean(name, names(resources), kind.declared()), "unknown %s %q", kind.word(), name)
 	return false
+}
+
+// order returns the names of resources, sorted. Where they are the names of the last load, it need not sort them.
+func order[V any](l *loader, kind Kind, resources map[string]V) []string {
+	if l.cache == nil {
+		return names(resources)
+	}
+	if last := l.cache.orders[kind]; len(last) == len(resources) && !slices.ContainsFunc(last, func(name string) bool { _, ok := resources[name]; return !ok }) {
+		return last
+	}
+	if l.cache.orders == nil {
+		l.cache.orders = map[Kind][]string{}
+	}
+	sorted := names(resources)
+	l.cache.orders[kind] = sorted
+	return sorted
 }

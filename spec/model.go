@@ -1,80 +1,111 @@
 package spec
 
 import (
-	"net/url"
+	"io/fs"
 	"strings"
 )
 
-// exampleEndpoint is how an endpoint is written; it is where an Ollama server listens unless it is told otherwise.
-const exampleEndpoint = "http://127.0.0.1:11434"
-
-// maxRules bounds the rules of a scripted model, and of a policy.
-const maxRules = 1000
-
-var providers = []string{ProviderOllama, ProviderScripted}
-
 func (l *loader) resolveModels() map[string]*Model {
-	out := map[string]*Model{}
-	for _, name := range names(l.models) {
-		e := l.models[name]
-		m := &Model{Resource: l.resource(e.document), Spec: e.written}
-		switch m.Spec.Provider {
-		case ProviderScripted:
-			l.scripted(e, m)
-		case ProviderOllama:
-			l.ollama(e, m)
-		case "":
-			l.missing(e.document, e.spec.at("provider"), "known are "+strings.Join(providers, ", "), "the model has no provider")
-		default:
-			l.error(e.spec.at("provider"), didYouMean(m.Spec.Provider, providers, "known are "+strings.Join(providers, ", ")), "unknown provider %q", m.Spec.Provider)
-		}
-		m.Digest = l.digest(m.Place, m.Spec)
-		out[name] = m
+	out := make(map[string]*Model, len(l.models))
+	for name, e := range l.models {
+		out[name] = resolved(l, e.document, "", func() (*Model, []Ref) { return l.model(e), nil })
 	}
+	l.checkFallbacks()
 	return out
 }
 
-func (l *loader) ollama(e *entry[ModelSpec], m *Model) {
-	if m.Spec.Name == "" {
-		l.missing(e.document, e.spec.at("name"), "write the server's name of the model, such as name: qwen3:4b", "a model of provider ollama has no name")
+func (l *loader) model(e *entry[ModelSpec]) *Model {
+	m := &Model{Resource: l.resource(e.document), Spec: e.written}
+	switch m.Spec.Provider {
+	case ProviderScripted:
+		l.scripted(e, m)
+	case ProviderReplay:
+		if m.Spec.Recording == "" {
+			l.missing(e.document, e.spec.at("recording"), "write recording: PATH", "a model of provider replay has no recording")
+		}
+		l.without(e, "name", "endpoint", "parameters", "rules", "source", "apiKey", "headers")
+	case ProviderOllama, ProviderOpenAI, ProviderAnthropic:
+		if m.Spec.Name == "" {
+			l.missing(e.document, e.spec.at("name"), "write the server's name of the model, such as name: qwen3:4b", "a model of provider %s has no name", m.Spec.Provider)
+		}
+		l.without(e, "rules", "recording")
+		if m.Spec.Provider != ProviderOllama {
+			l.without(e, "source", "keepAlive")
+			m.Later = append([]string{"provider " + m.Spec.Provider}, m.Later...)
+		}
 	}
-	if len(m.Spec.Rules) > 0 {
-		l.error(e.spec.keyOf("rules"), "remove them, or use provider: scripted", "a model of provider ollama has no rules")
+	l.secret(e.document, e.spec.at("apiKey"), m.Spec.APIKey)
+	l.headers(e.document, e.spec.at("headers"), m.Spec.Headers)
+	for i, route := range m.Spec.Routes {
+		l.condition(requestLanguage, e.spec.at("routes", i, "when"), "when", route.When)
 	}
-	if m.Spec.Endpoint == "" {
-		return // The host's OLLAMA_HOST, as Ollama's own tools read it.
+	if s := m.Spec.Source; s != nil {
+		n := e.spec.at("source")
+		if s.File != "" && s.Pull != "" {
+			l.error(n, "keep one of them", "a model is pulled, or created from a file, and not both")
+		}
+		l.inRepository(n.at("file"), s.File)
 	}
-	u, err := url.Parse(m.Spec.Endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		l.error(e.spec.at("endpoint"), "write it as "+exampleEndpoint, "the endpoint is not a URL of http or https")
-	} else if u.User != nil {
-		l.error(e.spec.at("endpoint"), "remove the user and password", "the endpoint holds a credential, which everybody who reads the repository sees")
+	l.inRepository(e.spec.at("recording"), m.Spec.Recording)
+	if r := m.Spec.Retry; r != nil && r.Backoff != 0 && r.MaxBackoff != 0 && r.Backoff > r.MaxBackoff {
+		l.error(e.spec.at("retry", "backoff"), "raise maxBackoff", "the first wait is longer than the longest one")
+	}
+	m.Digest = l.digest(m.Place, m.Spec)
+	return m
+}
+
+// without reports fields that a model of its provider does not have.
+func (l *loader) without(e *entry[ModelSpec], fields ...string) {
+	for _, name := range fields {
+		if e.spec.has(name) {
+			l.error(e.spec.keyOf(name), "remove it", "a model of provider %s has no %s", e.written.Provider, name)
+		}
+	}
+}
+
+// inRepository reports a path that is not one of a file in the repository.
+func (l *loader) inRepository(n *node, name string) {
+	if name != "" && !fs.ValidPath(name) {
+		l.error(n, "write it from the repository's root, with / and without . and ..", "%q is not a path in the repository", name)
+	}
+}
+
+// checkFallbacks checks the models that models name, which must not lead back to where they began.
+func (l *loader) checkFallbacks() {
+	edges := map[string][]string{}
+	for name, e := range l.models {
+		to := func(n *node, model string) {
+			if model != "" && known(l, n.at("model"), KindModel, model, l.models) {
+				edges[name] = append(edges[name], model)
+			}
+		}
+		for i, f := range e.written.Fallbacks {
+			to(e.spec.at("fallbacks", i), f.Model)
+		}
+		for i, r := range e.written.Routes {
+			to(e.spec.at("routes", i), r.Model)
+		}
+		for i, s := range e.written.Split {
+			if s.Model != name { // A model may keep a share for itself.
+				to(e.spec.at("split", i), s.Model)
+			}
+		}
+	}
+	for _, way := range cycles(edges) {
+		l.error(l.models[way[0]].spec, "remove one of these", "model %q is asked in its own place: %s", way[0], strings.Join(way, " -> "))
 	}
 }
 
 func (l *loader) scripted(e *entry[ModelSpec], m *Model) {
-	for _, name := range []string{"name", "endpoint", "parameters"} {
-		if e.spec.has(name) {
-			l.error(e.spec.keyOf(name), "remove it", "a scripted model has no %s", name)
-		}
-	}
-	switch n := len(m.Spec.Rules); {
-	case n == 0:
+	l.without(e, "name", "endpoint", "parameters", "recording", "source", "keepAlive", "apiKey", "headers")
+	if len(m.Spec.Rules) == 0 {
 		l.missing(e.document, e.spec.at("rules"), "write rules, each with text or calls", "a scripted model has no rules")
-	case n > maxRules:
-		l.error(e.spec.at("rules"), "", "a scripted model has more than %d rules", maxRules)
-		return
 	}
 	m.Script = &Script{model: e.name}
 	for i, rule := range m.Spec.Rules {
 		n := e.spec.at("rules", i)
 		if rule.Text == "" && len(rule.Calls) == 0 {
 			l.missing(e.document, n, "write text, calls or both", "the rule answers nothing")
-		}
-		for j, call := range rule.Calls {
-			if call.Tool == "" {
-				l.missing(e.document, n.at("calls", j), "write the name the agent sees, such as repo__read", "the call names no tool")
-			}
 		}
 		compiled, err := newScriptRule(rule)
 		if err != nil {
@@ -88,7 +119,7 @@ func (l *loader) scripted(e *entry[ModelSpec], m *Model) {
 // scriptFaults reports each expression of a rule that is wrong, at its own place.
 func (l *loader) scriptFaults(n *node, rule ScriptRule, err error) {
 	before := len(l.problems) + l.more
-	l.condition(scriptLanguage, n, "when", rule.When)
+	l.condition(scriptLanguage, n.at("when"), "when", rule.When)
 	l.templates(scriptLanguage, n.get("text"), "text")
 	for j := range rule.Calls {
 		l.templates(scriptLanguage, n.at("calls", j).get("arguments"), "arguments")
@@ -98,11 +129,11 @@ func (l *loader) scriptFaults(n *node, rule ScriptRule, err error) {
 	}
 }
 
-// condition compiles the condition in a field, or reports what is wrong in it.
+// condition compiles the condition at n, or reports what is wrong in it.
 func (l *loader) condition(language *language, n *node, field, text string) *Condition {
 	condition, err := language.condition(text)
 	if err != nil {
-		l.expression(n.at(field), field, err)
+		l.expression(n, field, err)
 	}
 	return condition
 }

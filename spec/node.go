@@ -11,9 +11,9 @@ const (
 	// maxFile is the largest file that is read, in bytes.
 	maxFile = 1 << 20
 	// maxFiles is how many files the folders of a spec repository may hold.
-	maxFiles = 10_000
+	maxFiles = 50_000
 	// maxTotal is how many bytes the files that are read may have together.
-	maxTotal = 32 << 20
+	maxTotal = 64 << 20
 	// maxNodes is how many values one file may hold after its aliases are expanded.
 	maxNodes = 100_000
 	// maxDepth is how deep values may be nested.

@@ -6,13 +6,9 @@ import (
 	"strings"
 )
 
-// patchable are the kinds that an overlay can change. A Skill is a folder of files, an Action was approved as it stands,
-// and the rules of a Policy must hold wherever somebody reads them.
-var patchable = map[Kind]reflect.Type{
-	KindAgent: reflect.TypeFor[AgentSpec](), KindFleet: reflect.TypeFor[FleetSpec](), KindModel: reflect.TypeFor[ModelSpec](),
-	KindPersona: reflect.TypeFor[PersonaSpec](), KindPrompt: reflect.TypeFor[PromptSpec](),
-	KindToolServer: reflect.TypeFor[ToolServerSpec](), KindTrigger: reflect.TypeFor[TriggerSpec](),
-}
+// patchable reports whether an overlay can change a kind. A Skill is a folder of files, an Action was approved as it
+// stands, and the rules of a Policy must hold wherever somebody reads them.
+func patchable(kind Kind) bool { return kind != KindSkill && kind != KindAction && kind != KindPolicy }
 
 // overlay notes that the folder name is an overlay, or reports why it is none.
 func (l *loader) overlay(name string) bool {
@@ -21,44 +17,63 @@ func (l *loader) overlay(name string) bool {
 		l.errorAt(Place{File: name}, "rename the folder, which names the overlay", "%s", err)
 		return false
 	}
-	l.overlays[env] = nil
+	l.environments = append(l.environments, env)
 	return true
 }
 
-// patch keeps a document of an overlay until all that it can change is read.
-func (l *loader) patch(d *document) {
-	switch {
-	case d.kind == KindAction:
-		l.error(d.top.at("kind"), "an Action is approved and executed as it stands in actions/", "an overlay cannot change an Action")
-	case d.kind == KindPolicy:
-		l.error(d.top.at("kind"), "change it in policies/, whose rules hold in every environment", "an overlay cannot change a Policy")
-	case d.name == "":
-		l.missing(d, d.top.at("metadata"), "write metadata: {name: ...}", "the %s to change has no name", d.kind.word())
-	default:
-		env := strings.Split(d.file.path, "/")[1]
-		l.overlays[env] = append(l.overlays[env], d)
+// sortOut puts the documents of overlays aside.
+func (l *loader) sortOut() {
+	for _, env := range l.environments {
+		l.overlays[env] = nil
 	}
+	if len(l.environments) == 0 {
+		return
+	}
+	var resources []*document
+	for _, d := range l.documents {
+		switch {
+		case d.env == "":
+			resources = append(resources, d)
+		case d.kind == KindAction:
+			l.error(d.top.at("kind"), "an Action is approved and executed as it stands in actions/", "an overlay cannot change an Action")
+		case d.kind == KindPolicy:
+			l.error(d.top.at("kind"), "change it in policies/, whose rules hold in every environment", "an overlay cannot change a Policy")
+		case d.name == "":
+			l.missing(d, d.top.at("metadata"), "write metadata: {name: ...}", "the %s to change has no name", d.kind.word())
+		default:
+			l.overlays[d.env] = append(l.overlays[d.env], d)
+		}
+	}
+	l.documents = resources
 }
 
 // applyOverlays checks what every overlay says, so that a mistake is told before the overlay is used, and merges the one
 // of env into what is written.
 func (l *loader) applyOverlays(env string) {
-	written := map[Kind]map[string]*document{}
-	for kind := range patchable {
-		written[kind] = map[string]*document{}
+	defer l.environment(env)
+	patched := map[Ref]int{} // the place in documents of what an overlay changes, or -1
+	for _, patches := range l.overlays {
+		for _, p := range patches {
+			patched[p.ref()] = -1
+		}
 	}
-	for _, d := range l.documents {
-		if named := written[d.kind]; named != nil && d.name != "" && named[d.name] == nil {
-			named[d.name] = d
+	if len(patched) == 0 {
+		return
+	}
+	written := map[Kind]map[string]bool{}
+	for i, d := range l.documents {
+		if written[d.kind] == nil {
+			written[d.kind] = map[string]bool{}
+		}
+		written[d.kind][d.name] = true
+		if at, ok := patched[d.ref()]; ok && at < 0 {
+			patched[d.ref()] = i
 		}
 	}
 	for _, name := range names(l.overlays) {
 		first := map[Ref]*document{}
 		for _, p := range l.overlays[name] {
-			l.decode(p, p.spec, reflect.New(patchable[p.kind]).Interface(), "the spec of "+article(p.kind))
-			if p.kind == KindFleet {
-				l.approvalOf(p)
-			}
+			l.checkPatch(p)
 			if !known(l, p.named, p.kind, p.name, written[p.kind]) {
 				continue
 			}
@@ -67,19 +82,53 @@ func (l *loader) applyOverlays(env string) {
 				continue
 			}
 			first[p.ref()] = p
-			if d := written[p.kind][p.name]; name == env && p.broken {
-				d.broken = true // What it would have set is not reported as missing too.
-			} else if name == env {
-				d.spec = merge(d.spec, p.spec)
+			if i := patched[p.ref()]; name == env {
+				l.documents[i] = l.patch(l.documents[i], p)
 			}
 		}
 	}
-	l.environment(env)
+}
+
+// checkPatch checks once what a document of an overlay says by itself.
+func (l *loader) checkPatch(p *document) {
+	if p.entry == nil {
+		before := len(l.problems)
+		strict := &decoder{partial: true, report: func(at Place, summary, hint string) { l.errorAt(at, hint, "%s", summary) }}
+		strict.decode(p.spec, reflect.New(Written[p.kind]).Elem(), "the spec of "+article(p.kind))
+		p.broken = p.broken || strict.broken
+		if p.kind == KindFleet {
+			l.approvalOf(p)
+		}
+		if l.more == 0 {
+			p.entry, p.found = true, append(Problems(nil), l.problems[before:]...)
+		}
+		return
+	}
+	for _, one := range p.found {
+		l.add(one)
+	}
+}
+
+// patch returns d as a document of an overlay changes it. Neither is changed.
+func (l *loader) patch(d, p *document) *document {
+	if l.cache != nil && l.cache.merged[[2]*document{d, p}] != nil {
+		return l.cache.merged[[2]*document{d, p}]
+	}
+	out := &document{kind: d.kind, name: d.name, file: d.file, top: d.top, named: d.named, spec: d.spec, broken: d.broken}
+	if p.broken {
+		out.broken = true // What it would have set is not reported as missing too.
+	} else {
+		out.spec = merge(d.spec, p.spec)
+	}
+	if l.cache != nil {
+		l.cache.merged[[2]*document{d, p}] = out
+	}
+	return out
 }
 
 // approvalOf reports what the overlay of a Fleet must leave alone: [LoadRoot] reads no overlay.
 func (l *loader) approvalOf(p *document) {
-	for _, name := range []string{"approvers", "ledger"} {
+	for _, name := range []string{"approvers", "ledger", "signatures"} {
 		if p.spec.get(name) != nil {
 			l.error(p.spec.keyOf(name), "change it there", "an overlay cannot change %q: approval is judged from %s alone", name, rootFile)
 		}

@@ -57,7 +57,7 @@ func (l *loader) resolvePersonas() map[string]*persona {
 			}
 		}
 		p.Digest = l.digest(p.Place, p.PersonaSpec)
-		out[name] = p
+		out[name] = kept(l, p)
 	}
 	return out
 }

@@ -74,6 +74,11 @@ func (l *loader) readFolder(name, top string, e fs.DirEntry) {
 	if !l.folder(name, e) {
 		return
 	}
+	l.cached(l.cachedFolders(), name, idOf(e), func() { l.readEntries(name, top) })
+}
+
+// readEntries reads what is in a folder.
+func (l *loader) readEntries(name, top string) {
 	if strings.Count(name, "/") > maxDepth {
 		l.errorAt(Place{File: name}, "", "folders are nested deeper than %d levels", maxDepth)
 		return
@@ -122,19 +127,18 @@ func (l *loader) readFile(name, top string, e fs.DirEntry) {
 		l.errorAt(here, "write the resource as YAML, JSON or Markdown", "this version does not read Jsonnet yet")
 	case extension != ".yaml" && extension != ".yml" && extension != ".json" && extension != ".md":
 		l.errorAt(here, "write it as .yaml, .json or .md, or move it out of this folder", "this is not a resource")
-	case later[top] != "":
-		l.errorAt(here, "move the file out of "+top+"/", "this version does not read %s yet", later[top])
-	case top == "skills":
+	case top == "skills" && (extension == ".md" || strings.HasPrefix(name, ".")):
 		l.errorAt(here, "put it into a folder of its own, as skills/NAME/SKILL.md", "this file is in no skill's folder")
 	case top == "overlays" && path.Dir(name) == top:
 		l.errorAt(here, "put it into the folder of an environment, as overlays/ENV/"+base, "this file is in no overlay")
 	case top == "overlays" && extension == ".md":
 		l.errorAt(here, "name in YAML the resource to change, and the fields of its spec", "an overlay is written as .yaml or .json")
 	default:
-		f := l.readRegular(name, e)
-		if f != nil {
-			l.parse(f, top, extension)
-		}
+		l.cached(l.cachedFiles(), name, idOf(e), func() {
+			if f := l.readRegular(name, e); f != nil {
+				l.parse(f, top, extension)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,10 @@
 package spec
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,12 +25,29 @@ type Resource struct {
 	Place  Place  `json:"place"`
 	// DependsOn are the resources it names, sorted. They are all of the same revision.
 	DependsOn []Ref `json:"dependsOn,omitempty"`
+	// Later are the fields of the spec that are checked, and that this version does not reconcile yet. See
+	// [Resource.NotYetReconciled].
+	Later []string `json:"later,omitempty"`
+}
+
+// NotYetReconciled says in one sentence what of the resource is checked, and not reconciled by this version. It is "" where
+// all of it is.
+func (r Resource) NotYetReconciled() string {
+	switch {
+	case slices.Contains(laterKinds, r.Kind):
+		return fmt.Sprintf("this version checks a %s, and does not act on it yet", r.Kind)
+	case len(r.Later) > 0:
+		return "this version checks these fields, and does not act on them yet: " + strings.Join(r.Later, ", ")
+	}
+	return ""
 }
 
 // Fleet is all that one revision declares.
 type Fleet struct {
 	Resource
 	Approvers []Key
+	// Signatures are the keys of those whose commits may run. Nil means that every commit may.
+	Signatures []Key
 	// Ledger is nil where the fleet pins none; then no Action executes.
 	Ledger *Ledger
 	// Expires is how long an Action may wait.
@@ -42,7 +63,10 @@ type Fleet struct {
 	// Resources lists every resource, the Fleet first, then sorted by kind and name.
 	Resources []Resource
 
-	documents map[Ref]*document // as they were written, for [Fleet.Written]
+	// For [Fleet.Written].
+	documents []*document
+	index     sync.Once
+	byRef     map[Ref]*document
 }
 
 // Ledger is a checked [LedgerSpec].
@@ -69,6 +93,15 @@ type Agent struct {
 	// ProposePaths are globs; [Protected] paths are refused whatever they say.
 	ProposePaths []string
 	Limits       RunLimits
+	// Knowledge are the names of the KnowledgeSources the agent may search, Delegates those of the agents that it may give
+	// tasks to; both sorted.
+	Knowledge []string
+	Delegates []AgentName
+	// Memory, Output, Isolation and Scale are as written; nil where nothing is.
+	Memory    *MemoryUse
+	Output    *Output
+	Isolation *Isolation
+	Scale     *Scale
 }
 
 // Tool is one tool that an agent may call.
@@ -87,6 +120,8 @@ type RunLimits struct {
 	ToolCalls   int           `json:"toolCalls"`
 	WallTime    time.Duration `json:"wallTime"`
 	OutputBytes int           `json:"outputBytes"`
+	// Tokens is 0 where the run may use as many as its turns need.
+	Tokens int `json:"tokens,omitempty"`
 }
 
 // Model is a checked [ModelSpec].

@@ -31,3 +31,19 @@ type KubernetesSecretRef struct {
 	// Key is one of the keys in its data.
 	Key string `json:"key"`
 }
+
+// secret checks a reference to a secret. n is where it stands, or should.
+func (l *loader) secret(d *document, n *node, s *SecretRef) {
+	if s == nil {
+		return
+	}
+	set := 0
+	for _, is := range []bool{s.Env != "", s.File != "", s.SOPS != nil, s.Kubernetes != nil} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 {
+		l.missing(d, n, "", "a secret needs exactly one of env, file, sops and kubernetes")
+	}
+}

@@ -42,11 +42,7 @@ func (l *loader) readSkill(folder string, entries []fs.DirEntry) {
 		}
 		return
 	}
-	if first, ok := l.skills[s.Name]; ok {
-		l.errorAt(s.Place, "rename or remove one of them", "Skill %q is declared twice: also at %s", s.Name, first.Place)
-		return
-	}
-	l.skills[s.Name] = s
+	l.skillList = append(l.skillList, s)
 	l.skillFront(s)
 	digests := map[string]Digest{}
 	for name, content := range s.Files {

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,11 +9,8 @@ import (
 	"time"
 )
 
-// The bounds of a tool server's time limits.
-const (
-	defaultToolTimeout = 30 * time.Second
-	maxToolTimeout     = time.Hour
-)
+// defaultToolTimeout is how long a call may take where nothing else is said.
+const defaultToolTimeout = 30 * time.Second
 
 // maxFullName is the longest name of a tool that model providers take, in bytes.
 const maxFullName = 64
@@ -20,42 +18,39 @@ const maxFullName = 64
 var (
 	toolName     = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	effects      = []string{EffectRead, EffectWrite, EffectDenied}
 )
 
 func (l *loader) resolveServers() map[string]*ToolServer {
-	out := map[string]*ToolServer{}
-	for _, name := range names(l.servers) {
-		e := l.servers[name]
-		s := &ToolServer{Resource: l.resource(e.document), Spec: e.written}
-		if len(s.Spec.Command) == 0 || s.Spec.Command[0] == "" {
-			l.missing(e.document, e.spec.at("command"), "write command: [executable, argument]", "the tool server has no command")
-		}
-		l.env(e)
-		s.Timeout = l.timeout(e.spec, s.Spec.Timeout, defaultToolTimeout)
-		s.Spec.Timeout = Duration(s.Timeout)
-		if len(s.Spec.Tools) == 0 {
-			l.missing(e.document, e.spec.at("tools"), "a tool that is not declared is denied, so agents can call none", "the tool server declares no tools")
-		}
-		s.Spec.Tools = map[string]ToolSpec{}
-		for _, tool := range names(e.written.Tools) {
-			s.Spec.Tools[tool] = l.tool(e, tool, e.written.Tools[tool], s.Timeout)
-		}
-		s.Digest = l.digest(s.Place, s.Spec)
-		out[name] = s
+	out := make(map[string]*ToolServer, len(l.servers))
+	for name, e := range l.servers {
+		out[name] = resolved(l, e.document, "", func() (*ToolServer, []Ref) { return l.server(e), nil })
 	}
 	return out
 }
 
-// timeout returns a time limit in the field timeout of n, or what holds where it is not set.
-func (l *loader) timeout(n *node, d Duration, otherwise time.Duration) time.Duration {
-	if n.has("timeout") && d == 0 || time.Duration(d) > maxToolTimeout {
-		l.error(n.at("timeout"), "", "the timeout is not more than 0 and at most 1h")
+func (l *loader) server(e *entry[ToolServerSpec]) *ToolServer {
+	s := &ToolServer{Resource: l.resource(e.document), Spec: e.written}
+	command := len(s.Spec.Command) > 0
+	switch {
+	case command == (s.Spec.URL != ""):
+		l.missing(e.document, e.spec.at("command"), "write command: [executable, argument], or url: for a server that runs elsewhere", "the tool server needs exactly one of command and url")
+	case command && s.Spec.Command[0] == "":
+		l.error(e.spec.at("command", 0), "write command: [executable, argument]", "the tool server's command is empty")
+	case command && len(s.Spec.Headers) > 0:
+		l.error(e.spec.keyOf("headers"), "give it env", "headers are for a url")
+	case !command && len(s.Spec.Env) > 0:
+		l.error(e.spec.keyOf("env"), "give it headers", "env is for a command")
 	}
-	if d == 0 {
-		return otherwise
+	l.env(e)
+	l.headers(e.document, e.spec.at("headers"), s.Spec.Headers)
+	s.Timeout = cmp.Or(time.Duration(s.Spec.Timeout), defaultToolTimeout)
+	s.Spec.Timeout = Duration(s.Timeout)
+	s.Spec.Tools = map[string]ToolSpec{}
+	for _, tool := range names(e.written.Tools) {
+		s.Spec.Tools[tool] = l.tool(e, tool, e.written.Tools[tool], s.Timeout)
 	}
-	return time.Duration(d)
+	s.Digest = l.digest(s.Place, s.Spec)
+	return s
 }
 
 func (l *loader) env(e *entry[ToolServerSpec]) {
@@ -93,12 +88,7 @@ func (l *loader) tool(e *entry[ToolServerSpec], name string, t ToolSpec, timeout
 	case len(full) > maxFullName:
 		l.error(key, "choose a shorter name for the server", "%s, the name that models see, is longer than %d characters", full, maxFullName)
 	}
-	switch {
-	case t.Effect == "":
-		l.missing(e.document, n.at("effect"), "read changes nothing, write changes the world, denied cannot be called", "tool %q has no effect", name)
-	case !slices.Contains(effects, t.Effect):
-		l.error(n.at("effect"), didYouMean(t.Effect, effects, "known are "+strings.Join(effects, ", ")), "unknown effect %q", t.Effect)
-	case t.Effect != EffectWrite:
+	if t.Effect == EffectRead || t.Effect == EffectDenied {
 		for _, field := range []string{"summary", "target", "idempotent", "precondition"} {
 			if n.has(field) {
 				l.error(n.keyOf(field), "remove it, or declare effect: write", "%q is for write tools, and %q is %s", field, name, t.Effect)
@@ -113,27 +103,25 @@ func (l *loader) tool(e *entry[ToolServerSpec], name string, t ToolSpec, timeout
 	}
 	if t.Precondition != nil {
 		l.templates(argumentsLanguage, n.at("precondition").get("arguments"), "arguments")
-		l.precondition(e.document, n.at("precondition"), t.Precondition, e.name, e.written.Tools)
+		l.precondition(n.at("precondition"), t.Precondition, e.name, e.written.Tools)
 	}
-	t.Timeout = Duration(l.timeout(n, t.Timeout, timeout))
+	t.Timeout = cmp.Or(t.Timeout, Duration(timeout))
 	return t
 }
 
 // precondition checks what a precondition calls and how it checks the result; its arguments are the caller's to check.
-func (l *loader) precondition(d *document, n *node, p *Precondition, server string, tools map[string]ToolSpec) {
+func (l *loader) precondition(n *node, p *Precondition, server string, tools map[string]ToolSpec) {
 	switch t, ok := tools[p.Tool]; {
 	case p.Tool == "":
-		l.missing(d, n, "name a read tool of the same server", "the precondition names no tool")
 	case !ok:
 		l.error(n.at("tool"), didYouMean(p.Tool, names(tools), "name a read tool of the same server"), "tool server %q declares no tool %q", server, p.Tool)
 	case t.Effect != EffectRead:
 		l.error(n.at("tool"), "name a read tool of the same server", "the precondition calls %q, which is not a read tool", p.Tool)
 	}
-	if strings.TrimSpace(p.Check) == "" {
-		l.missing(d, n.at("check"), "write an expression over result, such as check: result.ready == true", "the precondition has no check")
-		return
+	if p.Check != "" && strings.TrimSpace(p.Check) == "" {
+		l.error(n.at("check"), "write an expression over result, such as check: result.ready == true", "the precondition checks nothing")
 	}
-	l.condition(resultLanguage, n, "check", p.Check)
+	l.condition(resultLanguage, n.at("check"), "check", p.Check)
 }
 
 // callable lists the tools that agents may be given, for hints.

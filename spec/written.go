@@ -4,7 +4,13 @@ package spec
 // it, as a JSON tree of nil, bool, int64, float64, string, []any and map[string]any. It is nil for a Skill, which is a
 // folder, and for what the fleet does not declare. The caller may change what it gets.
 func (f *Fleet) Written(ref Ref) map[string]any {
-	d := f.documents[ref]
+	f.index.Do(func() { // Most fleets are never asked.
+		f.byRef = make(map[Ref]*document, len(f.documents))
+		for _, d := range f.documents {
+			f.byRef[d.ref()] = d
+		}
+	})
+	d := f.byRef[ref]
 	if d == nil {
 		return nil
 	}

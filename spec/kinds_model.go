@@ -1,0 +1,162 @@
+package spec
+
+// The providers of models.
+const (
+	// ProviderScripted answers by the rules in the Model itself.
+	ProviderScripted = "scripted"
+	// ProviderOllama asks an Ollama server.
+	ProviderOllama = "ollama"
+	// ProviderOpenAI asks any server that speaks OpenAI's protocol.
+	ProviderOpenAI = "openai"
+	// ProviderAnthropic asks Anthropic's API.
+	ProviderAnthropic = "anthropic"
+	// ProviderReplay answers from a recording.
+	ProviderReplay = "replay"
+)
+
+// ModelSpec declares a model and who serves it. This version asks models of the providers scripted and ollama.
+type ModelSpec struct {
+	// Provider is who serves the model: scripted by the rules in this file, replay by a recording, and the others by a server.
+	Provider string `json:"provider" check:"required,enum=anthropic|ollama|openai|replay|scripted" hint:"known are anthropic, ollama, openai, replay, scripted"`
+	// Name is the provider's name of the model, such as `qwen3:4b`. Required but for scripted and replay.
+	Name string `json:"name,omitempty" check:"max=512"`
+	// Endpoint is the base URL of the server. Default for ollama: OLLAMA_HOST in Mainstay's own environment, or else
+	// http://127.0.0.1:11434.
+	Endpoint string `json:"endpoint,omitempty" check:"pattern=url"`
+	// APIKey is what the server knows Mainstay by.
+	APIKey *SecretRef `json:"apiKey,omitempty" check:"later"`
+	// Headers are sent with every request.
+	Headers []Header `json:"headers,omitempty" check:"later,max=32"`
+	// Parameters are passed to the provider as they are, such as temperature, seed or num_ctx for ollama.
+	Parameters map[string]any `json:"parameters,omitempty"`
+	// Rules are the answers of a scripted model: the first rule whose When holds answers.
+	Rules []ScriptRule `json:"rules,omitempty" check:"max=1000"`
+	// Recording is the path from the repository's root of the answers that a model of provider replay gives.
+	Recording string `json:"recording,omitempty" check:"later,max=1024"`
+	// Source says where Ollama gets the model, and which one it must be.
+	Source *ModelSource `json:"source,omitempty" check:"later"`
+	// KeepAlive is how long Ollama keeps the model in memory after an answer.
+	KeepAlive Duration `json:"keepAlive,omitempty" check:"later,min=1s,max=24h"`
+	// Fallbacks are asked in this order when the model cannot answer.
+	Fallbacks []Fallback `json:"fallbacks,omitempty" check:"later,max=16"`
+	// Routes choose another model by what is asked: the first one that holds.
+	Routes []Route `json:"routes,omitempty" check:"later,max=64"`
+	// Split shares runs out among models. A run stays with the model it got.
+	Split []Share `json:"split,omitempty" check:"later,max=16"`
+	// Retry says how often a request that failed is sent again.
+	Retry *Retry `json:"retry,omitempty" check:"later"`
+	// Timeouts bound one request.
+	Timeouts *ModelTimeouts `json:"timeouts,omitempty" check:"later"`
+	// Rate bounds how much the model is asked.
+	Rate *Rate `json:"rate,omitempty" check:"later"`
+	// Cache answers a request that was answered before.
+	Cache *AnswerCache `json:"cache,omitempty" check:"later"`
+	// Budget bounds what the model may cost. A run that would exceed it ends.
+	Budget *Budget `json:"budget,omitempty" check:"later"`
+	// Price is what the model costs.
+	Price *Price `json:"price,omitempty" check:"later"`
+	// Context says what happens when a conversation outgrows the model.
+	Context *Context `json:"context,omitempty" check:"later"`
+}
+
+// ModelSource says where Ollama gets a model.
+type ModelSource struct {
+	// Pull says when the model is pulled from its registry.
+	Pull string `json:"pull,omitempty" check:"enum=always|missing|never,default=missing"`
+	// File is the path from the repository's root of a GGUF file or Modelfile that the model is created from, instead.
+	File string `json:"file,omitempty" check:"max=1024"`
+	// Digest is the model's, as the server reports it. Another one is refused.
+	Digest string `json:"digest,omitempty" check:"pattern=digest"`
+}
+
+// Fallback is asked when a model cannot answer.
+type Fallback struct {
+	// Model names a Model.
+	Model string `json:"model" check:"required" hint:"write model: NAME"`
+	// On says in which cases. Empty means in all.
+	On []string `json:"on,omitempty" check:"max=8,enum=budgetExceeded|contextExceeded|failed|rateLimited|timedOut|unavailable"`
+}
+
+// Route chooses a model by what is asked.
+type Route struct {
+	// When is a CEL expression of type bool over `request`: agent, task, tokens (an estimate of the prompt's size), turn.
+	When string `json:"when" check:"required" hint:"write an expression over request, such as when: request.tokens > 8000"`
+	// Model names a Model.
+	Model string `json:"model" check:"required" hint:"write model: NAME"`
+}
+
+// Share is a model's share of the runs.
+type Share struct {
+	// Model names a Model.
+	Model string `json:"model" check:"required" hint:"write model: NAME"`
+	// Weight is the share's size in relation to the other weights.
+	Weight int `json:"weight" check:"required,min=1,max=1000" hint:"write weight: 1"`
+}
+
+// Retry says how often something that failed is tried again. The wait doubles from Backoff to MaxBackoff.
+type Retry struct {
+	// Attempts is how often it is tried in all.
+	Attempts int `json:"attempts,omitempty" check:"default=3,min=1,max=20"`
+	// Backoff is the first wait.
+	Backoff Duration `json:"backoff,omitempty" check:"default=1s,min=1ms,max=1h"`
+	// MaxBackoff is the longest wait.
+	MaxBackoff Duration `json:"maxBackoff,omitempty" check:"default=1m,min=1ms,max=24h"`
+}
+
+// ModelTimeouts bound one request to a model.
+type ModelTimeouts struct {
+	// FirstToken is how long the model may be silent.
+	FirstToken Duration `json:"firstToken,omitempty" check:"min=1ms,max=1h"`
+	// Total is how long the whole answer may take.
+	Total Duration `json:"total,omitempty" check:"min=1ms,max=24h"`
+}
+
+// Rate bounds how much a model is asked by all agents together.
+type Rate struct {
+	// Concurrent is how many requests are under way at once.
+	Concurrent int `json:"concurrent,omitempty" check:"min=1,max=10000"`
+	// RequestsPerMinute is how many requests are sent in a minute.
+	RequestsPerMinute int `json:"requestsPerMinute,omitempty" check:"min=1,max=1000000"`
+	// TokensPerMinute is how many tokens are read and written in a minute.
+	TokensPerMinute int `json:"tokensPerMinute,omitempty" check:"min=1,max=1000000000"`
+}
+
+// AnswerCache answers a request that was answered before, to the letter.
+type AnswerCache struct {
+	// TTL is how long an answer is kept.
+	TTL Duration `json:"ttl" check:"required,min=1s,max=8760h" hint:"write ttl: 1h"`
+	// Scope says who shares the answers.
+	Scope string `json:"scope,omitempty" check:"enum=agent|fleet|run,default=agent"`
+}
+
+// Budget bounds what a model may cost. Money is in the currency of the price.
+type Budget struct {
+	// TokensPerRun is how many tokens one run may use.
+	TokensPerRun int `json:"tokensPerRun,omitempty" check:"min=1"`
+	// TokensPerDay is how many tokens all runs may use from midnight to midnight, UTC.
+	TokensPerDay int `json:"tokensPerDay,omitempty" check:"min=1"`
+	// CostPerRun is what one run may cost.
+	CostPerRun float64 `json:"costPerRun,omitempty" check:"min=0"`
+	// CostPerDay is what all runs may cost from midnight to midnight, UTC.
+	CostPerDay float64 `json:"costPerDay,omitempty" check:"min=0"`
+}
+
+// Price is what a million tokens cost.
+type Price struct {
+	// Input is the price of a million tokens that are read.
+	Input float64 `json:"input,omitempty" check:"min=0"`
+	// Output is the price of a million tokens that are written.
+	Output float64 `json:"output,omitempty" check:"min=0"`
+	// Cached is the price of a million tokens that the provider has read before. Default: that of input.
+	Cached float64 `json:"cached,omitempty" check:"min=0"`
+	// Currency is an ISO 4217 code.
+	Currency string `json:"currency,omitempty" check:"default=USD,min=3,max=3"`
+}
+
+// Context says what happens when a conversation outgrows a model.
+type Context struct {
+	// Window is how many tokens the model reads at once. Default: what the provider says.
+	Window int `json:"window,omitempty" check:"min=256,max=100000000"`
+	// Compact says how a conversation that is too long is made to fit.
+	Compact string `json:"compact,omitempty" check:"enum=dropToolResults|fail|summarize,default=fail"`
+}
