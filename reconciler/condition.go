@@ -7,7 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// verdict is what a resource's conditions say: exactly one of ready, reconciling and stalled.
+// verdict is what a resource's conditions say: exactly one of ready, reconciling and stalled, or for a kind that is only
+// checked that nobody can say.
 type verdict struct{ kind, reason, message string }
 
 func ready(reason, message string) verdict { return verdict{ConditionReady, reason, message} }
@@ -24,9 +25,12 @@ func conditions(old []metav1.Condition, at time.Time, v verdict) []metav1.Condit
 		meta.SetStatusCondition(&list, metav1.Condition{Type: kind, Status: status, Reason: v.reason, Message: v.message,
 			LastTransitionTime: metav1.NewTime(at)})
 	}
-	if v.kind == ConditionReady {
+	switch v.kind {
+	case ConditionReady:
 		set(ConditionReady, metav1.ConditionTrue)
-	} else {
+	case ConditionNotYetReconciled:
+		set(ConditionReady, metav1.ConditionUnknown)
+	default:
 		set(ConditionReady, metav1.ConditionFalse)
 		set(v.kind, metav1.ConditionTrue)
 	}
@@ -35,6 +39,17 @@ func conditions(old []metav1.Condition, at time.Time, v verdict) []metav1.Condit
 			meta.RemoveStatusCondition(&list, other)
 		}
 	}
+	return list
+}
+
+// notYet adds to the conditions of a resource, or takes away from them, that part of it is not reconciled yet.
+func notYet(list []metav1.Condition, at time.Time, message string) []metav1.Condition {
+	if message == "" {
+		meta.RemoveStatusCondition(&list, ConditionNotYetReconciled)
+		return list
+	}
+	meta.SetStatusCondition(&list, metav1.Condition{Type: ConditionNotYetReconciled, Status: metav1.ConditionTrue, Reason: "OnlyChecked",
+		Message: message, LastTransitionTime: metav1.NewTime(at)})
 	return list
 }
 

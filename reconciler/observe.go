@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/reconciler/source"
 	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -52,7 +54,7 @@ func (r *Reconciler) observe(ctx context.Context) error {
 
 // adopt makes a revision what is declared, if it is good.
 func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
-	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: r.opts.Env})
+	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: r.opts.Env, Cache: &r.newest})
 	status := RevisionStatus{Revision: seen.Revision, At: r.opts.Now()}
 	for _, p := range problems {
 		status.Problems = append(status.Problems, p.String())
@@ -61,6 +63,16 @@ func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
 		status.Conditions = conditions(nil, status.At, stalled("Broken", count(len(problems), "problem")+"; what was declared before goes on running"))
 		r.addRevision(status)
 		r.tell(Event{Type: RevisionBroken, Revision: seen.Revision, Problems: problems})
+		if r.current() == nil {
+			r.restoreGood(ctx)
+		}
+		return nil
+	}
+	if err := r.verify(seen.Commit, fleet); err != nil {
+		status.Conditions = conditions(nil, status.At, stalled("Unverified", err.Error()+"; what was declared before goes on running"))
+		status.Problems = append(status.Problems, err.Error())
+		r.addRevision(status)
+		r.tell(Event{Type: RevisionBroken, Revision: seen.Revision, Problems: spec.Problems{{Severity: spec.SeverityError, Summary: err.Error()}}})
 		if r.current() == nil {
 			r.restoreGood(ctx)
 		}
@@ -77,6 +89,21 @@ func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
 		return fmt.Errorf("remember the good revision: %w", err)
 	}
 	r.tell(Event{Type: RevisionLoaded, Revision: seen.Revision, Fleet: fleet, Problems: problems})
+	return nil
+}
+
+// verify checks that one of those whose commits may run has signed a commit. Whose may is said by what runs, and for the
+// first revision ever seen by itself.
+func (r *Reconciler) verify(c remote.Commit, fleet *spec.Fleet) error {
+	r.mu.Lock()
+	running := cmp.Or(r.fleet, r.trusted, fleet)
+	r.mu.Unlock()
+	if running.Signatures == nil {
+		return nil
+	}
+	if _, err := remote.VerifyCommit(c, running.Signatures); err != nil {
+		return fmt.Errorf("commit %.7s is not signed by any of spec.signatures.signers in mainstay.yaml (%w): have one of them sign it, with git commit --amend -S or a signed merge", c.ID, err)
+	}
 	return nil
 }
 
@@ -134,7 +161,7 @@ func (r *Reconciler) fleetAt(ctx context.Context, revision spec.Revision) (*spec
 	if err != nil {
 		return nil, err
 	}
-	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: r.opts.Env})
+	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: r.opts.Env, Cache: &r.older})
 	if problems.HasErrors() {
 		return nil, fmt.Errorf("load %s: %w", revision.Short(), problems.Err())
 	}

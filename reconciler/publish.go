@@ -122,7 +122,7 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	old := r.resources
 	r.resources = make(map[spec.Ref][]metav1.Condition, len(ordered)) // What is no longer declared is forgotten.
 	for _, res := range ordered {
-		r.resources[res.Ref] = conditions(old[res.Ref], s.At, r.verdict(res, running))
+		r.resources[res.Ref] = notYet(conditions(old[res.Ref], s.At, r.verdict(res, running)), s.At, res.NotYetReconciled())
 	}
 	for _, res := range r.fleet.Resources {
 		s.Resources = append(s.Resources, ResourceStatus{Resource: res, Conditions: r.resources[res.Ref]})
@@ -197,6 +197,9 @@ func (r *Reconciler) agentStatus(agent *spec.Agent, p host.Status) AgentStatus {
 
 // verdict says how one resource is doing. What it depends on has its conditions already. The caller holds r.mu.
 func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.Status) verdict {
+	if res.Kind.OnlyChecked() {
+		return verdict{ConditionNotYetReconciled, "OnlyChecked", res.NotYetReconciled()}
+	}
 	switch res.Kind {
 	case spec.KindAction:
 		state := r.actions[spec.ActionID(res.Name)]
@@ -226,7 +229,7 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 	}
 	var waits []string
 	for _, ref := range res.DependsOn {
-		if ref.Kind != spec.KindAction && !IsReady(r.resources[ref]) {
+		if ref.Kind != spec.KindAction && !ref.Kind.OnlyChecked() && !IsReady(r.resources[ref]) {
 			waits = append(waits, ref.String())
 		}
 	}

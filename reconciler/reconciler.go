@@ -112,6 +112,9 @@ type Reconciler struct {
 	failures   map[string]error
 	published  []byte
 	background sync.WaitGroup
+
+	// newest and older keep what was loaded of the branch's newest revision, and of those that runs are pinned to.
+	newest, older spec.Cache
 }
 
 // New joins the parts.

@@ -92,4 +92,7 @@ const (
 	ConditionReady       = "Ready"
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
+	// ConditionNotYetReconciled is True where a kind, or fields of a resource, are checked and this version does not act on
+	// them. Its message says which.
+	ConditionNotYetReconciled = "NotYetReconciled"
 )

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/mainstay-dev/mainstay/reconciler/policy"
 	"github.com/mainstay-dev/mainstay/reconciler/run"
 	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -134,17 +135,46 @@ func (r *Reconciler) startRun(ctx context.Context, fleet *spec.Fleet, revision s
 		Run: run.DerivedID(at, t.Name, cause), Agent: t.Agent, Text: text, Revision: revision,
 		Digest: fleet.Agents[t.Agent].Digest, Trigger: t.Name, At: at,
 	}
-	return r.Submit(ctx, task)
+	if err := r.Submit(ctx, task); errors.Is(err, ErrDenied) {
+		r.warn(err) // It would be denied in every pass: the trigger has done what it can.
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// ErrDenied means that a policy does not let a run start.
+var ErrDenied = errors.New("denied by policy")
+
+// mayRun asks the policies of the newest revision whether a run may start.
+func (r *Reconciler) mayRun(task spec.Task) error {
+	policies, err := r.policies()
+	if err != nil {
+		return err
+	}
+	d := policy.DecideRun(policy.Run{Agent: string(task.Agent), Task: task.Text, Trigger: task.Trigger}, policies)
+	if d.Decision == spec.DecisionAllow {
+		return nil
+	}
+	reason := ""
+	if d.Reason != "" {
+		reason = ": " + d.Reason
+	}
+	return fmt.Errorf("start a run of %s: %w %s%s", task.Agent, ErrDenied, d.Rule, reason)
 }
 
 // Submit records a task as a new run and queues it. A run that is already recorded is only queued again, if it is not
-// finished.
+// finished. The error has [ErrDenied] where a policy does not let it start.
 func (r *Reconciler) Submit(ctx context.Context, task spec.Task) error {
 	entries, _, err := r.parts.Store.Record(ctx, task.Run)
 	if err != nil {
 		return fmt.Errorf("read record of run %s: %w", task.Run, err)
 	}
 	if len(entries) == 0 {
+		if err := r.mayRun(task); err != nil {
+			return err
+		}
 		entry := spec.Entry{Type: spec.EntryTask, At: task.At, Task: &task}
 		if _, err := r.parts.Store.Append(ctx, task.Run, 0, entry); err != nil && !errors.Is(err, store.ErrConflict) {
 			return fmt.Errorf("record run %s: %w", task.Run, err)

@@ -43,8 +43,14 @@ var writtenKinds = sync.OnceValue(func() []string {
 	return all
 })
 
-// laterKinds are checked and not reconciled by this version.
-var laterKinds = []Kind{KindEvaluation, KindKnowledgeSource, KindSkillSource, KindWorkflow}
+// OnlyChecked reports whether resources of the kind are checked, and this version does not act on them.
+func (k Kind) OnlyChecked() bool {
+	switch k {
+	case KindEvaluation, KindKnowledgeSource, KindSkillSource, KindWorkflow:
+		return true
+	}
+	return false
+}
 
 // word is the kind in a sentence.
 func (k Kind) word() string {

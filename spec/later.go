@@ -191,4 +191,3 @@ func (c *Condition) always(server, tool string) bool {
 	value, _, err := program.Eval(vars)
 	return err == nil && value.Value() == true
 }
-

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,8 +33,8 @@ type Resource struct {
 // all of it is.
 func (r Resource) NotYetReconciled() string {
 	switch {
-	case slices.Contains(laterKinds, r.Kind):
-		return fmt.Sprintf("this version checks a %s, and does not act on it yet", r.Kind)
+	case r.Kind.OnlyChecked():
+		return fmt.Sprintf("this version checks %s, and does not act on it yet", article(r.Kind))
 	case len(r.Later) > 0:
 		return "this version checks these fields, and does not act on them yet: " + strings.Join(r.Later, ", ")
 	}

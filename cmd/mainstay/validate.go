@@ -35,6 +35,11 @@ func newValidate() *cobra.Command {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: not valid\n", dir)
 				return errSilent
 			}
+			for _, r := range fleet.Resources {
+				if text := r.NotYetReconciled(); text != "" {
+					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s\n", r.Ref, text)
+				}
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid, %d resources, %s\n", dir, len(fleet.Resources), fleet.Digest)
 			return nil
 		},

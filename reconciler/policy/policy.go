@@ -1,5 +1,5 @@
-// Package policy decides what an agent may do. [Decide] is for tool calls, [DecideChange] for proposed file changes.
-// Both are functions of their arguments alone: they read no clock and no disk, and log nothing.
+// Package policy decides what an agent may do. [Decide] is for tool calls, [DecideChange] for proposed file changes,
+// [DecideRun] for runs that are about to start. All are functions of their arguments alone: they read no clock and no disk, and log nothing.
 //
 // The defaults are strict: an undeclared tool is denied, a read tool is allowed, a write tool is proposed. Rules only
 // ever tighten them: of all rules that hold the strictest wins, and no rule can grant what the defaults withhold. The
@@ -8,6 +8,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -29,6 +30,14 @@ type Change struct {
 	Paths []string
 }
 
+// Run is a run that is about to start as rules see it, in the variable `run`.
+type Run struct {
+	Agent string
+	Task  string
+	// Trigger names what starts it; empty for `mainstay ask`.
+	Trigger string
+}
+
 // Decision is what was decided, and by what.
 type Decision struct {
 	// Decision is spec.DecisionAllow, DecisionPropose or DecisionDeny.
@@ -46,6 +55,7 @@ const (
 	RuleRead       = "default: read tools are allowed"
 	RuleWrite      = "default: write tools are proposed"
 	RuleChange     = "default: changes are proposed"
+	RuleRun        = "default: runs are started"
 )
 
 // Decide decides about one tool call. A rule that cannot be evaluated denies, and the reason says why. Where several
@@ -90,6 +100,16 @@ func DecideChange(change Change, policies []*spec.Policy) Decision {
 	}}, policies)
 }
 
+// DecideRun decides whether a run may start: it may, unless a rule denies it.
+func DecideRun(run Run, policies []*spec.Policy) Decision {
+	base := Decision{Decision: spec.DecisionAllow, Rule: RuleRun}
+	return strictest(base, spec.OnRun, map[string]any{"run": map[string]any{
+		"agent":   run.Agent,
+		"task":    run.Task,
+		"trigger": run.Trigger,
+	}}, policies)
+}
+
 func strictest(base Decision, on string, vars map[string]any, policies []*spec.Policy) Decision {
 	decided, byRule := base, false
 	for _, p := range policies {
@@ -126,9 +146,13 @@ func evaluate(p *spec.Policy, rule spec.Rule, vars map[string]any) (Decision, bo
 	}
 	decision := rule.Decision
 	if decision != spec.DecisionAllow && decision != spec.DecisionPropose {
-		// Anything else is deny, or a word that package spec has let through by mistake; a mistake must not let a call
-		// through too.
+		// Anything else is deny, or limit, which nothing counts yet, or a word that package spec has let through by mistake.
+		// None of them must let a call through.
 		decision = spec.DecisionDeny
+	}
+	if rule.Decision == spec.DecisionLimit {
+		reason := "calls are not counted yet, so a rule that limits them denies them"
+		return Decision{Decision: decision, Rule: name, Reason: strings.TrimSpace(rule.Reason + " (" + reason + ")")}, holds
 	}
 	return Decision{Decision: decision, Rule: name, Reason: rule.Reason}, holds
 }

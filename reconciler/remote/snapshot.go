@@ -19,7 +19,8 @@ import (
 //
 // Symbolic links are never followed: Stat shows one as [fs.ModeSymlink], ReadLink says where it points, a path through
 // it does not exist, and to read it is an error. A submodule is an irregular file that cannot be read.
-// [fs.FileInfo.Sys] returns the id of the Git object as a string, so that a reader can keep what it made of a file.
+// [fs.FileInfo.Sys] returns the id of the Git object as a string, and so does the method ID of what ReadDir lists, so that
+// a reader can keep what it made of a file or folder.
 type Snapshot struct {
 	r    *Remote
 	root plumbing.Hash
@@ -230,6 +231,9 @@ func (d dirEntry) IsDir() bool                { return d.isTree() }
 func (d dirEntry) Type() fs.FileMode          { return d.fsMode().Type() }
 func (d dirEntry) Info() (fs.FileInfo, error) { return d.s.info("stat", d.path, d.entry) }
 func (d dirEntry) String() string             { return fs.FormatDirEntry(d) }
+
+// ID returns the id of the Git object, of a folder too. Unlike Info it costs nothing.
+func (d dirEntry) ID() string { return d.hash.String() }
 
 // openFile is an open path that cannot be read.
 type openFile struct {

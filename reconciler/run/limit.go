@@ -38,6 +38,8 @@ func (w *work) checkLimits(q spec.Request) *spec.Outcome {
 	switch most := limits.Turns + limits.ToolCalls + extraRequests; {
 	case q.Kind == spec.RequestModel && w.state.models() >= limits.Turns:
 		return w.limit("turns", "the agent has asked a model %d times, which is its limit", limits.Turns)
+	case q.Kind == spec.RequestModel && limits.Tokens > 0 && w.state.usage.Input+w.state.usage.Output >= limits.Tokens:
+		return w.limit("tokens", "the model has read and written %d tokens, and the limit is %d", w.state.usage.Input+w.state.usage.Output, limits.Tokens)
 	case q.Kind == spec.RequestTool && w.state.calls >= limits.ToolCalls:
 		return w.limit("toolCalls", "the agent has called tools %d times, which is its limit", limits.ToolCalls)
 	case len(w.state.exchanges) >= most:
