@@ -19,13 +19,22 @@ const maxInstructions = 256 << 10
 // resolveAgents follows every reference of every Agent.
 func (l *loader) resolveAgents(f *Fleet, defaults Defaults, ceilings RunLimits) {
 	f.Agents = make(map[AgentName]*Agent, len(l.agents))
-	inherited := l.digest(f.Place, []any{defaults, ceilings})
-	for _, name := range order(l, KindAgent, l.agents) {
-		e := l.agents[name]
-		f.Agents[AgentName(name)] = resolved(l, e.document, string(inherited), func() (*Agent, []Ref) {
+	l.agentList = make([]*Agent, 0, len(l.agents))
+	inherited := string(l.digest(f.Place, []any{defaults, ceilings}))
+	for _, e := range l.roster {
+		a := resolved(l, e.document, inherited, func() (*Agent, []Ref) {
 			a := l.agent(f, e, defaults, ceilings)
-			return a, a.DependsOn
+			// That the Fleet's defaults are not there is reported there, and not here.
+			return a, append(slices.Clone(a.DependsOn), Ref{KindModel, defaults.Model}, Ref{KindPersona, defaults.Persona})
 		})
+		f.Agents[a.Name] = a
+		l.agentList = append(l.agentList, a)
+		if len(e.written.Agents) > 0 {
+			l.delegating = append(l.delegating, e)
+		}
+		if len(e.written.Triggers) > 0 {
+			l.triggered = append(l.triggered, e)
+		}
 	}
 }
 
@@ -131,10 +140,10 @@ func (l *loader) once(n *node, what string, before []string, name string) bool {
 // checkDelegation finds agents that give tasks to agents that are not there, and to each other in a circle.
 func (l *loader) checkDelegation() {
 	edges := map[string][]string{}
-	for name, e := range l.agents {
+	for _, e := range l.delegating {
 		for i, to := range e.written.Agents {
 			if known(l, e.spec.at("agents", i), KindAgent, to, l.agents) {
-				edges[name] = append(edges[name], to)
+				edges[e.name] = append(edges[e.name], to)
 			}
 		}
 	}

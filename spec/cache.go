@@ -2,6 +2,8 @@ package spec
 
 import (
 	"io/fs"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -14,11 +16,13 @@ type Cache struct {
 	files   map[string]cachedPart
 	folders map[string]cachedPart
 	merged  map[[2]*document]*document
-	memos   map[Ref]*memo
 	skills  map[string]*Skill
-	orders  map[Kind][]string // the names of resources, sorted
-	// shared counts how often anything has changed that agents may depend on, of which there was the number sharedCount.
-	shared, sharedCount int
+	roster  roster
+	// shared counts how often anything has changed that agents may depend on, which was this at the last load.
+	shared      int
+	sharedParts []any
+	// size is how many resources there were.
+	size int
 }
 
 // cachedPart is what the loader found in a file or folder with this id.
@@ -101,22 +105,21 @@ func (l *loader) cached(known map[string]cachedPart, name, id string, read func(
 
 // prepare makes the cache ready for a loader, and forgets all files once most of them are gone.
 func (c *Cache) prepare() {
-	if c.files == nil || len(c.files) > 2*len(c.memos)+10_000 {
+	if c.files == nil || len(c.files) > 2*c.size+10_000 {
 		c.files, c.folders = map[string]cachedPart{}, map[string]cachedPart{}
 	}
-	if c.merged == nil || len(c.merged) > 2*len(c.memos)+10_000 {
+	if c.merged == nil || len(c.merged) > 2*c.size+10_000 {
 		c.merged = map[[2]*document]*document{}
 	}
 }
 
 // keep remembers what a loader has resolved.
 func (c *Cache) keep(l *loader) {
-	c.memos, c.shared, c.skills = l.used, l.shared, l.skills
+	c.shared, c.skills, c.size = l.shared, l.skills, len(l.documents)
 }
 
-// memo is what a resource was resolved to, and what that depended on.
+// memo is what a document was resolved to, and what that depended on.
 type memo struct {
-	document *document
 	// extra is what else it depended on, such as the Fleet's defaults.
 	extra  string
 	shared int
@@ -126,32 +129,32 @@ type memo struct {
 	value  any
 }
 
-// resolved returns what a document is resolved to. It calls resolve only where the document, extra, or a resource that it
-// depends on is another one than at the last time, or where there was a problem then. refs are the resources that the value
-// depends on.
+// resolved returns what a document is resolved to. It calls resolve only where extra, or a resource that it depends on, is
+// another one than at the last time, or where there was a problem then. refs are the resources that the value depends on.
 func resolved[T any](l *loader, d *document, extra string, resolve func() (value T, refs []Ref)) T {
-	ref := d.ref()
-	if m := l.memos[ref]; m != nil && m.document == d && m.extra == extra && l.same(m) {
+	if m := d.memo; m != nil && m.extra == extra && l.same(d.kind, m) {
 		m.shared = l.shared
-		l.used[ref] = m
+		l.share(d.kind, m.value)
 		return m.value.(T)
 	}
-	before := len(l.problems) + l.more
+	before := len(l.problems)
 	value, refs := resolve()
-	if len(l.problems)+l.more > before {
-		return value
+	d.memo = nil
+	l.share(d.kind, value)
+	if l.failed || len(l.problems) > before {
+		return value // Its problems must be told again, and in a broken revision inputs may be there that are no good.
 	}
-	m := &memo{document: d, extra: extra, shared: l.shared, refs: refs, value: value}
+	m := &memo{extra: extra, shared: l.shared, refs: refs, value: value}
 	for _, r := range refs {
 		m.inputs = append(m.inputs, l.resolvedAs(r))
 	}
-	l.used[ref] = m
+	d.memo = m
 	return value
 }
 
 // same reports whether what a memo depended on is as it was.
-func (l *loader) same(m *memo) bool {
-	if m.shared == l.shared && m.document.kind == KindAgent {
+func (l *loader) same(kind Kind, m *memo) bool {
+	if m.shared == l.shared && kind == KindAgent {
 		return true
 	}
 	for i, r := range m.refs {
@@ -162,43 +165,40 @@ func (l *loader) same(m *memo) bool {
 	return true
 }
 
-// kept returns what a resource was resolved to before instead of value, if both have the same digest and place: whoever
-// depends on it then sees that it has not changed.
-func kept[T interface{ header() *Resource }](l *loader, value T) T {
-	r := value.header()
-	if m := l.memos[r.Ref]; m != nil {
-		if old, ok := m.value.(T); ok && old.header().Digest == r.Digest && old.header().Place == r.Place {
+// kept returns what a document was resolved to before instead of value, if both are the same: whoever depends on
+// it then sees that it has not changed.
+func kept[T interface{ header() *Resource }](l *loader, d *document, value T) T {
+	if m := d.memo; m != nil {
+		old, ok := m.value.(T)
+		if ok && old.header().Digest == value.header().Digest && slices.Equal(old.header().DependsOn, value.header().DependsOn) {
 			value = old
 		}
 	}
-	l.used[r.Ref] = &memo{value: value}
+	d.memo = &memo{value: value}
+	l.share(d.kind, value)
 	return value
+}
+
+// share notes what agents may depend on.
+func (l *loader) share(kind Kind, value any) {
+	switch kind {
+	case KindModel, KindPersona, KindPrompt, KindToolServer, KindKnowledgeSource:
+		l.sharedParts = append(l.sharedParts, value)
+	}
 }
 
 func (r *Resource) header() *Resource { return r }
 
-// countShared notices whether anything that agents may depend on has changed since the last load.
+// countShared notices whether anything that agents may depend on has changed since the last load. Call it when all of that
+// is resolved, in the order of its names.
 func (l *loader) countShared() {
 	if l.cache == nil {
 		return
 	}
-	count, changed := len(l.skills), len(l.skills) != len(l.cache.skills)
-	for name, s := range l.skills {
-		changed = changed || l.cache.skills[name] != s
-	}
-	for ref, m := range l.used {
-		if ref.Kind == KindPolicy {
-			continue
-		}
-		count++
-		if old := l.memos[ref]; old == nil || old.value != m.value {
-			changed = true
-		}
-	}
-	if changed || count != l.cache.sharedCount {
+	if !slices.Equal(l.sharedParts, l.cache.sharedParts) || !maps.Equal(l.skills, l.cache.skills) {
 		l.shared++
 	}
-	l.cache.sharedCount = count
+	l.cache.sharedParts = l.sharedParts
 }
 
 // resolvedAs is what a resource that others depend on is resolved to, as a pointer; it is nil where there is no such one.

@@ -171,7 +171,7 @@ func (l *loader) decode(d *document, n *node, target any, what string) {
 
 // indexAll decodes all documents and finds those that have the same name.
 func (l *loader) indexAll() {
-	l.agents, l.personas, l.prompts = map[string]*entry[AgentSpec]{}, map[string]*entry[PersonaSpec]{}, map[string]*entry[PromptSpec]{}
+	l.personas, l.prompts = map[string]*entry[PersonaSpec]{}, map[string]*entry[PromptSpec]{}
 	l.models, l.servers = map[string]*entry[ModelSpec]{}, map[string]*entry[ToolServerSpec]{}
 	l.policies, l.triggers, l.actions = map[string]*entry[PolicySpec]{}, map[string]*entry[TriggerSpec]{}, map[string]*entry[ActionSpec]{}
 	l.sources, l.knowledge = map[string]*entry[SkillSourceSpec]{}, map[string]*entry[KnowledgeSourceSpec]{}
@@ -184,6 +184,7 @@ func (l *loader) indexAll() {
 		}
 		l.skills[s.Name] = s
 	}
+	var agents []*document
 	for _, d := range l.documents {
 		switch d.kind {
 		case KindFleet:
@@ -193,7 +194,7 @@ func (l *loader) indexAll() {
 			}
 			l.fleet = append(l.fleet, e)
 		case KindAgent:
-			index(l, l.agents, d)
+			agents = append(agents, d)
 		case KindPersona:
 			index(l, l.personas, d)
 		case KindPrompt:
@@ -218,6 +219,7 @@ func (l *loader) indexAll() {
 			index(l, l.workflows, d)
 		}
 	}
+	l.indexAgents(agents)
 }
 
 // decoded returns a document as its written form, which is made once.
@@ -244,11 +246,16 @@ func index[S any](l *loader, resources map[string]*entry[S], d *document) {
 	if d.unnamed {
 		return
 	}
-	if first, ok := resources[d.name]; ok {
-		l.error(d.named, "rename or remove one of them", "%s %q is declared twice: also at %s", d.kind, d.name, first.named.place())
+	add(l, resources, e)
+}
+
+// add adds a resource to those of its kind, or reports that there is one of its name.
+func add[S any](l *loader, resources map[string]*entry[S], e *entry[S]) {
+	if first, ok := resources[e.name]; ok {
+		l.error(e.named, "rename or remove one of them", "%s %q is declared twice: also at %s", e.kind, e.name, first.named.place())
 		return
 	}
-	resources[d.name] = e
+	resources[e.name] = e
 }
 
 func article(kind Kind) string {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -51,42 +50,46 @@ func (l *loader) resolve() *Fleet {
 	return f
 }
 
-// resources lists every resource: the Fleet, and then all others sorted by kind and name.
+// resources lists every resource: the Fleet, and then all others sorted by kind and name. The agents, of which there may be
+// thousands, are sorted already.
 func (l *loader) resources(f *Fleet) []Resource {
-	all := make([]Resource, 1, len(l.documents)+len(l.skills)+1)
-	all[0] = f.Resource
+	var before, after []Resource
 	for _, a := range f.Actions {
-		all = append(all, a.Resource)
-	}
-	for _, a := range f.Agents {
-		all = append(all, a.Resource)
+		before = append(before, a.Resource)
 	}
 	for _, m := range f.Models {
-		all = append(all, m.Resource)
+		after = append(after, m.Resource)
 	}
 	for _, p := range l.personasOut {
-		all = append(all, p.Resource)
+		after = append(after, p.Resource)
 	}
 	for _, p := range f.Policies {
-		all = append(all, p.Resource)
+		after = append(after, p.Resource)
 	}
 	for _, p := range l.promptsOut {
-		all = append(all, *p)
+		after = append(after, *p)
 	}
 	for _, s := range f.Skills {
-		all = append(all, s.Resource)
+		after = append(after, s.Resource)
 	}
 	for _, s := range f.Servers {
-		all = append(all, s.Resource)
+		after = append(after, s.Resource)
 	}
 	for _, t := range f.Triggers {
-		all = append(all, t.Resource)
+		after = append(after, t.Resource)
 	}
 	for _, r := range l.others {
-		all = append(all, *r)
+		after = append(after, *r)
 	}
-	slices.SortFunc(all[1:], func(a, b Resource) int { return compareRefs(a.Ref, b.Ref) })
-	return all
+	byRef := func(a, b Resource) int { return compareRefs(a.Ref, b.Ref) }
+	slices.SortFunc(before, byRef)
+	slices.SortFunc(after, byRef)
+	all := make([]Resource, 0, 1+len(before)+len(l.agentList)+len(after))
+	all = append(append(all, f.Resource), before...)
+	for _, a := range l.agentList {
+		all = append(all, a.Resource)
+	}
+	return append(all, after...)
 }
 
 func compareRefs(a, b Ref) int {
@@ -117,16 +120,23 @@ func (l *loader) fleetDigest(f *Fleet) Digest {
 		own.Spec = l.fleet[0].written
 	}
 	// One line for each resource, so that a fleet of thousands costs no more than to hash their digests.
-	sum := sha256.New()
-	io.WriteString(sum, string(l.digest(f.Place, own))+"\n")
+	lines := make([]byte, 0, 160*len(f.Resources))
+	lines = append(lines, l.digest(f.Place, own)...)
 	for _, r := range f.Resources[1:] {
-		io.WriteString(sum, string(r.Kind)+"/"+r.Name+" "+string(r.Digest))
-		if a := f.Agents[AgentName(r.Name)]; r.Kind == KindAgent && a != nil && a.Description != "" {
-			io.WriteString(sum, " "+a.Description)
-		}
-		io.WriteString(sum, "\n")
+		lines = append(lines, '\n')
+		lines = append(lines, r.Kind...)
+		lines = append(lines, '/')
+		lines = append(lines, r.Name...)
+		lines = append(lines, ' ')
+		lines = append(lines, r.Digest...)
 	}
-	return Digest("sha256:" + hex.EncodeToString(sum.Sum(nil)))
+	for _, a := range l.agentList {
+		if a.Description != "" {
+			lines = append(append(append(append(lines, '\n'), a.Name...), ' '), a.Description...)
+		}
+	}
+	sum := sha256.Sum256(lines)
+	return Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
 // fleetSpec checks the Fleet's own spec, and returns the highest limits that an agent may set.

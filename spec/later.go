@@ -19,11 +19,11 @@ func (l *loader) other(d *document, written any, dependsOn ...Ref) {
 	slices.SortFunc(dependsOn, compareRefs)
 	r.DependsOn = slices.Compact(dependsOn)
 	r.Digest = l.digest(r.Place, written)
-	l.others[r.Ref] = kept(l, &r)
+	l.others[r.Ref] = kept(l, d, &r)
 }
 
 func (l *loader) checkSources() {
-	for _, name := range order(l, KindSkillSource, l.sources) {
+	for _, name := range names(l.sources) {
 		e := l.sources[name]
 		l.inRepository(e.spec.at("path"), e.written.Path)
 		for i, skill := range e.written.Skills {
@@ -37,7 +37,7 @@ func (l *loader) checkSources() {
 }
 
 func (l *loader) checkKnowledge() {
-	for _, name := range order(l, KindKnowledgeSource, l.knowledge) {
+	for _, name := range names(l.knowledge) {
 		e := l.knowledge[name]
 		w, n := e.written, e.spec
 		set := 0
@@ -89,7 +89,7 @@ func (l *loader) knowledgeWeb(n *node, w *KnowledgeWeb) {
 }
 
 func (l *loader) checkEvaluations() {
-	for _, name := range order(l, KindEvaluation, l.evaluations) {
+	for _, name := range names(l.evaluations) {
 		e := l.evaluations[name]
 		w, n := e.written, e.spec
 		var depends []Ref
@@ -154,7 +154,7 @@ func (l *loader) deniedTools() {
 			if rule.On != OnCall || rule.Decision != DecisionDeny || rule.Condition == nil {
 				continue
 			}
-			for _, name := range order(l, KindToolServer, l.servers) {
+			for _, name := range names(l.servers) {
 				e := l.servers[name]
 				for _, tool := range names(e.written.Tools) {
 					if left--; left < 0 {

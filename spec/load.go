@@ -24,12 +24,12 @@ type LoadOptions struct {
 // All problems are returned at once, sorted by place. If one of them is an error there is no Fleet. The Fleet is
 // immutable and may be read from many goroutines.
 func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
-	l := &loader{root: root, overlays: map[string][]*document{}, used: map[Ref]*memo{}}
+	l := &loader{root: root, overlays: map[string][]*document{}}
 	if c := opts.Cache; c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.prepare()
-		l.cache, l.memos, l.shared = c, c.memos, c.shared
+		l.cache, l.shared = c, c.shared
 		defer func() { c.keep(l) }()
 	}
 	l.readAll()
@@ -53,6 +53,7 @@ type loader struct {
 	alone    bool // only mainstay.yaml is read, so that what it names cannot be looked up
 	problems Problems
 	more     int
+	failed   bool // one of the problems is an error
 
 	// What reading adds, see part: the documents of overlays among the others until sortOut.
 	files, total int
@@ -84,11 +85,15 @@ type loader struct {
 	promptsOut  map[string]*Resource
 	others      map[Ref]*Resource
 
-	// cache, memos and shared come from the cache, if there is one; used are the memos of this load.
-	cache  *Cache
-	memos  map[Ref]*memo
-	used   map[Ref]*memo
-	shared int
+	roster    []*entry[AgentSpec] // sorted by name
+	agentList []*Agent            // sorted by name
+	// delegating and triggered are the agents that name other agents, and those that have triggers.
+	delegating, triggered []*entry[AgentSpec]
+
+	// See Cache.
+	cache       *Cache
+	shared      int
+	sharedParts []any
 }
 
 // document is one resource as it was written. It is shared by all loads with the same cache.
@@ -109,6 +114,10 @@ type document struct {
 	// entry is the document decoded, once it is, and found what was wrong in that.
 	entry any
 	found Problems
+	// memo is what the document was resolved to.
+	memo *memo
+	// position is the document's in the roster of this version.
+	position, version int
 	// unnamed says that the document has no name by which it can be known.
 	unnamed bool
 }
@@ -120,6 +129,7 @@ type entry[S any] struct {
 }
 
 func (l *loader) add(p Problem) {
+	l.failed = l.failed || p.Severity == SeverityError
 	if len(l.problems) >= maxProblems {
 		l.more++
 		return
@@ -168,20 +178,4 @@ func known[V any](l *loader, n *node, kind Kind, name string, resources map[stri
 	}
 	l.error(n, didYouMean(name, names(resources), kind.declared()), "unknown %s %q", kind.word(), name)
 	return false
-}
-
-// order returns the names of resources, sorted. Where they are the names of the last load, it need not sort them.
-func order[V any](l *loader, kind Kind, resources map[string]V) []string {
-	if l.cache == nil {
-		return names(resources)
-	}
-	if last := l.cache.orders[kind]; len(last) == len(resources) && !slices.ContainsFunc(last, func(name string) bool { _, ok := resources[name]; return !ok }) {
-		return last
-	}
-	if l.cache.orders == nil {
-		l.cache.orders = map[Kind][]string{}
-	}
-	sorted := names(resources)
-	l.cache.orders[kind] = sorted
-	return sorted
 }

@@ -7,7 +7,8 @@ import (
 
 func (l *loader) resolveModels() map[string]*Model {
 	out := make(map[string]*Model, len(l.models))
-	for name, e := range l.models {
+	for _, name := range names(l.models) {
+		e := l.models[name]
 		out[name] = resolved(l, e.document, "", func() (*Model, []Ref) { return l.model(e), nil })
 	}
 	l.checkFallbacks()

@@ -57,7 +57,7 @@ func (l *loader) resolvePersonas() map[string]*persona {
 			}
 		}
 		p.Digest = l.digest(p.Place, p.PersonaSpec)
-		out[name] = kept(l, p)
+		out[name] = kept(l, e.document, p)
 	}
 	return out
 }

@@ -6,7 +6,7 @@ import (
 
 func (l *loader) resolvePolicies() []*Policy {
 	var out []*Policy
-	for _, name := range order(l, KindPolicy, l.policies) {
+	for _, name := range names(l.policies) {
 		e := l.policies[name]
 		out = append(out, resolved(l, e.document, "", func() (*Policy, []Ref) { return l.policy(e), nil }))
 	}

@@ -62,7 +62,7 @@ func (l *loader) checkPrompts() map[string]*Resource {
 		r := l.resource(e.document)
 		w.Text = strings.TrimSpace(w.Text)
 		r.Digest = l.digest(r.Place, w)
-		out[name] = kept(l, &r)
+		out[name] = kept(l, e.document, &r)
 	}
 	return out
 }

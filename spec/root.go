@@ -5,7 +5,7 @@ import "io/fs"
 // LoadRoot reads mainstay.yaml alone: who may approve, and which ledger is pinned. It is for judging an old commit, where
 // other files may be broken. Only the Fleet's own fields are set.
 func LoadRoot(root fs.FS) (*Fleet, Problems) {
-	l := &loader{root: rootOnly{root}, alone: true, used: map[Ref]*memo{}}
+	l := &loader{root: rootOnly{root}, alone: true}
 	l.readAll()
 	l.indexAll()
 	f := &Fleet{Expires: defaultExpires}

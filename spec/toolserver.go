@@ -22,7 +22,8 @@ var (
 
 func (l *loader) resolveServers() map[string]*ToolServer {
 	out := make(map[string]*ToolServer, len(l.servers))
-	for name, e := range l.servers {
+	for _, name := range names(l.servers) {
+		e := l.servers[name]
 		out[name] = resolved(l, e.document, "", func() (*ToolServer, []Ref) { return l.server(e), nil })
 	}
 	return out

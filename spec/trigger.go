@@ -18,7 +18,7 @@ var anyTime = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // resolveTriggers resolves the Triggers, and those that stand in the files of their agents.
 func (l *loader) resolveTriggers(f *Fleet) {
-	for _, name := range order(l, KindTrigger, l.triggers) {
+	for _, name := range names(l.triggers) {
 		e := l.triggers[name]
 		f.Triggers = append(f.Triggers, resolved(l, e.document, "", func() (*Trigger, []Ref) {
 			t := l.trigger(e.document, e.spec, e.written.Agent, e.written.TriggerOn)
@@ -34,15 +34,12 @@ func (l *loader) resolveTriggers(f *Fleet) {
 			return t, refs
 		}))
 	}
-	inline := false
-	for _, name := range order(l, KindAgent, l.agents) {
-		e := l.agents[name]
+	for _, e := range l.triggered {
 		for i, w := range e.written.Triggers {
-			inline = true
 			l.agentTrigger(f, e, i, w)
 		}
 	}
-	if inline {
+	if len(l.triggered) > 0 {
 		slices.SortFunc(f.Triggers, func(a, b *Trigger) int { return cmp.Compare(a.Name, b.Name) })
 	}
 }
@@ -63,7 +60,7 @@ func (l *loader) agentTrigger(f *Fleet, e *entry[AgentSpec], i int, w AgentTrigg
 		return
 	}
 	d := *e.document
-	d.kind, d.name, d.top, d.later, d.entry = KindTrigger, name, n, nil, nil
+	d.kind, d.name, d.top, d.later, d.entry, d.memo = KindTrigger, name, n, nil, nil, nil
 	t := l.trigger(&d, n, e.name, w.TriggerOn)
 	t.DependsOn = []Ref{{KindAgent, e.name}}
 	f.Triggers = append(f.Triggers, t)

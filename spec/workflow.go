@@ -10,7 +10,7 @@ import (
 var stepPlaceholder = regexp.MustCompile(`\{\{[ \t]*((?:steps\.)?[A-Za-z_][A-Za-z0-9_-]*)[ \t]*\}\}`)
 
 func (l *loader) checkWorkflows() {
-	for _, name := range order(l, KindWorkflow, l.workflows) {
+	for _, name := range names(l.workflows) {
 		e := l.workflows[name]
 		w, n := e.written, e.spec
 		steps := map[string]int{}

@@ -51,21 +51,25 @@ func (s Step) String() string { return fmt.Sprintf("%-8s%-32s %s", s.Verb, s.Ref
 // actions come last, each sorted by name. An agent whose digest is unchanged gets no step.
 func Diff(observed Observed, fleet *spec.Fleet) []Step {
 	var steps []Step
-	for name, running := range observed.Agents {
-		ref := spec.Ref{Kind: spec.KindAgent, Name: string(name)}
-		declared, ok := fleet.Agents[name]
+	known := 0
+	for name, declared := range fleet.Agents {
+		running, ok := observed.Agents[name]
 		switch {
 		case !ok:
-			steps = append(steps, Step{Verb: Stop, Ref: ref, From: running, Why: "no longer declared"})
-		case declared.Digest != running:
-			steps = append(steps, Step{Verb: Replace, Ref: ref, From: running, To: declared.Digest,
-				Why: fmt.Sprintf("digest %s becomes %s", running.Short(), declared.Digest.Short())})
-		}
-	}
-	for name, declared := range fleet.Agents {
-		if _, ok := observed.Agents[name]; !ok {
 			steps = append(steps, Step{Verb: Start, Ref: spec.Ref{Kind: spec.KindAgent, Name: string(name)}, To: declared.Digest,
 				Why: "declared and not running"})
+			continue
+		case declared.Digest != running:
+			steps = append(steps, Step{Verb: Replace, Ref: spec.Ref{Kind: spec.KindAgent, Name: string(name)}, From: running, To: declared.Digest,
+				Why: fmt.Sprintf("digest %s becomes %s", running.Short(), declared.Digest.Short())})
+		}
+		known++
+	}
+	if known < len(observed.Agents) { // Mostly all that runs is declared, and there is no need to look for what is not.
+		for name, running := range observed.Agents {
+			if _, ok := fleet.Agents[name]; !ok {
+				steps = append(steps, Step{Verb: Stop, Ref: spec.Ref{Kind: spec.KindAgent, Name: string(name)}, From: running, Why: "no longer declared"})
+			}
 		}
 	}
 	for id, action := range fleet.Actions {
