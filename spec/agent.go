@@ -2,6 +2,8 @@ package spec
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -298,42 +300,44 @@ func limits(own, fleet *Limits, ceilings RunLimits) RunLimits {
 	return out
 }
 
-// agentDigest is over all that shapes the agent's behaviour. Names of resources and descriptions for people do not.
+// agentDigest is over all that shapes the agent's behaviour. Names of resources and descriptions for people do not. What it
+// shares with other agents is in it as a digest, which is made once. All in it has one form already, but for the schema.
 func (l *loader) agentDigest(a *Agent) Digest {
-	type tool struct {
-		Server  string
-		Command []string
-		Env     []EnvVar
-		Name    string
-		Spec    ToolSpec
-	}
 	content := struct {
 		Instructions  string
-		Model         *ModelSpec
+		Model         Digest
 		Runtime       string
 		Skills        map[string]Digest
-		Tools         []tool
+		Tools         []Digest
 		Read, Propose []string
 		Limits        RunLimits
-		Knowledge     []string    `json:",omitempty"`
-		Delegates     []AgentName `json:",omitempty"`
-		Memory        *MemoryUse  `json:",omitempty"`
-		Output        *Output     `json:",omitempty"`
-		Isolation     *Isolation  `json:",omitempty"`
-		Scale         *Scale      `json:",omitempty"`
+		Knowledge     []string        `json:",omitempty"`
+		Delegates     []AgentName     `json:",omitempty"`
+		Memory        *MemoryUse      `json:",omitempty"`
+		Output        json.RawMessage `json:",omitempty"`
+		Isolation     *Isolation      `json:",omitempty"`
+		Scale         *Scale          `json:",omitempty"`
 	}{
 		Instructions: a.Instructions, Runtime: a.Runtime, Skills: map[string]Digest{},
 		Read: slices.Sorted(slices.Values(a.ReadPaths)), Propose: slices.Sorted(slices.Values(a.ProposePaths)), Limits: a.Limits,
-		Knowledge: a.Knowledge, Delegates: a.Delegates, Memory: a.Memory, Output: a.Output, Isolation: a.Isolation, Scale: a.Scale,
+		Knowledge: a.Knowledge, Delegates: a.Delegates, Memory: a.Memory, Isolation: a.Isolation, Scale: a.Scale,
 	}
 	if a.Model != nil {
-		content.Model = &a.Model.Spec
+		content.Model = a.Model.Digest
 	}
 	for _, s := range a.Skills {
 		content.Skills[s.Name] = s.Digest
 	}
 	for _, t := range a.Tools {
-		content.Tools = append(content.Tools, tool{t.Server.Name, t.Server.Spec.Command, t.Server.Spec.Env, t.Name, t.ToolSpec})
+		content.Tools = append(content.Tools, t.Server.toolDigests[t.Name])
 	}
-	return l.digest(a.Place, content)
+	var err error
+	if a.Output != nil {
+		content.Output, err = Canonical(a.Output)
+	}
+	raw, marshalErr := json.Marshal(content)
+	if err = errors.Join(err, marshalErr); err != nil {
+		l.errorAt(a.Place, "", "%s", oneLine(err.Error()))
+	}
+	return DigestBytes(raw)
 }

@@ -136,6 +136,9 @@ type ToolServer struct {
 	Resource
 	Spec    ToolServerSpec
 	Timeout time.Duration
+
+	// toolDigests are over all that shapes a call of a tool, by the tool's name.
+	toolDigests map[string]Digest
 }
 
 // Policy is a checked [PolicySpec].

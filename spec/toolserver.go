@@ -50,6 +50,10 @@ func (l *loader) server(e *entry[ToolServerSpec]) *ToolServer {
 	for _, tool := range names(e.written.Tools) {
 		s.Spec.Tools[tool] = l.tool(e, tool, e.written.Tools[tool], s.Timeout)
 	}
+	s.toolDigests = map[string]Digest{}
+	for name, tool := range s.Spec.Tools {
+		s.toolDigests[name] = l.digest(s.Place, []any{s.Name, s.Spec.Command, s.Spec.Env, s.Spec.URL, s.Spec.Headers, name, tool})
+	}
 	s.Digest = l.digest(s.Place, s.Spec)
 	return s
 }
