@@ -220,6 +220,9 @@ func (l *loader) indexAll() {
 		}
 	}
 	l.indexAgents(agents)
+	warnAlike(l, alike(names(l.models)), l.models)
+	warnAlike(l, alike(names(l.servers)), l.servers)
+	warnAlike(l, alike(names(l.policies)), l.policies)
 }
 
 // decoded returns a document as its written form, which is made once.

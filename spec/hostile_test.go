@@ -70,6 +70,15 @@ func TestHostileFilesAreProblems(t *testing.T) {
 		{"a name that leaves the folder", tree("agents/a.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Agent\nmetadata: {name: ../../etc}\nspec: {instructions: x}"), "is not a name"},
 		{"a folder for a file", fstest.MapFS{"mainstay.yaml/x": {Data: []byte("x")}}, "mainstay.yaml: this is a folder, not a file"},
 		{"an alias bomb in an overlay", tree("overlays/dev/a.yaml", aliasBomb(12)), "overlays/dev/a.yaml:4:26: the file holds more than 100000 values"},
+		{"names that differ in case alone", with(tree("agents/a.yaml", "{}"), "agents/A.yaml", "agents/b.yaml"), `agents/a.yaml: this is the same file as "A.yaml" on systems that ignore case`},
+		{"names of two forms of one letter", with(tree("agents/a.yaml", "{}"), "agents/caf\u00e9.md", "agents/cafe\u0301.md"), "is the same file as"},
+		{"a name that reverses its end", tree("agents/a\u202elmay.md", "Hello."), "agents/a\ufffdlmay.md: the name holds a character that cannot be seen"},
+		{"a name of two lines", tree("agents/a\nb.md", "Hello."), "agents/a\ufffdb.md: the name holds a character that cannot be seen"},
+		{"a name of another alphabet", tree("agents/\u0430.md", "Hello."), "is not a name"},
+		{"a folder of another alphabet", tree("\u0430gents/a.md", "Hello."), "\u0430gents: warning: this folder is not read, so what it declares does not exist (did you mean \"agents\"?)"},
+		{"a folder in the singular", tree("agent/a.md", "Hello."), "agent: warning: this folder is not read"},
+		{"agents that look alike", with(tree("agents/db-01.md", "Hello."), "agents/db-ol.md"), `agents/db-ol.md: warning: the name "db-ol" looks like "db-01"`},
+		{"a submodule", fstest.MapFS{"mainstay.yaml": {Data: []byte("x")}, "agents/sub": {Mode: fs.ModeIrregular}}, "agents/sub: this is a submodule, and submodules are never read (commit the files themselves)"},
 		{"a pipe", fstest.MapFS{"mainstay.yaml": {Mode: fs.ModeNamedPipe}}, "mainstay.yaml: this is not a regular file"},
 		{"an expression that is too long", tree("policies/p.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Policy\nmetadata: {name: p}\nspec: {rules: [{name: r, on: call, decision: deny, when: '"+strings.Repeat("true && ", 3000)+"true'}]}"), "the expression is longer than 16384 bytes"},
 		{"an expression that is too deep", tree("policies/p.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Policy\nmetadata: {name: p}\nspec: {rules: [{name: r, on: call, decision: deny, when: '"+strings.Repeat("(", 5000)+"true"+strings.Repeat(")", 5000)+"'}]}"), "when: "},
@@ -77,7 +86,7 @@ func TestHostileFilesAreProblems(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
 			fleet, problems := spec.Load(tt.root, spec.LoadOptions{})
-			if fleet != nil || !strings.Contains(problems.String(), tt.want) {
+			if fleet != nil && problems.HasErrors() || !strings.Contains(problems.String(), tt.want) {
 				t.Errorf("the problems are\n%.2000s\nwithout %q", problems, tt.want)
 			}
 			if took := time.Since(start); took > 20*time.Second {
@@ -88,6 +97,14 @@ func TestHostileFilesAreProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// with adds files with a greeting.
+func with(root fstest.MapFS, names ...string) fstest.MapFS {
+	for _, name := range names {
+		root[name] = &fstest.MapFile{Data: []byte("Hello.")}
+	}
+	return root
 }
 
 func TestSymbolicLinksAreNeverFollowed(t *testing.T) {

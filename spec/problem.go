@@ -42,7 +42,7 @@ func (p Place) String() string {
 func (p Problem) String() string {
 	var b strings.Builder
 	if place := p.Place.String(); place != "" {
-		b.WriteString(place + ": ")
+		b.WriteString(strings.ReplaceAll(Visible(place), "\n", "\uFFFD") + ": ")
 	}
 	if p.Severity == SeverityWarning {
 		b.WriteString("warning: ")

@@ -25,6 +25,9 @@ func (l *loader) readAll() {
 	for _, e := range entries {
 		found[e.Name()] = e
 	}
+	if !l.alone {
+		l.checkFolders(found)
+	}
 	if e := found[rootFile]; e != nil {
 		l.readFile(rootFile, "", e)
 	} else {
@@ -91,6 +94,7 @@ func (l *loader) readEntries(name, top string) {
 		l.errorAt(Place{File: name}, "", "the folder cannot be read: %s", reason(err))
 		return
 	}
+	l.checkNames(name, entries)
 	if top == "skills" {
 		for _, e := range entries {
 			if e.Name() == skillFile {
@@ -123,6 +127,8 @@ func (l *loader) readFile(name, top string, e fs.DirEntry) {
 		return
 	}
 	switch extension := path.Ext(base); {
+	case e.Type()&fs.ModeIrregular != 0:
+		l.errorAt(here, "commit the files themselves", "this is a submodule, and submodules are never read")
 	case extension == ".jsonnet", extension == ".libsonnet":
 		l.errorAt(here, "write the resource as YAML, JSON or Markdown", "this version does not read Jsonnet yet")
 	case extension != ".yaml" && extension != ".yml" && extension != ".json" && extension != ".md":

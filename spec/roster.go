@@ -10,6 +10,8 @@ type roster struct {
 	names   []string
 	entries []*entry[AgentSpec]
 	byName  map[string]*entry[AgentSpec]
+	// alike are the names that look like another one.
+	alike [][2]string
 	// version tells positions of this order from those of another; see document.position.
 	version int
 }
@@ -61,6 +63,7 @@ func (l *loader) indexAgents(documents []*document) {
 			add(l, r.byName, e)
 		}
 		r.names = names(r.byName)
+		r.alike = alike(r.names)
 		for i, name := range r.names {
 			e := r.byName[name]
 			e.position, e.version = i, r.version
@@ -70,5 +73,6 @@ func (l *loader) indexAgents(documents []*document) {
 			r.version++ // Two have the same name: the next load looks again.
 		}
 	}
+	warnAlike(l, r.alike, r.byName)
 	l.agents, l.roster = r.byName, r.entries
 }

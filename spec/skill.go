@@ -67,6 +67,7 @@ func (l *loader) skillFiles(s *Skill, root, folder string, entries []fs.DirEntry
 				l.errorAt(Place{File: name}, "", "the folder cannot be read: %s", reason(err))
 				continue
 			}
+			l.checkNames(name, inside)
 			l.skillFiles(s, root, name, inside)
 		case len(s.Files) >= maxSkillFiles:
 			l.errorAt(Place{File: name}, "", "a skill holds at most %d files", maxSkillFiles)
