@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/go-jsonnet/ast"
@@ -38,7 +39,7 @@ func unary(op ast.UnaryOp, v *value) *value {
 
 func (f *finder) binary(n *ast.Binary, e *env) *value {
 	left := f.find(n.Left, e)
-	if n.Op == ast.BopAnd && left.kind == scalar && left.scalar == false || n.Op == ast.BopOr && left.kind == scalar && left.scalar == true {
+	if left.kind == scalar && (n.Op == ast.BopAnd && left.scalar == false || n.Op == ast.BopOr && left.scalar == true) {
 		return truth(left.scalar == true)
 	}
 	right := f.find(n.Right, e)
@@ -210,9 +211,7 @@ func (f *finder) callBuiltin(name string, args []*thunk, named map[ast.Identifie
 	case name == "type":
 		return &value{kind: scalar, scalar: is}
 	}
-	return truth(name == map[string]string{
-		"string": "isString", "number": "isNumber", "boolean": "isBoolean", "object": "isObject", "array": "isArray", "function": "isFunction",
-	}[is])
+	return truth(strings.EqualFold(name, "is"+is))
 }
 
 func typeOf(v *value) string {

@@ -135,11 +135,14 @@ func (c *Child) ended(j job, failed error, why end) Output {
 	case errors.Is(failed, errFrame):
 		return c.faulty(j, "the program evaluates to more than can be read", "split it into several files")
 	case errors.Is(failed, errWall), why.killed && why.cpu >= c.cpu():
-		return c.faulty(j, fmt.Sprintf("the program takes longer than %s", cmp.Or(c.Wall, defaultWall)), "look for a function that calls itself without end, or for a very long list")
+		return c.faulty(j, fmt.Sprintf("the program takes longer than %s", cmp.Or(c.Wall, defaultWall)),
+			"look for a function that calls itself without end, or for a very long list")
 	case why.stack:
-		return c.faulty(j, "calls or brackets are nested too deeply", "look for a function that calls itself without end, or for brackets within brackets")
+		return c.faulty(j, "calls or brackets are nested too deeply",
+			"look for a function that calls itself without end, or for brackets within brackets")
 	case why.memory, why.killed:
-		return c.faulty(j, fmt.Sprintf("the program needs more than %d MiB of memory", c.memory()>>20), "look for a text or a list that grows without end")
+		return c.faulty(j, fmt.Sprintf("the program needs more than %d MiB of memory", c.memory()>>20),
+			"look for a text or a list that grows without end")
 	}
 	return c.faulty(j, "the program ends the process that evaluates it: "+line(why.text), "write it in a simpler way")
 }
@@ -242,7 +245,7 @@ func (p *process) end() end {
 		e.text = err.Error()
 	}
 	e.stack = strings.Contains(said, "stack overflow") || strings.Contains(said, "stack exceeds")
-	e.memory = state.ExitCode() == exitMemory || slices.ContainsFunc([]string{"out of memory", "cannot allocate", "cannot map", "newosproc"},
+	e.memory = state.ExitCode() == exitMemory || slices.ContainsFunc([]string{"out of memory", "cannot allocate", "cannot map", "failed to allocate", "newosproc"},
 		func(sign string) bool { return strings.Contains(said, sign) })
 	return e
 }

@@ -93,7 +93,8 @@ func Evaluate(in Input) (out Output) {
 	case err != nil:
 		return Output{Fault: p.broken(err.Error())}
 	case len(compact) > maxJSON:
-		return Output{Fault: &Fault{Place{File: in.Entry}, fmt.Sprintf("the program evaluates to more than %d MiB of JSON", maxJSON>>20), "split it into several files"}}
+		return Output{Fault: &Fault{Place{File: in.Entry},
+			fmt.Sprintf("the program evaluates to more than %d MiB of JSON", maxJSON>>20), "split it into several files"}}
 	}
 	out = Output{JSON: compact}
 	out.Places, out.Keys = p.places(node, tree)

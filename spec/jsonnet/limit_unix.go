@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runtimeData is how much memory is counted that holds no values, in bytes: the runtime maps its heap in pieces of 64 MiB,
+// runtimeData is how much more is mapped than holds values, in bytes: the runtime maps its heap in pieces of 64 MiB,
 // and stacks and tables beside it. It also puts the limit behind the watch, which ends the process in better order.
 const runtimeData = 128 << 20
 
@@ -20,7 +20,7 @@ func limitProcess(l limits) error {
 		resource int
 		value    uint64
 	}{
-		{"memory", unix.RLIMIT_DATA, l.Memory + runtimeData},
+		{"memory", unix.RLIMIT_DATA, mapped() + l.Memory + runtimeData},
 		{"processor time", unix.RLIMIT_CPU, l.CPU},
 		{"file size", unix.RLIMIT_FSIZE, 0},
 		{"core dumps", unix.RLIMIT_CORE, 0},

@@ -15,7 +15,9 @@ func (f *finder) fieldsOf(c *code) []codeField {
 	}
 	c.index = make(map[string]int, len(c.node.Fields))
 	for _, field := range c.node.Fields {
-		made := codeField{hidden: field.Hide == ast.ObjectFieldHidden, plus: field.PlusSuper, body: field.Body, key: f.place(&field.LocRange)}
+		made := codeField{
+			hidden: field.Hide == ast.ObjectFieldHidden, plus: field.PlusSuper, body: field.Body, key: f.place(&field.LocRange),
+		}
 		switch name := f.force(&thunk{node: field.Name, env: c.env}); {
 		case name.kind == scalar && name.scalar == nil:
 			continue // The field is left out.

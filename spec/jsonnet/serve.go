@@ -17,7 +17,7 @@ const (
 	exitMemory = 76
 	// childStack is how large the stack of a goroutine of the child may become, in bytes. The parser needs it for brackets
 	// within brackets.
-	childStack = 128 << 20
+	childStack = 64 << 20
 	// memoryInterval is how often the child looks at its memory.
 	memoryInterval = 10 * time.Millisecond
 )
