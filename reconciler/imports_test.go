@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	// The types, which all others share.
 	"spec":           {"spec/canonical"},
 	"spec/canonical": nil,
+	"spec/jsonnet":   nil,
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/jsonnet", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve",

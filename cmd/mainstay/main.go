@@ -18,6 +18,7 @@ import (
 	"github.com/mainstay-dev/mainstay/plugins/loop"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec/jsonnet"
 )
 
 func main() {
@@ -25,6 +26,10 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == runtimeArg {
 		loop.Serve()
 		return
+	}
+	// As what evaluates Jsonnet, neither; it puts limits on its own process.
+	if len(os.Args) == 2 && os.Args[1] == jsonnetArg {
+		os.Exit(serveJsonnet())
 	}
 	os.Exit(runProcess(environment{}))
 }
@@ -39,6 +44,17 @@ func runProcess(env environment) int {
 
 // runtimeArg makes the executable serve as the reference runtime where no mainstay-loop stands beside it.
 const runtimeArg = "__runtime-loop"
+
+// jsonnetArg makes the executable evaluate the programs that it is given on its standard input.
+const jsonnetArg = "__jsonnet"
+
+func serveJsonnet() int {
+	if err := jsonnet.ServeChild(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "mainstay: evaluate Jsonnet: %v\n", err)
+		return exitFailed
+	}
+	return 0
+}
 
 // environment is what differs between the real program and its tests.
 type environment struct {

@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 	case len(args) == 1 && args[0] == runtimeArg:
 		loop.Serve()
 		return
+	case len(args) == 1 && args[0] == jsonnetArg:
+		os.Exit(serveJsonnet())
 	case len(args) == 2 && args[0] == "demo" && args[1] == "tools", os.Getenv(asMainstay) != "":
 		env := environment{barrier: crashBarrier()}
 		if ahead, err := time.ParseDuration(os.Getenv(clockAhead)); err == nil {
