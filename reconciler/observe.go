@@ -54,7 +54,10 @@ func (r *Reconciler) observe(ctx context.Context) error {
 
 // adopt makes a revision what is declared, if it is good.
 func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
-	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: r.opts.Env, Cache: &r.newest})
+	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: r.opts.Env, Jsonnet: r.opts.Jsonnet, Cache: &r.newest})
+	if ctx.Err() != nil {
+		return ctx.Err() // Programs that were cut off are no fault of the revision.
+	}
 	status := RevisionStatus{Revision: seen.Revision, At: r.opts.Now()}
 	for _, p := range problems {
 		status.Problems = append(status.Problems, p.String())
@@ -161,7 +164,7 @@ func (r *Reconciler) fleetAt(ctx context.Context, revision spec.Revision) (*spec
 	if err != nil {
 		return nil, err
 	}
-	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: r.opts.Env, Cache: &r.older})
+	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: r.opts.Env, Jsonnet: r.opts.Jsonnet, Cache: &r.older})
 	if problems.HasErrors() {
 		return nil, fmt.Errorf("load %s: %w", revision.Short(), problems.Err())
 	}

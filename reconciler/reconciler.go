@@ -53,6 +53,8 @@ type Options struct {
 	Branch, Path string
 	// Env names the overlay that is applied; "" is none.
 	Env string
+	// Jsonnet evaluates the programs among the spec files. Nil makes them problems.
+	Jsonnet spec.Evaluator
 	// Interval is the time between two looks at the branch.
 	Interval time.Duration
 	// Workers is how many runs are worked on at once.

@@ -36,15 +36,19 @@ type part struct {
 	problems     Problems
 	documents    []*document
 	skills       []*Skill
+	programs     []*file
+	imports      []*file
 	environments []string
 	files, total int
 }
 
 // mark is how much a loader held at a moment.
-type mark struct{ problems, documents, skills, environments, files, total, more int }
+type mark struct {
+	problems, documents, skills, programs, imports, environments, files, total, more int
+}
 
 func (l *loader) mark() mark {
-	return mark{len(l.problems), len(l.documents), len(l.skillList), len(l.environments), l.files, l.total, l.more}
+	return mark{len(l.problems), len(l.documents), len(l.skillList), len(l.programs), len(l.imports), len(l.environments), l.files, l.total, l.more}
 }
 
 // take adds what was found before.
@@ -54,6 +58,8 @@ func (l *loader) take(p part) {
 	}
 	l.documents = append(l.documents, p.documents...)
 	l.skillList = append(l.skillList, p.skills...)
+	l.programs = append(l.programs, p.programs...)
+	l.imports = append(l.imports, p.imports...)
 	l.environments = append(l.environments, p.environments...)
 	l.files += p.files
 	l.total += p.total
@@ -98,7 +104,8 @@ func (l *loader) cached(known map[string]cachedPart, name, id string, read func(
 	}
 	known[name] = cachedPart{id, part{
 		problems: append(Problems(nil), l.problems[m.problems:]...), documents: append([]*document(nil), l.documents[m.documents:]...),
-		skills: append([]*Skill(nil), l.skillList[m.skills:]...), environments: append([]string(nil), l.environments[m.environments:]...),
+		skills: append([]*Skill(nil), l.skillList[m.skills:]...), programs: append([]*file(nil), l.programs[m.programs:]...),
+		imports: append([]*file(nil), l.imports[m.imports:]...), environments: append([]string(nil), l.environments[m.environments:]...),
 		files: l.files - m.files, total: l.total - m.total,
 	}}
 }

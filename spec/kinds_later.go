@@ -5,7 +5,7 @@ package spec
 // SkillSourceSpec brings skills from another Git repository. Each folder with a SKILL.md beneath Path is a skill.
 type SkillSourceSpec struct {
 	// URL is that of the repository.
-	URL string `json:"url" check:"required,pattern=url"`
+	URL string `json:"url" check:"required,pattern=repository"`
 	// Commit is the commit that is read.
 	Commit string `json:"commit" check:"required,pattern=commit"`
 	// Path is the folder that holds the skills, from that repository's root. Default: the root.
@@ -48,7 +48,7 @@ type KnowledgeFiles struct {
 // KnowledgeGit are files of another repository. Exactly one of Commit and Branch is set.
 type KnowledgeGit struct {
 	// URL is that of the repository.
-	URL string `json:"url" check:"required,pattern=url"`
+	URL string `json:"url" check:"required,pattern=repository"`
 	// Commit is the commit that is read.
 	Commit string `json:"commit,omitempty" check:"pattern=commit"`
 	// Branch is followed.

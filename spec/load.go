@@ -14,17 +14,20 @@ type LoadOptions struct {
 	// merged, lists and all else replace, and null removes. An environment without a folder is a problem. The other
 	// overlays are checked by themselves, and change nothing.
 	Env string
+	// Jsonnet evaluates the programs among the files. Without it they are problems.
+	Jsonnet Evaluator
 	// Cache makes loading cost what has changed since it was last given. Nil keeps nothing.
 	Cache *Cache
 }
 
 // Load reads, checks and resolves all that root declares, where root is the folder that holds mainstay.yaml. It needs
-// nothing but root: no clock, no network, no other folder, and it follows no symbolic link.
+// nothing but root: no clock, no network, no other folder, and it follows no symbolic link. Only Jsonnet is evaluated by
+// somebody else.
 //
 // All problems are returned at once, sorted by place. If one of them is an error there is no Fleet. The Fleet is
 // immutable and may be read from many goroutines.
 func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
-	l := &loader{root: root, overlays: map[string][]*document{}}
+	l := &loader{root: root, evaluator: opts.Jsonnet, overlays: map[string][]*document{}}
 	if c := opts.Cache; c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -33,11 +36,13 @@ func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
 		defer func() { c.keep(l) }()
 	}
 	l.readAll()
+	l.evaluate()
 	l.sortOut()
 	l.applyOverlays(opts.Env)
 	l.indexAll()
 	fleet := l.resolve()
 	l.problems.sort()
+	l.problems = slices.Compact(l.problems) // A program makes many resources of one text.
 	if l.more > 0 {
 		l.problems = append(l.problems, Problem{Severity: SeverityError, Summary: fmt.Sprintf("%d more problems are not shown", l.more)})
 	}
@@ -60,6 +65,11 @@ type loader struct {
 	documents    []*document
 	skillList    []*Skill
 	environments []string
+
+	// programs are the Jsonnet files that evaluate to resources, imports those that programs can import besides.
+	programs, imports []*file
+	evaluator         Evaluator
+	unknown           bool // what the programs evaluate to could not be found out
 
 	// overlays are the documents of each overlay, by its name.
 	overlays map[string][]*document

@@ -2,6 +2,8 @@ package spec_test
 
 import (
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mainstay-dev/mainstay/spec"
+	"github.com/mainstay-dev/mainstay/spec/jsonnet"
 )
 
 // complete loads the repository that holds every kind.
@@ -176,14 +179,87 @@ func TestMarkdownIsReadAsPeopleWriteIt(t *testing.T) {
 	}
 }
 
+// inProcess evaluates programs without a process of their own. No test gives it one that does not end.
+func inProcess(entries []string, files map[string]string) ([]spec.Evaluated, error) {
+	places := func(of map[string]jsonnet.Place) map[string]spec.Place {
+		out := map[string]spec.Place{}
+		for pointer, p := range of {
+			out[pointer] = spec.Place(p)
+		}
+		return out
+	}
+	var values []spec.Evaluated
+	for _, entry := range entries {
+		out := jsonnet.Evaluate(jsonnet.Input{Entry: entry, Files: files})
+		value := spec.Evaluated{JSON: out.JSON, Places: places(out.Places), Keys: places(out.Keys)}
+		if f := out.Fault; f != nil {
+			value.Fault = &spec.Problem{Place: spec.Place(f.Place), Summary: f.Summary, Hint: f.Hint}
+		}
+		values = append(values, value)
+	}
+	return values, nil
+}
+
+// The same slips give the same problems in each form, in the place where each was written.
+func TestFormatsOfTheSameAgentHaveTheSameProblems(t *testing.T) {
+	want := []string{
+		`unknown model "defualt" (did you mean "default"?)`,
+		`unknown field "skils" in the spec of an Agent (did you mean "skills"?)`,
+		`"turns" is 0, and not between 1 and 1000`,
+		`"wallTime": "soon" is not a duration (write a number and a unit, such as 30s, 10m or 72h)`,
+		`the glob "/etc/**" begins with / (globs are over paths from the repository's root: leave the / out)`,
+	}
+	for _, tt := range []struct {
+		file, content string
+		places        []string
+	}{
+		{"agents/greeter.md", "---\nmodel: defualt\nskils: []\nlimits: {turns: 0, wallTime: soon}\nfiles: {read: [\"/etc/**\"]}\n---\nHello.\n",
+			[]string{"2:8", "3:1", "4:17", "4:30", "5:16"}},
+		{"agents/greeter.yaml", agentHead + "spec:\n  model: defualt\n  skils: []\n  limits: {turns: 0, wallTime: soon}\n  files: {read: [\"/etc/**\"]}\n  instructions: Hello.\n",
+			[]string{"5:10", "6:3", "7:19", "7:32", "8:18"}},
+		{"agents/greeter.json", `{"apiVersion": "mainstay.dev/v1alpha1", "kind": "Agent", "metadata": {"name": "a"}, "spec": {
+  "model": "defualt",
+  "skils": [],
+  "limits": {"turns": 0, "wallTime": "soon"},
+  "files": {"read": ["/etc/**"]},
+  "instructions": "Hello."}}`, []string{"2:12", "3:3", "4:23", "4:38", "5:22"}},
+		{"agents/greeter.jsonnet", `local mainstay = import 'mainstay.libsonnet';
+local slow = { wallTime: 'soon' };
+mainstay.agent('a', {
+  model: 'defualt',
+  skils: [],
+  limits: { turns: 0 } + slow,
+  files: { read: ['/etc/**'] },
+  instructions: 'Hello.',
+})`, []string{"4:10", "5:3", "6:20", "2:26", "7:19"}},
+	} {
+		t.Run(path.Ext(tt.file), func(t *testing.T) {
+			_, problems := spec.Load(tree(tt.file, tt.content), spec.LoadOptions{Jsonnet: inProcess})
+			var got, all []string
+			for _, p := range problems {
+				got = append(got, p.String())
+			}
+			for i, text := range want {
+				all = append(all, tt.file+":"+tt.places[i]+": "+text)
+			}
+			slices.Sort(got)
+			slices.Sort(all)
+			if diff := cmp.Diff(all, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestFormatsOfTheSameAgentHaveTheSameDigest(t *testing.T) {
 	var first *spec.Agent
 	for _, tt := range []struct{ file, content string }{
 		{"agents/greeter.md", "---\ndescription: It greets.\nlimits: {turns: 3, wallTime: 60s}\n---\nHello.\n"},
 		{"agents/greeter.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: Agent\nmetadata: {name: greeter}\nspec:\n  limits: {wallTime: 1m, turns: 3} # short\n  instructions: Hello.\n"},
 		{"agents/any.json", `{"kind":"Agent","apiVersion":"mainstay.dev/v1alpha1","metadata":{"name":"greeter"},"spec":{"model":"default","instructions":"Hello.\n","limits":{"turns":3,"wallTime":"1m0s"}}}`},
+		{"agents/any.jsonnet", `local greeting = 'Hello.'; (import 'mainstay.libsonnet').agent('greeter', {limits: {turns: 1 + 2, wallTime: '1m'}, instructions: greeting})`},
 	} {
-		fleet, problems := spec.Load(tree(tt.file, tt.content), spec.LoadOptions{})
+		fleet, problems := spec.Load(tree(tt.file, tt.content), spec.LoadOptions{Jsonnet: inProcess})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}

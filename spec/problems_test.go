@@ -35,7 +35,7 @@ func TestProblems(t *testing.T) {
 		for _, f := range archive.Files {
 			root[f.Name] = &fstest.MapFile{Data: f.Data}
 		}
-		opts := spec.LoadOptions{}
+		opts := spec.LoadOptions{Jsonnet: inProcess}
 		if filepath.Base(name) == "overlays.txtar" {
 			opts.Env = "prod"
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -115,6 +116,9 @@ func (l *loader) readEntries(name, top string) {
 	}
 }
 
+// extensions are those of the files that are read. A .libsonnet holds what programs import.
+var extensions = []string{".yaml", ".yml", ".json", ".jsonnet", ".libsonnet", ".md"}
+
 // readFile reads a file that must hold resources. READMEs are for people.
 func (l *loader) readFile(name, top string, e fs.DirEntry) {
 	base := path.Base(name)
@@ -129,10 +133,8 @@ func (l *loader) readFile(name, top string, e fs.DirEntry) {
 	switch extension := path.Ext(base); {
 	case e.Type()&fs.ModeIrregular != 0:
 		l.errorAt(here, "commit the files themselves", "this is a submodule, and submodules are never read")
-	case extension == ".jsonnet", extension == ".libsonnet":
-		l.errorAt(here, "write the resource as YAML, JSON or Markdown", "this version does not read Jsonnet yet")
-	case extension != ".yaml" && extension != ".yml" && extension != ".json" && extension != ".md":
-		l.errorAt(here, "write it as .yaml, .json or .md, or move it out of this folder", "this is not a resource")
+	case !slices.Contains(extensions, extension):
+		l.errorAt(here, "write it as .yaml, .json, .jsonnet or .md, or move it out of this folder", "this is not a resource")
 	case top == "skills" && (extension == ".md" || strings.HasPrefix(name, ".")):
 		l.errorAt(here, "put it into a folder of its own, as skills/NAME/SKILL.md", "this file is in no skill's folder")
 	case top == "overlays" && path.Dir(name) == top:
@@ -141,7 +143,7 @@ func (l *loader) readFile(name, top string, e fs.DirEntry) {
 		l.errorAt(here, "name in YAML the resource to change, and the fields of its spec", "an overlay is written as .yaml or .json")
 	default:
 		l.cached(l.cachedFiles(), name, idOf(e), func() {
-			if f := l.readRegular(name, e); f != nil {
+			if f := l.readRegular(name, e); f != nil && !l.importable(f) {
 				l.parse(f, top, extension)
 			}
 		})

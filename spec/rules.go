@@ -67,8 +67,10 @@ var Patterns = map[string]*Pattern{
 	"digest": {Regexp: `^sha256:[0-9a-f]{64}$`, Noun: "a digest", Hint: "it is sha256: and 64 hexadecimal characters"},
 	"name": {Regexp: `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`, Most: MaxName, Noun: "a name",
 		Hint: "use up to 63 lower-case letters, digits and hyphens, and begin and end with a letter or digit"},
-	"header":   {Regexp: `^[A-Za-z0-9!#$%&'*+.^_|~-]+$`, Most: 256, Noun: "the name of an HTTP header", Hint: "write it as X-Api-Version"},
-	"key":      {Regexp: `^[0-9a-f]{16}$`, Noun: "the key of a proposal", Hint: "it is 16 lower-case hexadecimal characters"},
+	"header": {Regexp: `^[A-Za-z0-9!#$%&'*+.^_|~-]+$`, Most: 256, Noun: "the name of an HTTP header", Hint: "write it as X-Api-Version"},
+	"key":    {Regexp: `^[0-9a-f]{16}$`, Noun: "the key of a proposal", Hint: "it is 16 lower-case hexadecimal characters"},
+	"repository": {Regexp: `^(https?://[^\s/?#@]+(/\S*)?|ssh://\S+|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:\S+)$`, Most: 2048, Private: true,
+		Noun: "the URL of a Git repository without a password", Hint: "write it as https://example.com/path.git or git@example.com:path.git"},
 	"revision": {Regexp: `^[^@\s]+@sha1:[0-9a-f]{40}$`, Noun: "a revision", Hint: "it is a branch and a commit, such as main@sha1: and 40 hexadecimal characters"},
 	"url": {Regexp: `^https?://[^\s/?#@]+([/?#]\S*)?$`, Most: 2048, Private: true, Noun: "a URL of http or https without a user and password",
 		Hint: "write it as https://example.com/path; a credential is given by reference"},
@@ -247,6 +249,8 @@ func (d *decoder) bounds(n *node, r *Rules, what string) {
 		return
 	}
 	switch {
+	case r.Min == r.Max:
+		d.report(n.place(), fmt.Sprintf("%s is %s, and not %s%s", what, is, r.Min, unit), r.Hint)
 	case r.Min == "":
 		d.report(n.place(), fmt.Sprintf("%s is %s, and more than %s%s", what, is, r.Max, unit), r.Hint)
 	case r.Max == "":

@@ -67,7 +67,7 @@ func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []st
 		if len(args) == 1 {
 			dir = args[0]
 		}
-		fleet, problems, err := loadDir(filepath.Join(dir, repo.path), repo.env)
+		fleet, problems, err := loadDir(ctx, filepath.Join(dir, repo.path), repo.env)
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +89,7 @@ func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []st
 	if err != nil {
 		return nil, err
 	}
-	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: repo.env})
+	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: repo.env, Jsonnet: evaluator(ctx)})
 	return fleet, problems.Err()
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +25,7 @@ func newValidate() *cobra.Command {
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			fleet, problems, err := loadDir(dir, env)
+			fleet, problems, err := loadDir(cmd.Context(), dir, env)
 			if err != nil {
 				return err
 			}
@@ -49,7 +50,7 @@ func newValidate() *cobra.Command {
 }
 
 // loadDir loads the spec repository in a folder of this machine.
-func loadDir(dir, env string) (*spec.Fleet, spec.Problems, error) {
+func loadDir(ctx context.Context, dir, env string) (*spec.Fleet, spec.Problems, error) {
 	root, err := os.OpenRoot(dir) // It cannot be left, through a symbolic link or otherwise.
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -58,6 +59,6 @@ func loadDir(dir, env string) (*spec.Fleet, spec.Problems, error) {
 		return nil, nil, err
 	}
 	defer root.Close()
-	fleet, problems := spec.Load(root.FS(), spec.LoadOptions{Env: env})
+	fleet, problems := spec.Load(root.FS(), spec.LoadOptions{Env: env, Jsonnet: evaluator(ctx)})
 	return fleet, problems, nil
 }

@@ -252,7 +252,7 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 		},
 	}
 	r, err := reconciler.New(ctx, parts, reconciler.Options{
-		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Interval: w.interval, Workers: 8, Travels: w.travels,
+		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: 8, Travels: w.travels,
 		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: checksKey(signer, w.observe),
 	})
 	if err != nil {
