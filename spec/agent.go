@@ -54,9 +54,9 @@ func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceiling
 		who = l.personasOut[name]
 		a.DependsOn = append(a.DependsOn, Ref{KindPersona, name})
 	}
-	prompt := ""
+	var filled *prompt
 	if w.Prompt != nil {
-		prompt = l.renderPrompt(e, w.Prompt)
+		filled = l.usePrompt(e, w.Prompt)
 		if l.prompts[w.Prompt.Name] != nil {
 			a.DependsOn = append(a.DependsOn, Ref{KindPrompt, w.Prompt.Name})
 		}
@@ -75,7 +75,7 @@ func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceiling
 		l.globs(n.at("proposals", "paths"), a.ProposePaths)
 	}
 	l.agentMore(a, e)
-	a.Instructions = instructions(who, prompt, w.Instructions, a.Skills)
+	a.Instructions = l.instructions(e, who, filled, a.Skills)
 	if len(a.Instructions) > maxInstructions {
 		l.error(n, "move details into skills, which agents read when they need them", "the instructions of agent %q are longer than %d KiB with persona and prompt", e.name, maxInstructions>>10)
 	}

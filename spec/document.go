@@ -81,12 +81,28 @@ func (k Kind) declared() string {
 	return ""
 }
 
+// FileOf is the path from the root of the file that a resource alone would be in: mainstay.yaml for the Fleet, and
+// `agents/triage.yaml` for an Agent. It is "" for a Skill, which is a folder.
+func FileOf(r Ref) string {
+	if r.Kind == KindFleet {
+		return rootFile
+	}
+	for folder, kind := range folderKinds {
+		if kind == r.Kind {
+			return folder + "/" + r.Name + ".yaml"
+		}
+	}
+	return ""
+}
+
 // header is what every resource in YAML and JSON begins with.
 type header struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       Kind     `json:"kind"`
 	Metadata   Metadata `json:"metadata"`
 	Spec       *node    `json:"spec"`
+	// Status is what `mainstay build` writes, and what a cluster would. It is not read.
+	Status *node `json:"status"`
 }
 
 // document reads the header of a resource.
@@ -98,7 +114,7 @@ func (l *loader) document(f *file, top string, n *node) {
 	d := &document{file: f, top: n}
 	var h header
 	l.decode(d, n, &h, "a resource")
-	d.kind, d.name, d.spec = h.Kind, h.Metadata.Name, h.Spec
+	d.kind, d.name, d.labels, d.spec = h.Kind, h.Metadata.Name, h.Metadata.Labels, h.Spec
 	d.named = n.at("metadata", "name")
 	if !l.version(n, h.APIVersion) || !l.kind(n, h.Kind) {
 		return
@@ -119,6 +135,8 @@ func (l *loader) document(f *file, top string, n *node) {
 	case d.kind == KindPolicy && top != "policies" && f.path != rootFile:
 		l.error(n.at("kind"), "move it to policies/, which no agent may propose to change", "a Policy is declared in policies/ alone")
 		return
+	case d.kind == KindAction && n.get("status") != nil:
+		l.error(n.keyOf("status"), "remove it", "an Action is approved as it stands, and has no status")
 	case d.kind == KindAction && top != "actions":
 		l.error(n.at("kind"), "move it to actions/", "an Action is declared in actions/ alone")
 		return

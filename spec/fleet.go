@@ -30,7 +30,7 @@ func (l *loader) resolve() *Fleet {
 	} else if !slices.ContainsFunc(l.problems, func(p Problem) bool { return p.File == rootFile }) {
 		l.errorAt(Place{File: rootFile}, "add a resource of kind: Fleet", "the file declares no Fleet")
 	}
-	l.personasOut, l.promptsOut = l.resolvePersonas(), l.checkPrompts()
+	l.personasOut, l.promptsOut = l.resolvePersonas(), l.resolvePrompts()
 	f.Models, f.Servers = l.resolveModels(), l.resolveServers()
 	l.checkSources()
 	l.checkKnowledge()
@@ -67,7 +67,7 @@ func (l *loader) resources(f *Fleet) []Resource {
 		after = append(after, p.Resource)
 	}
 	for _, p := range l.promptsOut {
-		after = append(after, *p)
+		after = append(after, p.Resource)
 	}
 	for _, s := range f.Skills {
 		after = append(after, s.Resource)
@@ -98,7 +98,7 @@ func compareRefs(a, b Ref) int {
 
 // resource is what every resource has in common. Its digest is set once it is resolved.
 func (l *loader) resource(d *document) Resource {
-	return Resource{Ref: d.ref(), Place: d.top.place(), Later: d.later}
+	return Resource{Ref: d.ref(), Place: d.top.place(), Labels: d.labels, Later: d.later}
 }
 
 func (l *loader) digest(p Place, v any) Digest {

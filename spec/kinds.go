@@ -226,12 +226,6 @@ type Scale struct {
 	IsolateRuns bool `json:"isolateRuns,omitempty"`
 }
 
-// PromptUse renders a Prompt with parameters.
-type PromptUse struct {
-	Name string            `json:"name"`
-	With map[string]string `json:"with,omitempty"`
-}
-
 // ToolUse gives an agent tools of one ToolServer.
 type ToolUse struct {
 	// Server names a ToolServer.
@@ -264,32 +258,6 @@ type Limits struct {
 	OutputBytes int `json:"outputBytes,omitempty" check:"default=262144,min=1,max=1048576"`
 	// Tokens is how many tokens the model may read and write in all turns together. Default: as many as the turns need.
 	Tokens int `json:"tokens,omitempty" check:"min=1,max=1000000000"`
-}
-
-// PersonaSpec declares who an agent is.
-type PersonaSpec struct {
-	// Extends names a Persona that this one adds to: role and tone are replaced when set, goals and boundaries are
-	// appended.
-	Extends    string   `json:"extends,omitempty"`
-	Role       string   `json:"role,omitempty"`
-	Tone       string   `json:"tone,omitempty"`
-	Goals      []string `json:"goals,omitempty"`
-	Boundaries []string `json:"boundaries,omitempty"`
-}
-
-// PromptSpec is a template with parameters. In Markdown the body is Text.
-type PromptSpec struct {
-	// Text holds `{{ name }}` where a parameter goes.
-	Text string `json:"text,omitempty"`
-	// Parameters are all the names that Text may use.
-	Parameters map[string]Parameter `json:"parameters,omitempty"`
-}
-
-// Parameter is one parameter of a Prompt.
-type Parameter struct {
-	Description string `json:"description,omitempty"`
-	// Default is used where a user of the prompt sets nothing. A parameter without a default is required.
-	Default *string `json:"default,omitempty"`
 }
 
 // ScriptRule is one rule of a scripted model. Strings may hold `${ CEL }`; the variables are those of [Conversation].

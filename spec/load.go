@@ -92,7 +92,7 @@ type loader struct {
 	// What has been resolved so far.
 	out         *Fleet
 	personasOut map[string]*persona
-	promptsOut  map[string]*Resource
+	promptsOut  map[string]*prompt
 	others      map[Ref]*Resource
 
 	roster    []*entry[AgentSpec] // sorted by name
@@ -108,9 +108,10 @@ type loader struct {
 
 // document is one resource as it was written. It is shared by all loads with the same cache.
 type document struct {
-	kind Kind
-	name string
-	file *file
+	kind   Kind
+	name   string
+	labels map[string]string
+	file   *file
 	// env is the overlay that the document is in, or "".
 	env string
 	// top is the place of the whole resource, named that of its name.

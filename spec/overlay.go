@@ -82,6 +82,7 @@ func (l *loader) applyOverlays(env string) {
 				continue
 			}
 			first[p.ref()] = p
+			l.lockedIn(l.documents[patched[p.ref()]], p)
 			if i := patched[p.ref()]; name == env {
 				l.documents[i] = l.patch(l.documents[i], p)
 			}
@@ -109,12 +110,43 @@ func (l *loader) checkPatch(p *document) {
 	}
 }
 
+// lockedIn reports where a document of an overlay would change a locked section of a Prompt, move it, or leave it out.
+func (l *loader) lockedIn(d, p *document) {
+	if d.kind != KindPrompt {
+		return
+	}
+	if d.spec.has("extends") && p.spec.get("extends") != nil {
+		l.error(p.spec.keyOf("extends"), "change it in the prompt itself", "an overlay cannot change what a prompt extends, whose sections may be locked")
+	}
+	changed := p.spec.get("sections")
+	if changed == nil {
+		return
+	}
+	kept := 0
+	for _, s := range d.spec.at("sections").items {
+		if s.get("locked") == nil || s.get("locked").value != true {
+			continue
+		}
+		want, _ := Canonical(s.json())
+		found := false
+		for kept < len(changed.items) && !found {
+			have, _ := Canonical(changed.items[kept].json())
+			found = string(have) == string(want)
+			kept++
+		}
+		if !found {
+			l.error(changed, "write it as it is there, in the same order", "the overlay changes, moves or leaves out the section %q, which is locked at %s", s.at("name").written, s.place())
+			return
+		}
+	}
+}
+
 // patch returns d as a document of an overlay changes it. Neither is changed.
 func (l *loader) patch(d, p *document) *document {
 	if l.cache != nil && l.cache.merged[[2]*document{d, p}] != nil {
 		return l.cache.merged[[2]*document{d, p}]
 	}
-	out := &document{kind: d.kind, name: d.name, file: d.file, top: d.top, named: d.named, spec: d.spec, broken: d.broken}
+	out := &document{kind: d.kind, name: d.name, labels: d.labels, file: d.file, top: d.top, named: d.named, spec: d.spec, broken: d.broken}
 	if p.broken {
 		out.broken = true // What it would have set is not reported as missing too.
 	} else {

@@ -5,6 +5,21 @@ import (
 	"strings"
 )
 
+// PersonaSpec declares who an agent is.
+type PersonaSpec struct {
+	// Extends names a Persona that this one adds to: role and tone are replaced when set, goals and boundaries are
+	// appended.
+	Extends string `json:"extends,omitempty"`
+	// Role is who the agent is, in a sentence or two.
+	Role string `json:"role,omitempty"`
+	// Tone is how the agent speaks.
+	Tone string `json:"tone,omitempty"`
+	// Goals are what the agent is to bring about, each in a line.
+	Goals []string `json:"goals,omitempty" check:"max=64"`
+	// Boundaries are what the agent never does, each in a line. A persona that extends another keeps all of that one's.
+	Boundaries []string `json:"boundaries,omitempty" check:"max=64"`
+}
+
 // persona is a Persona with what it extends.
 type persona struct {
 	Resource

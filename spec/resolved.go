@@ -22,6 +22,8 @@ type Resource struct {
 	Ref
 	Digest Digest `json:"digest"`
 	Place  Place  `json:"place"`
+	// Labels are as written.
+	Labels map[string]string `json:"labels,omitempty"`
 	// DependsOn are the resources it names, sorted. They are all of the same revision.
 	DependsOn []Ref `json:"dependsOn,omitempty"`
 	// Later are the fields of the spec that are checked, and that this version does not reconcile yet. See

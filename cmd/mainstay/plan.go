@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -36,11 +37,12 @@ func newPlan(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer declared.close()
 			observed, err := observedIn(cmd.Context(), &repo, state)
 			if err != nil {
 				return err
 			}
-			steps := plan.Diff(observed, declared)
+			steps := plan.Diff(observed, declared.fleet)
 			if output != "" {
 				return printItems(cmd.OutOrStdout(), output, steps)
 			}
@@ -60,18 +62,24 @@ func newPlan(env environment) *cobra.Command {
 	return cmd
 }
 
-// declaredIn loads a folder, or the tip of a branch.
-func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []string) (*spec.Fleet, error) {
+// declared is what the files of a folder, or of the tip of a branch, declare.
+type declared struct {
+	fleet *spec.Fleet
+	// files are those of the folder that holds mainstay.yaml.
+	files fs.FS
+	close func()
+}
+
+// declaredIn loads a folder, or the tip of a branch. Close what it returns.
+func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []string) (*declared, error) {
 	if repo.repo == "" {
 		dir := "."
 		if len(args) == 1 {
 			dir = args[0]
 		}
-		fleet, problems, err := loadDir(ctx, filepath.Join(dir, repo.path), repo.env)
-		if err != nil {
-			return nil, err
-		}
-		return fleet, problems.Err()
+		dir = filepath.Join(dir, repo.path)
+		fleet, problems, err := loadDir(ctx, dir, repo.env)
+		return &declared{fleet, os.DirFS(dir), func() {}}, errors.Join(err, problems.Err())
 	}
 	if err := repo.resolve(); err != nil {
 		return nil, err
@@ -80,17 +88,22 @@ func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []st
 	if err != nil {
 		return nil, err
 	}
-	defer rem.Close()
+	d := &declared{close: func() { _ = rem.Close() }} // It was only read.
 	src, err := source.New(source.Options{Remote: rem, Branch: repo.ref, Path: repo.path})
+	if err == nil {
+		var seen source.Observation
+		if seen, err = src.Observe(ctx); err == nil {
+			var problems spec.Problems
+			d.files = seen.Tree
+			d.fleet, problems = spec.Load(seen.Tree, spec.LoadOptions{Env: repo.env, Jsonnet: evaluator(ctx)})
+			err = problems.Err()
+		}
+	}
 	if err != nil {
+		d.close()
 		return nil, err
 	}
-	seen, err := src.Observe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	fleet, problems := spec.Load(seen.Tree, spec.LoadOptions{Env: repo.env, Jsonnet: evaluator(ctx)})
-	return fleet, problems.Err()
+	return d, nil
 }
 
 // observedIn reads what runs: from the state folder given, or from the repository's own where there is one.

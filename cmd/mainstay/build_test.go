@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// What build writes is valid, and every resource in it has the digest that it has in the files it was built from.
+func TestBuildThenValidateIsTheSame(t *testing.T) {
+	for _, tt := range []struct{ dir, env string }{
+		{"../../spec/testdata/complete", ""}, {"../../spec/testdata/complete", "dev"}, {"../../spec/testdata/complete", "prod"},
+		{"../../examples/quickstart", ""},
+	} {
+		t.Run(filepath.Base(tt.dir)+"/"+tt.env, func(t *testing.T) {
+			before := loaded(t, tt.dir, tt.env)
+			docs, err := builtDocuments(before, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := t.TempDir()
+			if err := writeBuilt(before, os.DirFS(tt.dir), docs, out); err != nil {
+				t.Fatal(err)
+			}
+			after := loaded(t, out, "")
+			digests := func(f *spec.Fleet) map[string]spec.Digest {
+				all := map[string]spec.Digest{"all": f.Digest}
+				for _, r := range f.Resources {
+					all[r.Ref.String()] = r.Digest
+				}
+				return all
+			}
+			if diff := cmp.Diff(digests(before), digests(after)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func loaded(t *testing.T, dir, env string) *spec.Fleet {
+	t.Helper()
+	fleet, problems, err := loadDir(context.Background(), dir, env)
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	return fleet
+}
