@@ -24,6 +24,11 @@ var mayImport = map[string][]string{
 	"spec/canonical": nil,
 	"spec/jsonnet":   nil,
 
+	// What is made from the types.
+	"schemas":           {"spec"},
+	"schemas/generator": {"spec", "schemas"},
+	"schemas/generate":  {"schemas/generator"},
+
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
 	"plugins/pluginpb":           nil,
@@ -55,7 +60,7 @@ var mayImport = map[string][]string{
 		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/jsonnet", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/jsonnet", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve",

@@ -56,7 +56,11 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 			v.Set(reflect.MakeMapWithSize(v.Type(), len(n.fields)))
 			for _, f := range n.fields {
 				item := reflect.New(v.Type().Elem()).Elem()
-				d.decode(f.value, item, fmt.Sprintf("%q", f.name))
+				value := f.value
+				if value.kind == nullNode && item.Kind() == reflect.Struct { // It is there, and says nothing.
+					value = &node{kind: objectNode, file: value.file, line: value.line, column: value.column}
+				}
+				d.decode(value, item, fmt.Sprintf("%q", f.name))
 				v.SetMapIndex(reflect.ValueOf(f.name).Convert(v.Type().Key()), item)
 			}
 		}
@@ -66,6 +70,10 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 			partial := d.partial
 			d.partial = false
 			for i, item := range n.items {
+				if item.kind == nullNode && v.Type().Elem().Kind() != reflect.Interface {
+					d.wrong(item, "each item of "+what, itemWant(v.Type().Elem()), "remove it")
+					continue
+				}
 				d.decode(item, v.Index(i), "each item of "+what)
 			}
 			d.partial = partial
@@ -100,6 +108,14 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 	default:
 		d.wrong(n, what, "nothing that can be written", "")
 	}
+}
+
+// itemWant says what an item of a list is.
+func itemWant(t reflect.Type) string {
+	if t.Kind() == reflect.Struct {
+		return "a map of fields"
+	}
+	return "text"
 }
 
 // whole returns a number without a fraction, which JSON may also write as 3.0.

@@ -292,6 +292,9 @@ func (l *loader) name(d *document) bool {
 	case d.name == "":
 		l.missing(d, d.top.at("metadata"), "write metadata: {name: ...}", "the %s has no name", d.kind.word())
 		return false
+	case d.kind == KindAction && len(d.name) > maxActionID:
+		l.error(d.named, "", "the name of an Action is at most %d characters long", maxActionID)
+		return false
 	case d.kind == KindAction:
 		return true // Its own rules hold.
 	case err != nil:

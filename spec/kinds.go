@@ -140,6 +140,7 @@ type Telemetry struct {
 
 // Header is an HTTP header: a value, or a reference to a secret. Exactly one of them is set.
 type Header struct {
+	// Name is the header's, such as X-Api-Version.
 	Name string `json:"name" check:"required,pattern=header"`
 	// Value is the value itself.
 	Value string `json:"value,omitempty" check:"max=8192"`
@@ -299,7 +300,8 @@ type ToolServerSpec struct {
 // EnvVar is one variable of a tool server's environment: a value, or a reference that the host resolves when it starts
 // the server. Referenced values are secrets: they are redacted wherever they would appear.
 type EnvVar struct {
-	Name string `json:"name"`
+	// Name is the variable's.
+	Name string `json:"name" check:"required,pattern=variable" hint:"write name: NAME"`
 	// Value is the value itself. Exactly one of Value and FromEnv is set.
 	Value string `json:"value,omitempty"`
 	// FromEnv names a variable of Mainstay's own environment.

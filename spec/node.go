@@ -207,8 +207,8 @@ func (n *node) describe() string {
 	return "nothing"
 }
 
-// nearest returns the candidate that name may be a misspelling of, or "".
-func nearest(name string, candidates []string) string {
+// Nearest returns the candidate that name may be a misspelling of, or "".
+func Nearest(name string, candidates []string) string {
 	best, bestDistance := "", min(3, len(name)/3)+1
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
@@ -220,7 +220,7 @@ func nearest(name string, candidates []string) string {
 
 // didYouMean is the hint for a name that may be a misspelling, or otherwise.
 func didYouMean(name string, candidates []string, otherwise string) string {
-	if best := nearest(name, candidates); best != "" {
+	if best := Nearest(name, candidates); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return otherwise

@@ -6,10 +6,6 @@ import (
 	"strings"
 )
 
-// patchable reports whether an overlay can change a kind. A Skill is a folder of files, an Action was approved as it
-// stands, and the rules of a Policy must hold wherever somebody reads them.
-func patchable(kind Kind) bool { return kind != KindSkill && kind != KindAction && kind != KindPolicy }
-
 // overlay notes that the folder name is an overlay, or reports why it is none.
 func (l *loader) overlay(name string) bool {
 	env := path.Base(name)
@@ -21,7 +17,8 @@ func (l *loader) overlay(name string) bool {
 	return true
 }
 
-// sortOut puts the documents of overlays aside.
+// sortOut puts the documents of overlays aside. An overlay can change every kind but a Skill, which is a folder of files, an
+// Action, which was approved as it stands, and a Policy, whose rules must hold wherever somebody reads them.
 func (l *loader) sortOut() {
 	for _, env := range l.environments {
 		l.overlays[env] = nil

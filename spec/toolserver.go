@@ -63,11 +63,7 @@ func (l *loader) env(e *entry[ToolServerSpec]) {
 	for i, v := range e.written.Env {
 		n := e.spec.at("env", i)
 		switch {
-		case v.Name == "":
-			l.missing(e.document, n, "write name: NAME", "the variable has no name")
-		case !variableName.MatchString(v.Name):
-			l.error(n.at("name"), "use letters, digits and underscores, and begin with no digit", "%q is not the name of a variable", v.Name)
-		case seen[v.Name]:
+		case seen[v.Name] && v.Name != "":
 			l.error(n.at("name"), "keep one of them", "the variable %q is set twice", v.Name)
 		}
 		seen[v.Name] = true
