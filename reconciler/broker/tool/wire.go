@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,24 +13,31 @@ import (
 // errNotWritten means that not a byte of a message has been given to the server.
 var errNotWritten = errors.New("the server takes no more input")
 
-// maxQueued bounds the messages that wait until a server reads them.
-const maxQueued = 16
+// maxQueued bounds the bytes of the messages that wait until a server reads them. It is far more than a burst of calls
+// takes, and one message always fits.
+const maxQueued = 16 << 20
 
 // input writes to a server's stdin in the background, so that a server that does not read holds up no caller.
 type input struct {
-	queue chan []byte
-	ended chan struct{}
-	once  sync.Once
+	mu      sync.Mutex
+	queue   [][]byte
+	waiting int           // bytes in queue
+	more    chan struct{} // has an element when queue has
+	ended   chan struct{}
+	once    sync.Once
 }
 
 func newInput(pipe io.WriteCloser) *input {
-	in := &input{queue: make(chan []byte, maxQueued), ended: make(chan struct{})}
+	in := &input{more: make(chan struct{}, 1), ended: make(chan struct{})}
 	go func() {
 		for {
 			select {
-			case message := <-in.queue:
-				if _, err := pipe.Write(message); err != nil {
-					in.Close()
+			case <-in.more:
+				for _, message := range in.take() {
+					if _, err := pipe.Write(message); err != nil {
+						in.Close()
+						return
+					}
 				}
 			case <-in.ended:
 				return
@@ -43,6 +51,14 @@ func newInput(pipe io.WriteCloser) *input {
 	return in
 }
 
+func (in *input) take() [][]byte {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	taken := in.queue
+	in.queue, in.waiting = nil, 0
+	return taken
+}
+
 // Write queues one message. An error means that nothing of it was or will be written.
 func (in *input) Write(message []byte) (int, error) {
 	select {
@@ -50,12 +66,18 @@ func (in *input) Write(message []byte) (int, error) {
 		return 0, errNotWritten
 	default:
 	}
-	select {
-	case in.queue <- append([]byte{}, message...):
-		return len(message), nil
-	default:
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.waiting > 0 && in.waiting+len(message) > maxQueued {
 		return 0, errNotWritten
 	}
+	in.queue = append(in.queue, bytes.Clone(message))
+	in.waiting += len(message)
+	select {
+	case in.more <- struct{}{}:
+	default:
+	}
+	return len(message), nil
 }
 
 // Close ends the server's input.
