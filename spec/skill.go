@@ -34,12 +34,8 @@ func (l *loader) readSkill(folder string, entries []fs.DirEntry) {
 	s := &Skill{Files: map[string][]byte{}}
 	s.Ref = Ref{Kind: KindSkill, Name: path.Base(folder)}
 	s.Place = Place{File: path.Join(folder, skillFile)}
-	before := len(l.problems)
 	l.skillFiles(s, folder, folder, entries)
-	if s.Files[skillFile] == nil {
-		if len(l.problems) == before {
-			l.errorAt(s.Place, "", "the file cannot be used as a skill")
-		}
+	if s.Files[skillFile] == nil { // Why it cannot be read is a problem already.
 		return
 	}
 	l.skillList = append(l.skillList, s)
