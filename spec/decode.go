@@ -182,7 +182,7 @@ func (d *decoder) object(n *node, v reflect.Value, what string) {
 		if !ok {
 			unknown, d.broken = true, true
 			d.report(f.key.place(), fmt.Sprintf("unknown field %q in %s", f.name, what),
-				didYouMean(f.name, shape.names, "known are "+strings.Join(shape.names, ", ")))
+				shape.meant(f.name))
 			continue
 		}
 		rules := &shape.fields[i]

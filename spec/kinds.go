@@ -302,10 +302,10 @@ type ToolServerSpec struct {
 type EnvVar struct {
 	// Name is the variable's.
 	Name string `json:"name" check:"required,pattern=variable" hint:"write name: NAME"`
-	// Value is the value itself. Exactly one of Value and FromEnv is set.
+	// Value is the value itself. Exactly one of Value and From is set.
 	Value string `json:"value,omitempty"`
-	// FromEnv names a variable of Mainstay's own environment.
-	FromEnv string `json:"fromEnv,omitempty"`
+	// From says where the value is, if it is a secret.
+	From *SecretRef `json:"from,omitempty"`
 }
 
 // The effects of a tool.

@@ -109,6 +109,14 @@ func shapeOf(t reflect.Type) *shape {
 	return known.(*shape)
 }
 
+// meant says which field may be meant by a name that none has.
+func (s *shape) meant(name string) string {
+	if _, ok := s.byName["from"]; ok && slices.Contains([]string{"fromEnv", "valueFrom", "env"}, name) {
+		return "write from: {env: NAME}, or file, sops or kubernetes instead of env"
+	}
+	return didYouMean(name, s.names, "known are "+strings.Join(s.names, ", "))
+}
+
 // RulesOf returns the rules of all fields of a struct of the written form, with those of embedded structs among them, in
 // the order of the source. It panics where the tags make no sense, which a test finds.
 func RulesOf(t reflect.Type) []Rules {

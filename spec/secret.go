@@ -4,7 +4,7 @@ package spec
 // it, and wherever its value would appear it is redacted. Exactly one field is set.
 type SecretRef struct {
 	// Env names a variable of Mainstay's own environment.
-	Env string `json:"env,omitempty"`
+	Env string `json:"env,omitempty" check:"pattern=variable"`
 	// File is the path of a file on the machine that Mainstay runs on, absolute or below the folder it was started in. A
 	// newline at its end is no part of the secret. At most 1 MiB.
 	File string `json:"file,omitempty"`

@@ -15,10 +15,7 @@ const defaultToolTimeout = 30 * time.Second
 // maxFullName is the longest name of a tool that model providers take, in bytes.
 const maxFullName = 64
 
-var (
-	toolName     = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-)
+var toolName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 func (l *loader) resolveServers() map[string]*ToolServer {
 	out := make(map[string]*ToolServer, len(l.servers))
@@ -62,17 +59,14 @@ func (l *loader) env(e *entry[ToolServerSpec]) {
 	seen := map[string]bool{}
 	for i, v := range e.written.Env {
 		n := e.spec.at("env", i)
-		switch {
-		case seen[v.Name] && v.Name != "":
+		if seen[v.Name] && v.Name != "" {
 			l.error(n.at("name"), "keep one of them", "the variable %q is set twice", v.Name)
 		}
 		seen[v.Name] = true
-		if n.has("value") == (v.FromEnv != "") {
-			l.missing(e.document, n, "", "the variable needs exactly one of value and fromEnv")
+		if n.has("value") == (v.From != nil) {
+			l.missing(e.document, n, "a secret stands under from, and all else under value", "the variable needs exactly one of value and from")
 		}
-		if v.FromEnv != "" && !variableName.MatchString(v.FromEnv) {
-			l.error(n.at("fromEnv"), "name a variable of Mainstay's own environment", "%q is not the name of a variable", v.FromEnv)
-		}
+		l.secret(e.document, n.at("from"), v.From)
 		if strings.ContainsRune(v.Value, 0) {
 			l.error(n.at("value"), "", "the value holds a NUL byte")
 		}

@@ -67,7 +67,7 @@ spec:
   command: [mainstay, demo, tools]
   env:
   - name: CLUSTER_FILE
-    fromEnv: CLUSTER_FILE
+    from: {env: CLUSTER_FILE}
   tools:
     get_deployment:
       effect: read

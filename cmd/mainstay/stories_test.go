@@ -108,8 +108,8 @@ func writeQuickstart(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "quickstart DIR")
 	ts.Check(os.CopyFS(ts.MkAbs(args[0]), quickstart.Files()))
 	replace(ts, false, []string{
-		"  # env:\n  #   - name: CLUSTER_FILE\n  #     fromEnv: CLUSTER_FILE\n",
-		"  env:\n    - name: CLUSTER_FILE\n      fromEnv: CLUSTER_FILE\n",
+		"  # env:\n  #   - name: CLUSTER_FILE\n  #     from: {env: CLUSTER_FILE}\n",
+		"  env:\n    - name: CLUSTER_FILE\n      from: {env: CLUSTER_FILE}\n",
 		filepath.Join(args[0], "tools", "cluster.yaml"),
 	})
 }

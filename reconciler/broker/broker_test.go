@@ -64,7 +64,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{t: t, n: 7, server: tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", FromEnv: "CLUSTER_TOKEN"})}
+	w := &world{t: t, n: 7, server: tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}})}
 	skill := &spec.Skill{Files: map[string][]byte{"SKILL.md": []byte("How to bump."), "logo.png": {0, 1}}}
 	skill.Name = "bumps"
 	w.agent = &spec.Agent{

@@ -295,10 +295,13 @@ func (s *Servers) prepare(server *spec.ToolServer) (*process, error) {
 	var secrets []string
 	for _, v := range server.Spec.Env {
 		value := v.Value
-		if v.FromEnv != "" {
+		if v.From != nil {
 			found := false
-			if value, found = s.opts.Env(v.FromEnv); !found {
-				return nil, fmt.Errorf("variable %s of tool server %s: %s is not set in the environment of mainstay: set it and try again", v.Name, server.Name, v.FromEnv)
+			if v.From.Env == "" {
+				return nil, fmt.Errorf("variable %s of tool server %s: this version resolves references to variables alone", v.Name, server.Name)
+			}
+			if value, found = s.opts.Env(v.From.Env); !found {
+				return nil, fmt.Errorf("variable %s of tool server %s: %s is not set in the environment of mainstay: set it and try again", v.Name, server.Name, v.From.Env)
 			}
 			secrets = append(secrets, value)
 		}

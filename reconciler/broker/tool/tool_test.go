@@ -115,7 +115,7 @@ func TestTheIdempotencyKeyReachesTheServer(t *testing.T) {
 func TestAServerSeesOnlyItsOwnEnvironment(t *testing.T) {
 	t.Setenv("MAINSTAY_TEST_LEAK", "leaked")
 	servers, dir := newServers(t, map[string]string{"CLUSTER_TOKEN": "s3cret-value", "OTHER": "other"})
-	server := tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", FromEnv: "CLUSTER_TOKEN"}, spec.EnvVar{Name: "REGION", Value: "eu"})
+	server := tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}}, spec.EnvVar{Name: "REGION", Value: "eu"})
 	got, err := servers.Call(t.Context(), server, "environment", nil, tool.CallOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,9 @@ func TestErrorsTellWhatIsSureFromWhatIsNot(t *testing.T) {
 	}{
 		{"a server that cannot be started", nil, "echo", nil, func(s *spec.ToolServer) { s.Spec.Command = []string{"mainstay-no-such-program"} }, tool.ErrNotSent, "mainstay-no-such-program"},
 		{"a server that is no MCP server", nil, "echo", nil, func(s *spec.ToolServer) { s.Spec.Command = []string{"mainstay", "-test.run=^$"} }, tool.ErrNotSent, "it ended at once"},
-		{"a variable that is not set", nil, "echo", nil, func(s *spec.ToolServer) { s.Spec.Env = []spec.EnvVar{{Name: "TOKEN", FromEnv: "NOT_SET"}} }, tool.ErrNotSent, "variable TOKEN of tool server cluster: NOT_SET is not set"},
+		{"a variable that is not set", nil, "echo", nil, func(s *spec.ToolServer) {
+			s.Spec.Env = []spec.EnvVar{{Name: "TOKEN", From: &spec.SecretRef{Env: "NOT_SET"}}}
+		}, tool.ErrNotSent, "variable TOKEN of tool server cluster: NOT_SET is not set"},
 		{"a caller that has given up before", cancelled, "echo", nil, nil, tool.ErrNotSent, "canceled"},
 		{"arguments beyond the limit", nil, "echo", map[string]any{"text": strings.Repeat("x", tool.MaxArguments)}, nil, tool.ErrNotSent, "at most 1048576"},
 		{"an answer that does not come", nil, "slow", nil, short, tool.ErrUncertain, "no answer in time (300ms)"},
@@ -175,7 +177,7 @@ func TestErrorsTellWhatIsSureFromWhatIsNot(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			servers, _ := newServers(t, map[string]string{"CLUSTER_TOKEN": "s3cret-value"})
-			server := tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", FromEnv: "CLUSTER_TOKEN"})
+			server := tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}})
 			if test.change != nil {
 				test.change(server)
 			}
