@@ -20,9 +20,11 @@ const module = "github.com/mainstay-dev/mainstay/"
 // picks the concrete parts. Only host and broker know plugins.
 var mayImport = map[string][]string{
 	// The types, which all others share.
-	"spec":           {"spec/canonical"},
-	"spec/canonical": nil,
-	"spec/jsonnet":   nil,
+	"spec":               {"spec/canonical", "spec/sops"},
+	"spec/canonical":     nil,
+	"spec/jsonnet":       nil,
+	"spec/sops":          nil, // what SOPS has encrypted in a repository: checked by spec, decrypted by reconciler/secret
+	"spec/sops/sopstest": nil,
 
 	// What is made from the types.
 	"schemas":           {"spec"},
@@ -46,6 +48,7 @@ var mayImport = map[string][]string{
 	"reconciler/broker":               {"spec", "plugins", "reconciler/policy", "reconciler/broker/model", "reconciler/broker/tool"},
 	"reconciler/broker/model":         {"spec", "plugins"},
 	"reconciler/broker/tool":          {"spec"},
+	"reconciler/secret":               {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
 	"reconciler/broker/tool/tooltest": {"spec"},
 	"reconciler/proposal":             {"spec"},
 	"reconciler/proposal/local":       {"spec", "reconciler/remote", "reconciler/proposal"},

@@ -111,6 +111,10 @@ func (l *loader) document(f *file, top string, n *node) {
 		l.error(n, "it begins with apiVersion: "+APIVersion, "a resource is a map of fields, not %s", n.describe())
 		return
 	}
+	if n.has("sops") && !n.has("apiVersion") {
+		l.error(n, "move it to the folder secrets/ beside mainstay.yaml", "this file is encrypted with SOPS, and is no resource")
+		return
+	}
 	d := &document{file: f, top: n}
 	var h header
 	l.decode(d, n, &h, "a resource")

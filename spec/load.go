@@ -69,7 +69,8 @@ type loader struct {
 	// programs are the Jsonnet files that evaluate to resources, imports those that programs can import besides.
 	programs, imports []*file
 	evaluator         Evaluator
-	unknown           bool // what the programs evaluate to could not be found out
+	sealed            map[string]*encrypted // the files in secrets/ that were looked at
+	unknown           bool                  // what the programs evaluate to could not be found out
 
 	// overlays are the documents of each overlay, by its name.
 	overlays map[string][]*document

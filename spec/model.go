@@ -9,7 +9,8 @@ func (l *loader) resolveModels() map[string]*Model {
 	out := make(map[string]*Model, len(l.models))
 	for _, name := range names(l.models) {
 		e := l.models[name]
-		out[name] = resolved(l, e.document, "", func() (*Model, []Ref) { return l.model(e), nil })
+		sealed := l.sealedAs(append(secretsOf(e.written.Headers), e.written.APIKey)...)
+		out[name] = resolved(l, e.document, sealed, func() (*Model, []Ref) { return l.model(e), nil })
 	}
 	l.checkFallbacks()
 	return out

@@ -12,7 +12,7 @@ var aliasRE = regexp.MustCompile(`^[^.]{1,6}~[0-9]{1,6}(\.[^.]{0,3})?$|^(?i:\.gi
 
 // Protected reports whether no file proposal may touch the path, whatever an agent's globs say. The path is relative to
 // the folder that holds mainstay.yaml. Protected are mainstay.yaml, mainstay.lock, policies/ and actions/, since they
-// decide what is approved and executed, overlays/, which change the Fleet, and .git and whatever else at the root begins
+// decide what is approved and executed, overlays/, which change the Fleet, secrets/, which no reviewer can read, and .git and whatever else at the root begins
 // with .git (.github/, .gitmodules). Case does not matter, because some file systems ignore it. A path that is empty,
 // absolute or not in its simplest form upwards (`..`), or that holds a backslash, a control character or invalid UTF-8, is
 // protected too, and so is one with another name of a file on Windows: a short one (git~1) or a stream (.git::$DATA).
@@ -34,7 +34,7 @@ func Protected(name string) bool {
 	clean := strings.ToLower(path.Clean(name))
 	first, _, _ := strings.Cut(clean, "/")
 	switch first {
-	case ".", "mainstay.yaml", "mainstay.lock", "policies", "actions", "overlays":
+	case ".", "mainstay.yaml", "mainstay.lock", "policies", "actions", "overlays", "secrets":
 		return true
 	}
 	return strings.HasPrefix(first, ".git")

@@ -21,7 +21,11 @@ func (l *loader) resolveServers() map[string]*ToolServer {
 	out := make(map[string]*ToolServer, len(l.servers))
 	for _, name := range names(l.servers) {
 		e := l.servers[name]
-		out[name] = resolved(l, e.document, "", func() (*ToolServer, []Ref) { return l.server(e), nil })
+		refs := secretsOf(e.written.Headers)
+		for _, v := range e.written.Env {
+			refs = append(refs, v.From)
+		}
+		out[name] = resolved(l, e.document, l.sealedAs(refs...), func() (*ToolServer, []Ref) { return l.server(e), nil })
 	}
 	return out
 }

@@ -20,7 +20,11 @@ var anyTime = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 func (l *loader) resolveTriggers(f *Fleet) {
 	for _, name := range names(l.triggers) {
 		e := l.triggers[name]
-		f.Triggers = append(f.Triggers, resolved(l, e.document, "", func() (*Trigger, []Ref) {
+		sealed := ""
+		if e.written.Webhook != nil {
+			sealed = l.sealedAs(e.written.Webhook.Secret)
+		}
+		f.Triggers = append(f.Triggers, resolved(l, e.document, sealed, func() (*Trigger, []Ref) {
 			t := l.trigger(e.document, e.spec, e.written.Agent, e.written.TriggerOn)
 			if e.written.Agent != "" && known(l, e.spec.at("agent"), KindAgent, e.written.Agent, l.agents) {
 				t.DependsOn = []Ref{{KindAgent, e.written.Agent}}

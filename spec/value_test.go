@@ -17,7 +17,7 @@ func TestProtected(t *testing.T) {
 		"Mainstay.YAML": true, "POLICIES/a.yaml": true, "./policies/a.yaml": true, "a//b/../../policies/x": true, "policies//a": true,
 		".git/config": true, ".GIT/config": true, ".github/workflows/x.yaml": true, ".gitmodules": true, "a/.git/config": true, "a/.Git": true,
 		"": true, ".": true, "/": true, "/etc/passwd": true, "../x": true, "a/../../x": true, "a/../b": true, `a\b`: true, `policies\x`: true,
-		"a\nb": true, "a\x00": true, "a\u202eb": true, "a\xff": true, "policies./x": true, "policies /x": true, "overlays/prod/x.yaml": true, "Overlays": true, "agents/overlays/x.md": false, "mainstay.yaml.": true, ".git /config": true,
+		"a\nb": true, "a\x00": true, "a\u202eb": true, "a\xff": true, "policies./x": true, "policies /x": true, "overlays/prod/x.yaml": true, "Overlays": true, "secrets/a.yaml": true, "Secrets": true, "docs/secrets/a.md": false, "agents/overlays/x.md": false, "mainstay.yaml.": true, ".git /config": true,
 		"git~1/config": true, "a/GIT~1/config": true, "MAINST~1.YAM": true, "a/.git:x": true, ".GIT::$INDEX_ALLOCATION/config": true,
 		"policies::$INDEX_ALLOCATION/x": true, "fleet:$I30:$INDEX_ALLOCATION/x": true, "notes~1draft.md": false, "a:b": false, "~1": false, "x.yaml~": false,
 	} {

@@ -1,0 +1,97 @@
+// Package secret resolves references to secrets: variables, files, values that SOPS has encrypted in the repository, and
+// Kubernetes Secrets. It reads a source when it is asked, and keeps what it read as long as the source says the same.
+//
+// It writes nothing and logs nothing. Its errors name the reference and what to do, and never what a source holds.
+package secret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// The bounds of this package.
+const (
+	// MaxValue is the largest secret, in bytes.
+	MaxValue = 1 << 20
+	// Refresh is how long a Kubernetes Secret that was read is taken for the current one.
+	Refresh = 30 * time.Second
+
+	// retry is how long a Kubernetes Secret that could not be read is not asked for again.
+	retry = 5 * time.Second
+	// getTimeout is how long the API server may take.
+	getTimeout = 5 * time.Second
+	// maxKept is how many sources are remembered.
+	maxKept = 1000
+)
+
+// Options are what [New] needs. Env, Tree and Now are required.
+type Options struct {
+	// Env looks up a variable of this process's environment.
+	Env func(name string) (string, bool)
+	// Tree returns the folder that holds mainstay.yaml at the revision that is declared now.
+	Tree func() (fs.FS, error)
+	// Now is the clock.
+	Now func() time.Time
+	// Kubernetes says how to reach the API server. Nil is [KubernetesConfig] of Env. It is asked when it is first needed,
+	// and again as long as it fails.
+	Kubernetes func() (*Cluster, error)
+}
+
+// Resolver resolves references. It is safe for concurrent use.
+type Resolver struct {
+	opts Options
+
+	mu      sync.Mutex
+	opened  map[string]*opened
+	cluster *Cluster
+	objects map[object]*fetched
+}
+
+// New returns a Resolver.
+func New(opts Options) *Resolver {
+	if opts.Kubernetes == nil {
+		opts.Kubernetes = func() (*Cluster, error) { return KubernetesConfig(opts.Env) }
+	}
+	return &Resolver{opts: opts, opened: map[string]*opened{}, objects: map[object]*fetched{}}
+}
+
+// Resolve returns the secret that is meant, as it is now: a Kubernetes Secret as it was at most [Refresh] ago. It asks the
+// network for those alone.
+func (r *Resolver) Resolve(ctx context.Context, ref spec.SecretRef) (Value, error) {
+	text, err := r.read(ctx, ref)
+	switch {
+	case err != nil:
+	case text == "":
+		err = errors.New("it is empty")
+	case len(text) > MaxValue:
+		err = fmt.Errorf("it is larger than %d KiB", MaxValue>>10)
+	}
+	if err != nil {
+		return Value{}, fmt.Errorf("resolve %s: %w", ref, err)
+	}
+	return NewValue(text), nil
+}
+
+func (r *Resolver) read(ctx context.Context, ref spec.SecretRef) (string, error) {
+	switch {
+	case ref.Env != "":
+		text, ok := r.opts.Env(ref.Env)
+		if !ok {
+			return "", errors.New("it is not set in the environment of mainstay: set it and start mainstay again")
+		}
+		return text, nil
+	case ref.File != "":
+		return readFile(ref.File)
+	case ref.SOPS != nil:
+		return r.sops(*ref.SOPS)
+	case ref.Kubernetes != nil:
+		return r.kubernetes(ctx, *ref.Kubernetes)
+	}
+	return "", errors.New("it names no source")
+}
