@@ -90,7 +90,8 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 // serverIdle is how long a tool server that nobody calls keeps its process.
 const serverIdle = 10 * time.Minute
 
-// checkServers asks every tool server that is new or failed before for its tools, and remembers what is wrong with it.
+// checkServers asks every tool server that is new or failed before for its tools, looks at the secrets of the others, and
+// remembers what is wrong.
 func (r *Reconciler) checkServers(ctx context.Context) {
 	r.parts.Tools.StopIdle(r.opts.Now().Add(-serverIdle))
 	fleet := r.current()
@@ -103,6 +104,7 @@ func (r *Reconciler) checkServers(ctx context.Context) {
 		err, checked := r.serverErrs[server.Digest]
 		r.mu.Unlock()
 		if checked && err == nil {
+			wg.Go(func() { r.checkSecrets(ctx, server) })
 			continue
 		}
 		wg.Go(func() {
@@ -116,6 +118,25 @@ func (r *Reconciler) checkServers(ctx context.Context) {
 		})
 	}
 	wg.Wait()
+}
+
+// checkSecrets remembers which secrets of a tool server cannot be read any more. One that runs goes on; one that does not
+// will not start.
+func (r *Reconciler) checkSecrets(ctx context.Context, server *spec.ToolServer) {
+	runs, err := r.parts.Tools.CheckSecrets(ctx, server)
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	delete(r.secretErrs, server.Ref)
+	switch {
+	case err != nil && runs:
+		r.secretErrs[server.Ref] = err
+	case err != nil:
+		r.serverErrs[server.Digest] = err
+	}
+	r.mu.Unlock()
+	r.tellChange("secrets of "+server.Ref.String(), err, Warned)
 }
 
 func (r *Reconciler) checkServer(ctx context.Context, server *spec.ToolServer) error {

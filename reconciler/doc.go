@@ -9,8 +9,8 @@
 //  3. trigger.go: a trigger that is due appends a task to a run's record and queues the run (package store).
 //  4. join.go: package run takes queued runs up. It opens a stream to the agent's process, records every request before
 //     it is served and every answer before the agent sees it; package broker answers, asking package policy about every
-//     tool call and every change. A write becomes a proposal: package proposal puts it on a branch of its own, and the
-//     run waits without a process.
+//     tool call and every change, and package secret for what a tool server must know and nobody else may. A write becomes
+//     a proposal: package proposal puts it on a branch of its own, and the run waits without a process.
 //  5. A person merges the proposal. The merge is the next revision, so this loop sees it like any other commit.
 //  6. action.go: an Action on the branch without a receipt is a step of the plan. Package execute checks who approved
 //     which bytes, and writes claim, start and receipt to the ledger branch around the one effect. trust.go decides whose

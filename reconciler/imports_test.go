@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"reconciler/run":                  {"spec"},
 	"reconciler/broker":               {"spec", "plugins", "reconciler/policy", "reconciler/broker/model", "reconciler/broker/tool"},
 	"reconciler/broker/model":         {"spec", "plugins"},
-	"reconciler/broker/tool":          {"spec"},
+	"reconciler/broker/tool":          {"spec", "reconciler/secret"},
 	"reconciler/secret":               {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
 	"reconciler/broker/tool/tooltest": {"spec"},
 	"reconciler/proposal":             {"spec"},
@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"cmd/mainstay": {"spec", "spec/jsonnet", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
-		"reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve",
+		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve",
 		"examples/quickstart", "examples/quickstart/cluster"},
 
 	// The examples.

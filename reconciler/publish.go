@@ -211,6 +211,9 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		if err := r.serverErrs[res.Digest]; err != nil {
 			return stalled("ServerFailed", err.Error())
 		}
+		if err := r.secretErrs[res.Ref]; err != nil {
+			return ready("SecretUnavailable", "the server goes on with what it was started with: "+err.Error())
+		}
 	case spec.KindAgent:
 		name := spec.AgentName(res.Name)
 		if err := r.agentErrs[name]; err != nil {

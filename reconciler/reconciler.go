@@ -100,6 +100,7 @@ type Reconciler struct {
 	source     []metav1.Condition
 	agentErrs  map[spec.AgentName]error
 	serverErrs map[spec.Digest]error
+	secretErrs map[spec.Ref]error // of tool servers that go on with what they were started with
 	resources  map[spec.Ref][]metav1.Condition
 	actions    map[spec.ActionID]execute.State
 	executing  map[spec.ActionID]bool
@@ -127,7 +128,8 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 	r := &Reconciler{
 		parts: parts, opts: opts, poke: make(chan struct{}, 1),
 		fleets: map[spec.Revision]*spec.Fleet{}, agentErrs: map[spec.AgentName]error{}, serverErrs: map[spec.Digest]error{},
-		resources: map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
+		secretErrs: map[spec.Ref]error{},
+		resources:  map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
 		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{},
 		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{},
 	}
@@ -279,6 +281,22 @@ func (r *Reconciler) commitTime(revision spec.Revision) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return c.When.UTC(), nil
+}
+
+// Declared is the folder that holds mainstay.yaml at the revision that is declared now. It is where encrypted secrets are
+// read from, so that those in use are the ones that were reviewed.
+func (r *Reconciler) Declared() (fs.FS, error) {
+	r.mu.Lock()
+	revision := r.applied
+	r.mu.Unlock()
+	if revision == "" {
+		return nil, errors.New("no good revision is known")
+	}
+	seen, err := r.parts.Source.At(context.Background(), revision)
+	if err != nil {
+		return nil, err
+	}
+	return seen.Tree, nil
 }
 
 // files is the whole repository at a revision, for agents to read.

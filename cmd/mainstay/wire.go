@@ -27,6 +27,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
 	"github.com/mainstay-dev/mainstay/reconciler/proposal/local"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/reconciler/source"
 	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -174,7 +175,7 @@ type wiring struct {
 	travels  bool
 	observe  func(reconciler.Event)
 	log      *slog.Logger
-	// getenv resolves the variables that tool servers refer to.
+	// getenv looks up the variables that references to secrets name, and those that say where keys are.
 	getenv func(string) (string, bool)
 }
 
@@ -232,7 +233,9 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	}
 	agents := host.New(host.Options{Dir: filepath.Join(dir, "agents"), Runtimes: runtimes(self), Log: w.log, Now: env.clock(), Sleep: sleep})
 	closers = append(closers, agents.Close)
-	tools := tool.New(tool.Options{Dir: filepath.Join(dir, "tools"), Self: self, Env: w.getenv, Now: env.clock(), Logger: w.log})
+	var joined *reconciler.Reconciler // Nothing is resolved before a revision is declared.
+	secrets := secret.New(secret.Options{Env: w.getenv, Tree: func() (fs.FS, error) { return joined.Declared() }, Now: env.clock()})
+	tools := tool.New(tool.Options{Dir: filepath.Join(dir, "tools"), Self: self, Env: w.getenv, Secret: secrets.Resolve, Now: env.clock(), Logger: w.log})
 	closers = append(closers, func(context.Context) error { return tools.Close() })
 
 	src, err := source.New(source.Options{Remote: rem, Branch: w.repo.ref, Path: w.repo.path})
@@ -251,14 +254,14 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 				Signer: signer, Ledger: k.Ledger, FleetAt: k.FleetAt, Now: env.clock()})
 		},
 	}
-	r, err := reconciler.New(ctx, parts, reconciler.Options{
+	joined, err = reconciler.New(ctx, parts, reconciler.Options{
 		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: 8, Travels: w.travels,
 		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: checksKey(signer, w.observe),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &wired{Reconciler: r, parts: parts, close: closeAll}, nil
+	return &wired{Reconciler: joined, parts: parts, close: closeAll}, nil
 }
 
 // checksKey warns of a fleet whose ledger does not list this reconciler's own key. Nothing fails before the first proposal

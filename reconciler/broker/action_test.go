@@ -139,7 +139,7 @@ func TestACallThatCannotBeAnActionIsRefused(t *testing.T) {
 		{"because its precondition does not fit", `{}`, "precondition"},
 		{"because a number would lose digits", `{"name":"web","id":9007199254740993}`, "arguments.id of cluster__restart is a number with more digits"},
 		{"because a number is beyond all", `{"name":"web","ids":[1,1e300]}`, "arguments.ids[1]"},
-		{"because it holds a secret", `{"name":"` + secret + `"}`, "hold a secret"},
+		{"because it holds a secret", `{"name":"` + token + `"}`, "hold a secret"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w.t = t

@@ -18,6 +18,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool/tooltest"
+	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	secret   = "s3cret-value"
+	token    = "s3cret-value"
 	revision = spec.Revision("main@sha1:0123456789012345678901234567890123456789")
 	run      = spec.RunID("01jd0000000000000000000000")
 )
@@ -52,13 +53,12 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	servers := tool.New(tool.Options{
-		Dir: t.TempDir(), Self: self, Now: time.Now,
-		Env: func(name string) (string, bool) {
-			v, ok := map[string]string{"PATH": os.Getenv("PATH"), "CLUSTER_TOKEN": secret}[name]
-			return v, ok
-		},
-	})
+	env := func(name string) (string, bool) {
+		v, ok := map[string]string{"PATH": os.Getenv("PATH"), "CLUSTER_TOKEN": token}[name]
+		return v, ok
+	}
+	servers := tool.New(tool.Options{Dir: t.TempDir(), Self: self, Now: time.Now, Env: env,
+		Secret: secret.New(secret.Options{Env: env, Now: time.Now}).Resolve})
 	t.Cleanup(func() {
 		if err := servers.Close(); err != nil {
 			t.Error(err)
@@ -78,7 +78,7 @@ func newWorld(t *testing.T) *world {
 		"mainstay.yaml":            {Data: []byte("kind: Fleet")},
 		"manifests/web.yaml":       {Data: []byte("image: web:1\n")},
 		"manifests/deep/api.yaml":  {Data: []byte("image: api:1\n")},
-		"manifests/key.yaml":       {Data: []byte("token: " + secret + "\n")},
+		"manifests/key.yaml":       {Data: []byte("token: " + token + "\n")},
 		"manifests/logo.png":       {Data: []byte{0x89, 'P', 'N', 'G', 0}},
 		"manifests/huge.yaml":      {Data: bytes.Repeat([]byte("x"), 513<<10)},
 		"manifests/passwd":         {Data: []byte("../../etc/passwd"), Mode: fs.ModeSymlink | 0o777},
@@ -210,10 +210,10 @@ func TestAModelIsAskedWithWhatTheHostKnows(t *testing.T) {
 		}
 	}
 	server := newOllama(t, &asked, `{"message":{"content":"my token is s3c"},"done":false}`,
-		`{"message":{"content":"ret-value, keep it","tool_calls":[{"function":{"name":"cluster__get","arguments":{"name":"`+secret+`"}}},{"function":{"name":"x","arguments":{}}}]},"done":true,"prompt_eval_count":5,"eval_count":6}`)
+		`{"message":{"content":"ret-value, keep it","tool_calls":[{"function":{"name":"cluster__get","arguments":{"name":"`+token+`"}}},{"function":{"name":"x","arguments":{}}}]},"done":true,"prompt_eval_count":5,"eval_count":6}`)
 	w := newWorld(t)
 	w.agent.Model = server
-	if got := w.result(w.tool("cluster__environment", `{}`)); strings.Contains(got.Text, secret) || !strings.Contains(got.Text, "TOKEN=[redacted]") {
+	if got := w.result(w.tool("cluster__environment", `{}`)); strings.Contains(got.Text, token) || !strings.Contains(got.Text, "TOKEN=[redacted]") {
 		t.Fatal(got.Text)
 	}
 	var shown []string
@@ -280,7 +280,7 @@ func TestWhatALaterTryMayMendIsNoAnswer(t *testing.T) {
 		{"a tool server whose schemas are needed", func(w *world) { w.server.Spec.Command = []string{"mainstay-no-such-program"}; w.script() },
 			spec.RequestModel, plugins.ModelRequest{Tools: []string{"cluster__get"}}, "tool server cluster"},
 		{"files that cannot be read", func(w *world) {
-			w.opts.Files = func(spec.Revision) (fs.FS, error) { return nil, errors.New("token " + secret + " refused") }
+			w.opts.Files = func(spec.Revision) (fs.FS, error) { return nil, errors.New("token " + token + " refused") }
 		}, spec.RequestTool, plugins.ToolCall{Name: "repo__list"}, "files at main@0123456"},
 		{"policies that are not known", func(w *world) {
 			w.opts.Policies = func() ([]*spec.Policy, error) { return nil, errors.New("no revision") }
@@ -288,14 +288,14 @@ func TestWhatALaterTryMayMendIsNoAnswer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.opts.Redactor = broker.NewRedactor(func() []string { return []string{secret} })
+			w.opts.Redactor = broker.NewRedactor(func() []string { return []string{token} })
 			test.change(w)
 			reply, err := broker.New(w.opts).Answer(t.Context(), w.call(test.kind, test.body), nil)
 			var unavailable *broker.Unavailable
 			if !errors.As(err, &unavailable) || unavailable.What != test.what || reply != (broker.Reply{}) {
 				t.Errorf("got %+v, %v", reply, err)
 			}
-			if strings.Contains(err.Error(), secret) {
+			if strings.Contains(err.Error(), token) {
 				t.Errorf("the error holds a secret: %v", err)
 			}
 		})
@@ -343,7 +343,7 @@ func TestToolListIsWhatTheAgentHas(t *testing.T) {
 func TestADecisionIsTheResultOfTheCall(t *testing.T) {
 	w := newWorld(t)
 	w.tool("cluster__get", `{"name":"web"}`)
-	got := w.broker.Decided(spec.Proposal{}, json.RawMessage(`{"state":"merged", "message":"`+secret+`"}`))
+	got := w.broker.Decided(spec.Proposal{}, json.RawMessage(`{"state":"merged", "message":"`+token+`"}`))
 	if diff := cmp.Diff(spec.Answer{Body: json.RawMessage(`{"structured":{"message":"[redacted]","state":"merged"}}`)}, got); diff != "" {
 		t.Error(diff)
 	}

@@ -35,7 +35,7 @@ func TestEveryDigitOfANumberReachesAReadTool(t *testing.T) {
 
 func TestASecretDoesNotReachTheAgent(t *testing.T) {
 	w := newWorld(t)
-	if got := w.result(w.tool("cluster__environment", `{}`)); strings.Contains(got.Text, secret) || !strings.Contains(got.Text, "TOKEN=[redacted]") {
+	if got := w.result(w.tool("cluster__environment", `{}`)); strings.Contains(got.Text, token) || !strings.Contains(got.Text, "TOKEN=[redacted]") {
 		t.Errorf("got %s", got.Text)
 	}
 	if got := w.result(w.tool("repo__read", `{"path":"manifests/key.yaml"}`)); string(got.Structured) != `{"path":"manifests/key.yaml","text":"token: [redacted]\n"}` {

@@ -14,12 +14,12 @@ import (
 
 func (w *world) change(title string, files ...string) broker.Reply {
 	w.t.Helper()
-	return w.tool("repo__propose_change", fmt.Sprintf(`{"title":%q,"body":"Because of %s.","files":[%s]}`, title, secret, strings.Join(files, ",")))
+	return w.tool("repo__propose_change", fmt.Sprintf(`{"title":%q,"body":"Because of %s.","files":[%s]}`, title, token, strings.Join(files, ",")))
 }
 
 // knowSecret lets the broker know the secret without a tool server that has it.
 func (w *world) knowSecret() {
-	w.opts.Redactor = broker.NewRedactor(func() []string { return []string{secret} })
+	w.opts.Redactor = broker.NewRedactor(func() []string { return []string{token} })
 	w.broker = broker.New(w.opts)
 }
 
@@ -118,7 +118,7 @@ func TestAChangeIsRefused(t *testing.T) {
 		{"of a folder", "x", []string{edit("manifests/deep", "x")}, "default: write", "is not a file"},
 		{"beneath a file", "x", []string{edit("manifests/web.yaml/x", "x")}, "default: write", "is not a folder"},
 		{"that is not text", "x", []string{`{"path":"manifests/a","content":"\u0000"}`}, "default: write", "is not text"},
-		{"that writes a secret down", "x", []string{edit("manifests/a", "t: "+secret)}, "default: write", "holds a secret"},
+		{"that writes a secret down", "x", []string{edit("manifests/a", "t: "+token)}, "default: write", "holds a secret"},
 		{"that overwrites what was hidden", "x", []string{edit("manifests/key.yaml", "token: [redacted]\nmore: 1\n")}, "default: write", "overwrite what was hidden"},
 		{"that a policy denies", "x", []string{edit("manifests/web.yaml", "x"), edit("manifests/frozen.yaml", "x")}, "policies/guard.yaml#frozen", "change of manifests/frozen.yaml, manifests/web.yaml is denied by policies/guard.yaml#frozen: Not now."},
 	} {

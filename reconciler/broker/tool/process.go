@@ -27,9 +27,10 @@ type process struct {
 	log    *slog.Logger
 	stderr *tail
 
-	// users and lastUsed belong to Servers, under its lock.
+	// users, lastUsed and given belong to Servers, under its lock.
 	users    int
 	lastUsed time.Time
+	given    given
 
 	starting context.Context // ends when the start is given up
 	giveUp   context.CancelFunc

@@ -1,6 +1,7 @@
 // Package tool makes MCP servers (https://modelcontextprotocol.io) callable as tools. It starts a server when it is first
 // needed, keeps one process for each digest of a server's spec, starts it again after it has died, and stops all of them
-// in [Servers.Close]. A server gets PATH, a HOME of its own and the variables that its spec declares, and nothing else.
+// in [Servers.Close]. A server gets PATH, a HOME of its own and the variables that its spec declares, and nothing else. One
+// whose secrets have changed is started anew for the next call, while the calls under way end on the old process.
 //
 // It never decides whether a call is allowed, and never makes a call twice. Its errors tell apart what surely did not
 // happen ([ErrNotSent]) from what may have happened ([ErrUncertain]).
@@ -21,6 +22,7 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 
+	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -38,7 +40,7 @@ const (
 	MaxResult = 1 << 20
 	// MaxArguments bounds the arguments of a call as JSON, in bytes.
 	MaxArguments = 1 << 20
-	// MaxProcesses bounds the processes that run at once.
+	// MaxProcesses bounds the processes that run at once, besides those that end their last calls with an old secret.
 	MaxProcesses = 64
 
 	maxLine      = 16 << 20 // one message from a server
@@ -58,8 +60,10 @@ type Options struct {
 	Dir string
 	// Self is the path of this executable. It stands for a command whose first element is `mainstay`.
 	Self string
-	// Env looks up a variable of this process's environment.
+	// Env looks up a variable of this process's environment. A server gets its PATH.
 	Env func(name string) (string, bool)
+	// Secret resolves a reference. It is asked before each call of a server that has one.
+	Secret func(ctx context.Context, ref spec.SecretRef) (secret.Value, error)
 	// Now is the clock, for [Servers.StopIdle].
 	Now func() time.Time
 	// Logger gets a line when a server starts or ends. Nil logs nothing.
@@ -73,7 +77,9 @@ type Servers struct {
 	mu        sync.Mutex
 	closed    bool
 	processes map[spec.Digest]*process
+	retired   map[*process]bool // replaced, and still used
 	secrets   map[string]bool
+	resolved  int // how many resolutions have begun
 	ending    sync.WaitGroup
 }
 
@@ -82,7 +88,7 @@ func New(opts Options) *Servers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Servers{opts: opts, processes: map[spec.Digest]*process{}, secrets: map[string]bool{}}
+	return &Servers{opts: opts, processes: map[spec.Digest]*process{}, retired: map[*process]bool{}, secrets: map[string]bool{}}
 }
 
 // CallOptions say how a call is made.
@@ -182,7 +188,8 @@ func (s *Servers) Schemas(ctx context.Context, server *spec.ToolServer) (map[str
 	return schemas, nil
 }
 
-// Secrets returns the values of all variables that were resolved from references since New, sorted.
+// Secrets returns the values of all variables that were resolved from references since New, sorted: those that are no
+// longer in use too, since whatever was given them may tell them.
 func (s *Servers) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,6 +221,10 @@ func (s *Servers) Close() error {
 		delete(s.processes, digest)
 		s.end(p)
 	}
+	for p := range s.retired {
+		s.end(p)
+	}
+	clear(s.retired)
 	s.mu.Unlock()
 	s.ending.Wait()
 	return nil
@@ -230,24 +241,27 @@ func (s *Servers) acquire(ctx context.Context, server *spec.ToolServer) (*proces
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	given, unresolved := s.resolve(ctx, server)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return nil, errors.New("the tool servers are stopped already")
 	}
-	p := s.processes[server.Digest]
-	if p != nil && p.ended() {
-		delete(s.processes, server.Digest)
-		s.end(p)
-		p = nil
-	}
+	p := s.current(server, given, unresolved)
 	if p == nil {
+		if unresolved != nil {
+			s.mu.Unlock()
+			return nil, unresolved
+		}
 		if len(s.processes) >= MaxProcesses {
 			s.mu.Unlock()
 			return nil, fmt.Errorf("%d tool servers run already, which is the most there may be", MaxProcesses)
 		}
 		var err error
-		if p, err = s.prepare(server); err != nil {
+		if p, err = s.prepare(server, given); err != nil {
 			s.mu.Unlock()
 			return nil, err
 		}
@@ -276,10 +290,14 @@ func (s *Servers) release(p *process) {
 	defer s.mu.Unlock()
 	p.users--
 	p.lastUsed = s.opts.Now()
+	if p.users == 0 && s.retired[p] {
+		delete(s.retired, p)
+		s.end(p)
+	}
 }
 
 // prepare makes the process's folder, command and environment; s.mu is held.
-func (s *Servers) prepare(server *spec.ToolServer) (*process, error) {
+func (s *Servers) prepare(server *spec.ToolServer, given given) (*process, error) {
 	if len(server.Spec.Command) == 0 {
 		return nil, fmt.Errorf("%s: the command is empty", server.Place.File)
 	}
@@ -291,30 +309,12 @@ func (s *Servers) prepare(server *spec.ToolServer) (*process, error) {
 		return nil, fmt.Errorf("make its folder: %w", err)
 	}
 	path, _ := s.opts.Env("PATH")
-	env := []string{"PATH=" + path, "HOME=" + dir}
-	var secrets []string
-	for _, v := range server.Spec.Env {
-		value := v.Value
-		if v.From != nil {
-			found := false
-			if v.From.Env == "" {
-				return nil, fmt.Errorf("variable %s of tool server %s: this version resolves references to variables alone", v.Name, server.Name)
-			}
-			if value, found = s.opts.Env(v.From.Env); !found {
-				return nil, fmt.Errorf("variable %s of tool server %s: %s is not set in the environment of mainstay: set it and try again", v.Name, server.Name, v.From.Env)
-			}
-			secrets = append(secrets, value)
-		}
-		env = append(env, v.Name+"="+value)
-	}
-	for _, v := range secrets {
-		if v != "" {
-			s.secrets[v] = true
-		}
-	}
+	env := append([]string{"PATH=" + path, "HOME=" + dir}, given.env...)
 	command := append([]string{}, server.Spec.Command...)
 	if command[0] == "mainstay" {
 		command[0] = s.opts.Self
 	}
-	return newProcess(server.Name, command, env, dir, secrets, s.opts.Logger), nil
+	p := newProcess(server.Name, command, env, dir, given.secrets, s.opts.Logger)
+	p.given = given
+	return p, nil
 }

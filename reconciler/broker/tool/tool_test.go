@@ -14,6 +14,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool/tooltest"
+	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -30,18 +31,15 @@ func newServers(t *testing.T, env map[string]string) (*tool.Servers, string) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	servers := tool.New(tool.Options{
-		Dir:  dir,
-		Self: self,
-		Env: func(name string) (string, bool) {
-			if name == "PATH" {
-				return os.Getenv("PATH"), true
-			}
-			v, ok := env[name]
-			return v, ok
-		},
-		Now: time.Now,
-	})
+	lookup := func(name string) (string, bool) {
+		if name == "PATH" {
+			return os.Getenv("PATH"), true
+		}
+		v, ok := env[name]
+		return v, ok
+	}
+	secrets := secret.New(secret.Options{Env: lookup, Now: time.Now})
+	servers := tool.New(tool.Options{Dir: dir, Self: self, Env: lookup, Secret: secrets.Resolve, Now: time.Now})
 	t.Cleanup(func() {
 		if err := servers.Close(); err != nil {
 			t.Error(err)
@@ -166,7 +164,7 @@ func TestErrorsTellWhatIsSureFromWhatIsNot(t *testing.T) {
 		{"a server that is no MCP server", nil, "echo", nil, func(s *spec.ToolServer) { s.Spec.Command = []string{"mainstay", "-test.run=^$"} }, tool.ErrNotSent, "it ended at once"},
 		{"a variable that is not set", nil, "echo", nil, func(s *spec.ToolServer) {
 			s.Spec.Env = []spec.EnvVar{{Name: "TOKEN", From: &spec.SecretRef{Env: "NOT_SET"}}}
-		}, tool.ErrNotSent, "variable TOKEN of tool server cluster: NOT_SET is not set"},
+		}, tool.ErrNotSent, "variable TOKEN of tool server cluster: resolve the variable NOT_SET: it is not set"},
 		{"a caller that has given up before", cancelled, "echo", nil, nil, tool.ErrNotSent, "canceled"},
 		{"arguments beyond the limit", nil, "echo", map[string]any{"text": strings.Repeat("x", tool.MaxArguments)}, nil, tool.ErrNotSent, "at most 1048576"},
 		{"an answer that does not come", nil, "slow", nil, short, tool.ErrUncertain, "no answer in time (300ms)"},

@@ -42,7 +42,7 @@ func Server(name string, env ...spec.EnvVar) *spec.ToolServer {
 	read, write := spec.ToolSpec{Effect: spec.EffectRead}, spec.ToolSpec{Effect: spec.EffectWrite}
 	s := &spec.ToolServer{
 		Spec: spec.ToolServerSpec{Command: Command(), Env: env, Tools: map[string]spec.ToolSpec{
-			"echo": read, "raw": read, "environment": read, "get": read, "big": read, "picture": read, "slow": read, "fail": read,
+			"echo": read, "raw": read, "environment": read, "get": read, "big": read, "picture": read, "slow": read, "wait": read, "fail": read,
 			"refuse": read, "die": read, "flood": read, "child": read, "close": read,
 			"drop": {Effect: spec.EffectDenied},
 			"restart": {
@@ -76,6 +76,7 @@ func newServer() *server.MCPServer {
 	add(mcp.NewTool("big", mcp.WithDescription("Answer at length."), mcp.WithNumber("bytes")), big)
 	add(mcp.NewTool("picture", mcp.WithDescription("Show a picture.")), picture)
 	add(mcp.NewTool("slow", mcp.WithDescription("Wait until told to stop.")), slow)
+	add(mcp.NewTool("wait", mcp.WithDescription("Wait until a file is there, then tell the token."), mcp.WithString("path", mcp.Required())), wait)
 	add(mcp.NewTool("fail", mcp.WithDescription("Fail.")), fail)
 	add(mcp.NewTool("refuse", mcp.WithDescription("Refuse.")), refuse)
 	add(mcp.NewTool("die", mcp.WithDescription("Exit in the middle.")), die)
@@ -115,6 +116,23 @@ func picture(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) 
 func slow(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+func wait(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	path := r.GetString("path", "")
+	if err := os.WriteFile(path+".waiting", nil, 0o600); err != nil {
+		return nil, err
+	}
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return mcp.NewToolResultText(os.Getenv("TOKEN")), nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func fail(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
