@@ -131,6 +131,7 @@ func (r *Reconciler) checkSecrets(ctx context.Context, server *spec.ToolServer) 
 	delete(r.secretErrs, server.Ref)
 	switch {
 	case err != nil && runs:
+		err = fmt.Errorf("the server goes on with what it was started with: %w", err)
 		r.secretErrs[server.Ref] = err
 	case err != nil:
 		r.serverErrs[server.Digest] = err

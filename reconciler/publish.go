@@ -212,7 +212,7 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 			return stalled("ServerFailed", err.Error())
 		}
 		if err := r.secretErrs[res.Ref]; err != nil {
-			return ready("SecretUnavailable", "the server goes on with what it was started with: "+err.Error())
+			return ready("SecretUnavailable", err.Error())
 		}
 	case spec.KindAgent:
 		name := spec.AgentName(res.Name)

@@ -1,18 +1,25 @@
-// Command vault is an MCP server for tests that tells the secret it was given, as careless servers do: in a result's
-// text and structured value, in an error, and on stderr.
+// Command vault is an MCP server for tests that tells the secrets it was given, as careless servers do: in a result's
+// text and structured value, in an error, and on stderr. It also tells their lengths, by which a test knows them.
 package main
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 )
 
 func main() {
-	secret := os.Getenv("VAULT_TOKEN")
+	var secrets []string
+	for _, v := range os.Environ() {
+		if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(name, "VAULT_") {
+			secrets = append(secrets, value)
+		}
+	}
+	secret := strings.Join(secrets, " ")
 	fmt.Fprintln(os.Stderr, "vault: my token is", secret)
 	if len(os.Args) > 1 {
 		os.Exit(1) // its last words are said
@@ -21,6 +28,14 @@ func main() {
 	s.AddTool(mcp.NewTool("reveal", mcp.WithDescription("Tell the token.")),
 		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			return mcp.NewToolResultStructured(map[string]string{"token": secret}, "the token is "+secret), nil
+		})
+	s.AddTool(mcp.NewTool("lengths", mcp.WithDescription("Tell how long the tokens are.")),
+		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			text := "lengths"
+			for _, v := range secrets {
+				text += fmt.Sprintf(" %d", len(v))
+			}
+			return mcp.NewToolResultText(text), nil
 		})
 	s.AddTool(mcp.NewTool("fail", mcp.WithDescription("Fail, and say too much.")),
 		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
