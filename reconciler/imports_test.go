@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"spec":           {"spec/canonical"},
 	"spec/canonical": nil,
 	"spec/jsonnet":   nil,
+	"spec/format":    {"spec", "spec/jsonnet"}, // Jsonnet is formatted where it is evaluated.
 
 	// What is made from the types.
 	"schemas":           {"spec"},
@@ -60,7 +61,7 @@ var mayImport = map[string][]string{
 		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/jsonnet", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve",
