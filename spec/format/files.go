@@ -12,7 +12,7 @@ import (
 )
 
 // rootFile is the file that makes a folder the root of a spec repository.
-const rootFile = "mainstay.yaml"
+var rootFile = spec.FileOf(spec.Ref{Kind: spec.KindFleet})
 
 // extensions are those of the files that are formatted.
 var extensions = []string{".yaml", ".yml", ".json", ".jsonnet", ".libsonnet", ".md"}
@@ -83,7 +83,7 @@ func why(name string) string {
 		return "it is hidden, and so no resource"
 	case top == "skills" && path.Ext(name) == ".md":
 		return "it belongs to a skill, which is what its files are, to the byte"
-	case !slices.Contains(extensions, path.Ext(name)):
+	case !Known(name):
 		return "it is no resource: those are written as " + strings.Join(extensions, ", ")
 	}
 	return ""
@@ -97,3 +97,6 @@ func isSkill(root fs.FS, name string) bool {
 	_, err := fs.Lstat(root, path.Join(name, "SKILL.md"))
 	return err == nil
 }
+
+// Known reports whether files of that name's extension are formatted.
+func Known(name string) bool { return slices.Contains(extensions, path.Ext(name)) }

@@ -26,6 +26,9 @@ func (f *Formatter) jsonnet(ctx context.Context, name string, content []byte) ([
 	if err != nil {
 		return nil, nil, err
 	}
+	if out == string(content) {
+		return content, nil, nil
+	}
 	again, err := f.Jsonnet.Format(ctx, name, out)
 	if ctx.Err() != nil {
 		return nil, nil, err
