@@ -166,15 +166,9 @@ func resources(arg string) (dir string, names []string, err error) {
 	if !info.IsDir() {
 		dir = filepath.Dir(abs)
 	}
-	for {
-		if _, err := os.Lstat(filepath.Join(dir, rootFile)); err == nil {
-			break
-		}
-		above := filepath.Dir(dir)
-		if above == dir {
-			return "", nil, fmt.Errorf("%s is in no spec repository: there is no %s in its folder or above", arg, rootFile)
-		}
-		dir = above
+	dir, ok := folderWith(dir, rootFile)
+	if !ok {
+		return "", nil, fmt.Errorf("%s is in no spec repository: there is no %s in its folder or above", arg, rootFile)
 	}
 	within, err := filepath.Rel(dir, abs)
 	if err != nil {
