@@ -73,12 +73,12 @@ func (i *initialising) run(model string) error {
 		return err
 	}
 	repository, inside := folderWith(abs, ".git")
-	partial := inside && repository != abs
-	if partial {
-		// GitHub and VS Code look for these at the root alone.
-		maps.DeleteFunc(files, func(name string, _ []byte) bool {
-			return strings.HasPrefix(name, ".github/") || strings.HasPrefix(name, ".vscode/")
-		})
+	where := wholeRepository
+	if inside && repository != abs {
+		if where, err = partOf(repository, abs); err != nil {
+			return err
+		}
+		makePartial(files, where)
 	}
 	conflicts, err := takeOutWhatIsThere(abs, files)
 	if err != nil {
@@ -106,15 +106,15 @@ func (i *initialising) run(model string) error {
 		}
 		i.say("made a Git repository with the branch main, and no commit yet")
 	}
-	if partial {
+	if where != wholeRepository {
 		i.say("left out the workflow and the editor's settings: they belong to the root of the repository, %s", repository)
 	}
-	i.next(repository, partial, pull)
+	i.next(where, pull)
 	return nil
 }
 
 // next says what to do now.
-func (i *initialising) next(repository string, partial bool, pull string) {
+func (i *initialising) next(where, pull string) {
 	p := program()
 	i.say("\nNext:")
 	if i.dir != "." {
@@ -123,17 +123,37 @@ func (i *initialising) next(repository string, partial bool, pull string) {
 	i.say("  %s validate", p)
 	i.say(`  git add -A . && git commit -m "Declare the first agent"`)
 	if pull != "" {
-		i.say("  ollama pull %s", pull)
-	}
-	where := "--repo ."
-	if partial {
-		if abs, err := filepath.Abs(i.dir); err == nil {
-			if within, err := filepath.Rel(repository, abs); err == nil {
-				where = fmt.Sprintf("--repo %s --path %s", quoted(repository), quoted(filepath.ToSlash(within)))
-			}
-		}
+		i.say("  ollama pull %s", quoted(pull))
 	}
 	i.say(`  %s ask guide "What is in this repository?" %s`, p, where)
+}
+
+// wholeRepository are the flags for a spec repository that is the Git repository in the current folder.
+const wholeRepository = "--repo ."
+
+// partOf returns the flags for a spec repository in a folder of a Git repository, from that folder.
+func partOf(repository, dir string) (string, error) {
+	within, err := filepath.Rel(repository, dir)
+	if err != nil {
+		return "", err
+	}
+	up, err := filepath.Rel(dir, repository)
+	return fmt.Sprintf("--repo %s --path %s", quoted(filepath.ToSlash(up)), quoted(filepath.ToSlash(within))), err
+}
+
+// makePartial takes out what GitHub and VS Code look for at the root of a Git repository alone.
+func makePartial(files map[string][]byte, where string) {
+	atRoot := func(name string) bool {
+		return strings.HasPrefix(name, ".github/") || strings.HasPrefix(name, ".vscode/")
+	}
+	maps.DeleteFunc(files, func(name string, _ []byte) bool { return atRoot(name) })
+	var readme strings.Builder
+	for l := range strings.Lines(string(files["README.md"])) {
+		if !atRoot(strings.TrimPrefix(l, "| `")) {
+			readme.WriteString(strings.ReplaceAll(l, wholeRepository, where))
+		}
+	}
+	files["README.md"] = []byte(readme.String())
 }
 
 // scaffoldFiles returns the files of a new repository, and the model that Ollama must have pulled, if it is one of Ollama's.
