@@ -188,7 +188,7 @@ cp "${last#body=@}" "`+w.path("commented")+`"
 	if count(made) != 1 || count(changed) != 1 {
 		t.Errorf("the second time the comment is changed, not made again: %q", calls)
 	}
-	if body := read("commented"); !strings.HasPrefix(body, "<!-- mainstay plan -->\n") || !strings.Contains(body, output[2]) {
+	if body := read("commented"); !strings.HasPrefix(body, "<!-- the plan of mainstay -->\n") || !strings.Contains(body, output[2]) {
 		t.Errorf("the comment is %q", body)
 	}
 }
