@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"spec/jsonnet":       nil,
 	"spec/sops":          nil, // what SOPS has encrypted in a repository: checked by spec, decrypted by reconciler/secret
 	"spec/sops/sopstest": nil,
+	"spec/format":        {"spec", "spec/jsonnet"}, // Jsonnet is formatted where it is evaluated.
 
 	// What is made from the types.
 	"schemas":           {"spec"},
@@ -63,7 +64,7 @@ var mayImport = map[string][]string{
 		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/jsonnet", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve",

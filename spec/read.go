@@ -156,13 +156,22 @@ func (l *loader) readRegular(name string, e fs.DirEntry) *file {
 	if !ok {
 		return nil
 	}
-	if at := invalidUTF8(raw); at >= 0 {
-		l.errorAt(Place{File: name, Line: bytes.Count(raw[:at], []byte("\n")) + 1}, "save the file as UTF-8", "this is not UTF-8")
+	f, err := newFile(name, raw)
+	if err != nil {
+		l.errorAt(Place{File: name, Line: err.line}, err.hint, "%s", err.summary)
 		return nil
+	}
+	return f
+}
+
+// newFile returns a file with the text that it holds.
+func newFile(name string, raw []byte) (*file, *parseError) {
+	if at := invalidUTF8(raw); at >= 0 {
+		return nil, &parseError{line: bytes.Count(raw[:at], []byte("\n")) + 1, summary: "this is not UTF-8", hint: "save the file as UTF-8"}
 	}
 	text := strings.TrimPrefix(string(raw), "\ufeff")
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
-	return &file{path: name, raw: raw, text: text}
+	return &file{path: name, raw: raw, text: text}, nil
 }
 
 // readBytes reads a file, or reports why it cannot be read.

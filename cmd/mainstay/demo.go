@@ -179,9 +179,9 @@ func (d *demo) seed(genesis string, own *remote.Signer) ([]spec.FileEdit, error)
 			text += fmt.Sprintf("  approvers:\n  - name: you\n    key: %s\n  ledger:\n    genesis: %s\n    signers:\n    - name: demo\n      key: %s\n",
 				d.reviewer.AuthorizedKey(), genesis, own.AuthorizedKey())
 		case path == "models/default.yaml" && d.model != "":
-			provider, name, ok := strings.Cut(d.model, ":")
-			if !ok || provider != spec.ProviderOllama || name == "" {
-				return usageError{fmt.Errorf("cannot use model %q; write ollama:NAME, such as ollama:qwen3:4b", d.model)}
+			name, err := ollamaName(d.model)
+			if err != nil {
+				return usageError{err}
 			}
 			text = fmt.Sprintf("apiVersion: %s\nkind: Model\nmetadata:\n  name: default\nspec:\n  provider: ollama\n  name: %q\n  parameters:\n    temperature: 0\n",
 				spec.APIVersion, name)
@@ -190,6 +190,15 @@ func (d *demo) seed(genesis string, own *remote.Signer) ([]spec.FileEdit, error)
 		return nil
 	})
 	return edits, err
+}
+
+// ollamaName returns the name of a model that is written as ollama:NAME.
+func ollamaName(model string) (string, error) {
+	provider, name, _ := strings.Cut(model, ":")
+	if provider != spec.ProviderOllama || name == "" {
+		return "", fmt.Errorf("cannot use model %q; write ollama:NAME, such as ollama:qwen3:4b", model)
+	}
+	return name, nil
 }
 
 // tell says what happens until the run that the first revision started has finished and nothing is left to do.

@@ -11,11 +11,10 @@ import (
 // evaluator evaluates the Jsonnet of a spec repository in a process of its own, which is this executable again.
 func evaluator(ctx context.Context) spec.Evaluator {
 	return func(entries []string, files map[string]string) ([]spec.Evaluated, error) {
-		self, err := os.Executable()
+		child, err := jsonnetChild()
 		if err != nil {
 			return nil, err
 		}
-		child := &jsonnet.Child{Command: []string{self, jsonnetArg}}
 		outputs, err := child.EvaluateAll(ctx, entries, files)
 		if err != nil {
 			return nil, err
@@ -29,6 +28,15 @@ func evaluator(ctx context.Context) spec.Evaluator {
 		}
 		return values, nil
 	}
+}
+
+// jsonnetChild is this executable as what evaluates Jsonnet.
+func jsonnetChild() (*jsonnet.Child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return &jsonnet.Child{Command: []string{self, jsonnetArg}}, nil
 }
 
 func places(of map[string]jsonnet.Place) map[string]spec.Place {
