@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	platformteam "github.com/mainstay-dev/mainstay/examples/platform-team"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -126,4 +128,39 @@ func checkTools(t *testing.T, agent *spec.Agent, entries []spec.Entry) string {
 		t.Errorf("%s looked at nothing", agent.Name)
 	}
 	return said.String()
+}
+
+// Every command of the example's README is run as it stands there, and says what is shown.
+func TestPlatformTeamReadmeCommandsRun(t *testing.T) {
+	readme, w := "../../examples/platform-team/README.md", world{t, t.TempDir()}
+	config := "[user]\n\tname = Ada\n\temail = ada@example.com\n"
+	if err := os.WriteFile(w.path(".gitconfig"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var shown []string
+	for line := range strings.SplitSeq(strings.Join(blocksOf(t, readme, "sh"), ""), "\n") {
+		line, _, _ = strings.Cut(line, "  #")
+		if line == "" || strings.HasPrefix(line, "go build -o bin/ ") {
+			continue // executables has done the same.
+		}
+		line = strings.ReplaceAll(line, "bin/mainstay", filepath.Join(executables(t), "mainstay"))
+		line = strings.ReplaceAll(line, "/tmp/tidewater", w.path("tidewater"))
+		cmd := exec.Command("sh", "-c", line)
+		cmd.Dir = "../.."
+		cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"), "GIT_CONFIG_NOSYSTEM=1", "MAINSTAY_SIGNING_KEY=")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", line, err, out)
+		}
+		if strings.Contains(line, " ask incident-triage ") {
+			shown = append(shown, normalise(strings.ReplaceAll(string(out), w.path("tidewater"), "/tmp/tidewater")))
+		}
+	}
+	text := blocksOf(t, readme, "text")
+	for i := range text {
+		text[i] = normalise(text[i])
+	}
+	if diff := cmp.Diff(text, shown); diff != "" {
+		t.Errorf("what the README shows and what is said (-README +said):\n%s", diff)
+	}
 }
