@@ -1,4 +1,4 @@
-// Package platformteam is the example spec repository of a platform team: every kind and every way to write a resource, as
+// Package platformteam is the example spec repository of a platform team: most kinds and every way to write a resource, as
 // a team would use them. It keeps the files and nothing else.
 package platformteam
 
