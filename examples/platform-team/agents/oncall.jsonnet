@@ -1,6 +1,6 @@
 // One on-call agent for each service, all alike but for what services.libsonnet says of it.
-local m = import 'mainstay.libsonnet';
 local services = import 'lib/services.libsonnet';
+local m = import 'mainstay.libsonnet';
 
 m.many(services, function(name, service) m.agent('oncall-' + name, {
   description: 'Knows the service %s, and answers for it when it is asked about.' % name,
