@@ -74,6 +74,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":                        nil,
 	"examples/quickstart/cluster":                nil,
 	"examples/quickstart/cluster/cluster-server": {"examples/quickstart/cluster"},
+	"examples/platform-team":                     nil,
 }
 
 func TestImportsRunOneWay(t *testing.T) {

@@ -76,6 +76,7 @@ var (
 	scriptLanguage = newLanguage("the conversation", func() []cel.EnvOption {
 		message := cel.MapType(cel.StringType, cel.DynType)
 		return []cel.EnvOption{
+			cel.Variable("instructions", cel.StringType),
 			cel.Variable("task", cel.StringType),
 			cel.Variable("messages", cel.ListType(message)),
 			cel.Variable("last", message),

@@ -6,14 +6,18 @@ import (
 
 // Conversation is what the rules of a scripted model are about. In their expressions it is:
 //
-//	task      the text of the first user message
-//	messages  a list of maps with role, text, tool and call; all strings, empty where they do not apply
-//	last      the last message, or an empty one
-//	turn      how many answers the model has given so far
-//	results   for each tool that has answered, a list of its results in order: structured JSON, or else text
-//	called(t) whether the tool has answered; the same as `t in results`
+//	task         the text of the first user message
+//	instructions what the agent's model is given before the conversation
+//	messages     a list of maps with role, text, tool and call; all strings, empty where they do not apply
+//	last         the last message, or an empty one
+//	turn         how many answers the model has given so far
+//	results      for each tool that has answered, a list of its results in order: structured JSON, or else text
+//	called(t)    whether the tool has answered; the same as `t in results`
 type Conversation struct {
-	Messages []Message
+	// Instructions are what the model is given before the conversation: [Agent.Instructions]. One model serves many agents,
+	// and this is how its rules tell them apart.
+	Instructions string
+	Messages     []Message
 }
 
 // Message is one message of a [Conversation].
@@ -52,7 +56,7 @@ func (c Conversation) vars() map[string]any {
 			results[m.Tool] = append(list, result)
 		}
 	}
-	return map[string]any{"task": task, "messages": messages, "last": last, "turn": turn, "results": results}
+	return map[string]any{"instructions": c.Instructions, "task": task, "messages": messages, "last": last, "turn": turn, "results": results}
 }
 
 func message(m Message) map[string]any {

@@ -34,6 +34,9 @@ func newAsk(env environment) *cobra.Command {
 			if err := repo.resolve(); err != nil {
 				return err
 			}
+			if err := state.useKept(repo); err != nil {
+				return err
+			}
 			dir, err := os.MkdirTemp("", "mainstay-ask-")
 			if err != nil {
 				return err

@@ -16,6 +16,8 @@ func TestBuildThenValidateIsTheSame(t *testing.T) {
 	for _, tt := range []struct{ dir, env string }{
 		{"../../spec/testdata/complete", ""}, {"../../spec/testdata/complete", "dev"}, {"../../spec/testdata/complete", "prod"},
 		{"../../examples/quickstart", ""},
+		{"../../examples/platform-team", ""}, {"../../examples/platform-team", "dev"}, {"../../examples/platform-team", "prod"},
+		{"../../examples/platform-team", "rehearsal"},
 	} {
 		t.Run(filepath.Base(tt.dir)+"/"+tt.env, func(t *testing.T) {
 			before := loaded(t, tt.dir, tt.env)

@@ -18,10 +18,16 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// block returns the fenced blocks of a language in the README.
+// blocks returns the fenced blocks of a language in the README.
 func blocks(t *testing.T, language string) []string {
 	t.Helper()
-	b, err := os.ReadFile("../../README.md")
+	return blocksOf(t, "../../README.md", language)
+}
+
+// blocksOf returns the fenced blocks of a language in a Markdown file.
+func blocksOf(t *testing.T, path, language string) []string {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

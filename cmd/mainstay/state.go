@@ -121,7 +121,11 @@ func socketPath(state string) (string, error) {
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
 		return "", fmt.Errorf("%s is not a private folder; choose a shorter --state", dir)
 	}
-	return filepath.Join(dir, hex.EncodeToString(sum[:8])+".sock"), nil
+	path := filepath.Join(dir, hex.EncodeToString(sum[:8])+".sock")
+	if len(path) > maxSocketPath {
+		return "", fmt.Errorf("the socket %s has a longer path than the %d bytes that a system allows: choose a shorter --state, or a shorter TMPDIR", path, maxSocketPath)
+	}
+	return path, nil
 }
 
 // reader answers questions about a state folder.

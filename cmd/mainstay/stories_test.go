@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	platformteam "github.com/mainstay-dev/mainstay/examples/platform-team"
 	"github.com/mainstay-dev/mainstay/examples/quickstart"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 )
@@ -96,7 +97,7 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"quickstart": writeQuickstart, "seed": seed, "commit": commit,
+			"quickstart": writeQuickstart, "platformteam": writePlatformTeam, "seed": seed, "commit": commit,
 			"eventually": eventually, "exits": exits, "pick": pick, "grepcount": grepCount, "nowhere": nowhere,
 			"sops": sopsFile, "kubesecret": kubeSecret, "replace": replace, "mode": mode, "terminate": terminate, "gone": gone,
 		},
@@ -112,6 +113,19 @@ func writeQuickstart(ts *testscript.TestScript, neg bool, args []string) {
 		"  env:\n    - name: CLUSTER_FILE\n      from: {env: CLUSTER_FILE}\n",
 		filepath.Join(args[0], "tools", "cluster.yaml"),
 	})
+}
+
+// writePlatformTeam is `platformteam DIR`: it writes examples/platform-team into DIR, without its approvers, so that seed can
+// put Ada in their place.
+func writePlatformTeam(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "platformteam DIR")
+	ts.Check(os.CopyFS(ts.MkAbs(args[0]), platformteam.Files()))
+	path := filepath.Join(args[0], "mainstay.yaml")
+	root, approvers, _ := strings.Cut(ts.ReadFile(path), "  # Who may approve.")
+	if approvers == "" {
+		ts.Fatalf("%s does not end with its approvers", path)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(path), []byte(root), 0o644))
 }
 
 // seed DIR makes the remote from a folder: Ada approves, and the reconciler's ledger is pinned. DIR becomes a clone.

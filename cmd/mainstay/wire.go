@@ -151,6 +151,23 @@ func (f *stateFlags) add(cmd *cobra.Command) {
 		"the OpenSSH private key `file` that signs proposals and the ledger (default: one in the state folder, made at first;\n$MAINSTAY_SIGNING_KEY)")
 }
 
+// useKept chooses the key that `mainstay ledger init` or `mainstay run` has made for the repository on this machine, if no
+// other is given: what another key has signed can be approved by nobody.
+func (f *stateFlags) useKept(repo repoFlags) error {
+	if f.signingKey != "" {
+		return nil
+	}
+	dir, err := defaultState(repo.repo, repo.ref, repo.path)
+	if err != nil {
+		return err
+	}
+	kept := filepath.Join(dir, "keys", "reconciler")
+	if _, err := os.Stat(kept); err == nil {
+		f.signingKey = kept
+	}
+	return nil
+}
+
 // openRemote opens the repository, keeping its objects in dir, or in memory where dir is "".
 func openRemote(ctx context.Context, env environment, repo, dir string) (*remote.Remote, error) {
 	var auth remote.Auth

@@ -131,6 +131,7 @@ var wording = []struct {
 	summary, hint, wanted string
 }{
 	{regexp.MustCompile(`^Field does not exist: (.*)$`), `there is no field "$1"`, "", "$1"},
+	{regexp.MustCompile(`^No such field: (.*)$`), `the format names the field "$1", which its object does not have`, "", "$1"},
 	{regexp.MustCompile(`^Unknown variable: (.*)$`), `there is no variable "$1"`, "", "$1"},
 	{regexp.MustCompile(`^Missing argument: (.*)$`), `the call lacks the argument "$1"`, "", ""},
 	{regexp.MustCompile(`^function has no parameter (.*)$`), `the function has no parameter "$1"`, "", ""},

@@ -19,6 +19,8 @@ func TestFaultsSayWhereAndWhat(t *testing.T) {
 			want: `agents/team.jsonnet:2:6: there is no variable "nmae" (did you mean "name"?)`},
 		{name: "a function of the library that is not there", text: "local m = import 'mainstay.libsonnet';\n[m.agnet('a')]",
 			want: `agents/team.jsonnet:2:2: there is no field "agnet" (did you mean "agent"?)`},
+		{name: "a field that a format names and that is not there", text: "local service = { wat: 'search' };\n{ a: 'It is %(what)s.' % service }",
+			want: `agents/team.jsonnet:2:6: the format names the field "what", which its object does not have (did you mean "wat"?)`},
 		{name: "columns are characters", text: "{ a: 'äöü', b: nope }",
 			want: `agents/team.jsonnet:1:16: there is no variable "nope"`},
 		{name: "the library is called without a name", text: "local m = import 'mainstay.libsonnet';\n\n[m.agent({ model: 'x' })]",

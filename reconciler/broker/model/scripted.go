@@ -14,7 +14,7 @@ func scripted(m *spec.Model, request Request, delta func(string)) (plugins.Model
 	if m.Script == nil {
 		return plugins.ModelAnswer{}, fmt.Errorf("%s has no rules", m.Place.File)
 	}
-	conversation := spec.Conversation{}
+	conversation := spec.Conversation{Instructions: request.Instructions}
 	for _, message := range request.Messages {
 		out := spec.Message{Role: message.Role, Text: message.Text, Tool: message.Tool, Call: message.CallID}
 		if message.Role == plugins.RoleTool {

@@ -63,6 +63,19 @@ func TestAScriptAnswersByItsRules(t *testing.T) {
 	}
 }
 
+// Many agents share one model, and its rules can tell them apart.
+func TestAScriptKnowsTheInstructions(t *testing.T) {
+	m := newScripted(t, spec.ScriptRule{When: `instructions.contains("deployments")`, Text: `${ instructions.split("\n")[0] }`}, spec.ScriptRule{Text: "something else"})
+	for instructions, want := range map[string]string{"Look at deployments.\nBe brief.": "Look at deployments.", "Look at costs.": "something else", "": "something else"} {
+		request := question
+		request.Instructions = instructions
+		got, err := model.Providers{}.Chat(t.Context(), m, request, func(string) {})
+		if err != nil || got.Text != want {
+			t.Errorf("%q: %q, %v", instructions, got.Text, err)
+		}
+	}
+}
+
 func TestAScriptWithoutARuleThatHoldsIsAnErrorForGood(t *testing.T) {
 	m := newScripted(t, spec.ScriptRule{When: "turn == 7", Text: "late"})
 	_, err := model.Providers{}.Chat(t.Context(), m, question, nil)

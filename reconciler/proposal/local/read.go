@@ -74,6 +74,8 @@ func (d *Driver) read(v view, branch, tip string) (head, error) {
 	switch {
 	case c.ID != tip:
 		h.edited, h.Problem = true, fmt.Sprintf("%s has pushed to it: merge it with git, or push the change by itself", h.commit.Author)
+	case err != nil && len(v.trusted) == 0:
+		h.edited, h.Problem = true, "mainstay.yaml lists no reconciler: `mainstay ledger init` prints what to add to it"
 	case err != nil:
 		h.edited, h.Problem = true, fmt.Sprintf("it is not signed by a reconciler that mainstay.yaml lists: %v", err)
 	case len(c.Parents) != 1 || c.Parents[0] != p.Base.Commit():
