@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -43,6 +44,11 @@ func TestWhatCannotBeReadIsAProblem(t *testing.T) {
 		heavy[fmt.Sprintf("skills/s/%04d", i)] = large
 	}
 	heavy["skills/s/larger"] = &fstest.MapFile{Data: make([]byte, 1<<20+1)}
+	secret := tree("tools/a.yaml", "apiVersion: mainstay.dev/v1alpha1\nkind: ToolServer\nmetadata: {name: a}\n"+
+		"spec: {command: [a], env: [{name: A, from: {sops: {file: secrets/a.yaml, key: a}}}], tools: {a: {effect: read}}}\n")
+	secret["secrets/a.yaml"] = &fstest.MapFile{}
+	folder := with(maps.Clone(secret), "secrets/a.yaml/inside")
+	delete(folder, "secrets/a.yaml")
 	program := tree("agents/a.jsonnet", "{}")
 	for _, tt := range []struct {
 		root fs.FS
@@ -55,6 +61,8 @@ func TestWhatCannotBeReadIsAProblem(t *testing.T) {
 		{broken{skill, ".agents"}, spec.LoadOptions{}, ".agents: the folder cannot be read: input/output error"},
 		{broken{with(skill, ".agents/skills/s/more/text.md"), ".agents/skills/s/more"}, spec.LoadOptions{}, ".agents/skills/s/more: the folder cannot be read: input/output error"},
 		{broken{skill, ".agents/skills/s/SKILL.md"}, spec.LoadOptions{}, ".agents/skills/s/SKILL.md: the file cannot be read: input/output error"},
+		{broken{secret, "secrets/a.yaml"}, spec.LoadOptions{}, "secrets/a.yaml: it cannot be read: input/output error"},
+		{folder, spec.LoadOptions{}, "secrets/a.yaml: it is not a regular file"},
 		{many, spec.LoadOptions{}, "a skill holds at most 1000 files"},
 		{heavy, spec.LoadOptions{}, "the files are larger than 64 MiB together"},
 		{heavy, spec.LoadOptions{}, "skills/s/larger: warning: the file is larger than 1024 KiB, so agents will not see it (make it smaller)"},
