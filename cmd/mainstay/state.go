@@ -118,8 +118,8 @@ func socketPath(state string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	if info, err := os.Lstat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
-		return "", fmt.Errorf("%s is not a private folder; choose a shorter --state", dir)
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 || !isOwn(info) {
+		return "", fmt.Errorf("%s is not a private folder of this user; choose a shorter --state", dir)
 	}
 	path := filepath.Join(dir, hex.EncodeToString(sum[:8])+".sock")
 	if len(path) > maxSocketPath {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,5 +29,35 @@ func TestASocketsPathThatIsTooLongSaysWhatToDo(t *testing.T) {
 	t.Setenv("TMPDIR", long)
 	if path, err := socketPath(long); err == nil || !strings.Contains(err.Error(), "choose a shorter --state, or a shorter TMPDIR") {
 		t.Errorf("%s, %v", path, err)
+	}
+}
+
+// Whoever owns the folder of a socket can put another one in its place.
+func TestASocketsFolderOfAnotherUserIsRefused(t *testing.T) {
+	short, err := os.MkdirTemp("/tmp", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(short)
+	t.Setenv("TMPDIR", short)
+	long := filepath.Join(short, strings.Repeat("x", maxSocketPath))
+	path, err := socketPath(long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := socketPath(long); err == nil || !strings.Contains(err.Error(), "is not a private folder of this user") {
+		t.Errorf("a folder that anybody may write to: %v", err)
+	}
+	if os.Getuid() != 0 {
+		return // Only root can give a folder away.
+	}
+	if err := errors.Join(os.Chmod(filepath.Dir(path), 0o700), os.Chown(filepath.Dir(path), 65534, 65534)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := socketPath(long); err == nil || !strings.Contains(err.Error(), "is not a private folder of this user") {
+		t.Errorf("a folder of somebody else: %v", err)
 	}
 }
