@@ -158,7 +158,9 @@ func (l *loader) agentModel(f *Fleet, a *Agent, e *entry[AgentSpec], defaults De
 	name := cmp.Or(e.written.Model, defaults.Model)
 	switch {
 	case name == "":
-		l.missing(e.document, e.spec.at("model"), "write model: NAME, or defaults.model in "+rootFile, "agent %q has no model", e.name)
+		if !e.broken {
+			l.absent(e.spec.at("model"), KindFleet, "write model: NAME, or defaults.model in "+rootFile, "agent %q has no model", e.name)
+		}
 		return
 	case e.written.Model != "":
 		if !known(l, e.spec.at("model"), KindModel, name, l.models) {

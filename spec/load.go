@@ -41,6 +41,7 @@ func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
 	l.applyOverlays(opts.Env)
 	l.indexAll()
 	fleet := l.resolve()
+	l.dropConsequences()
 	l.problems.sort()
 	l.problems = slices.Compact(l.problems) // A program makes many resources of one text.
 	if l.more > 0 {
@@ -188,6 +189,11 @@ func known[V any](l *loader, n *node, kind Kind, name string, resources map[stri
 	if _, ok := resources[name]; ok {
 		return true
 	}
-	l.error(n, didYouMean(name, names(resources), kind.declared()), "unknown %s %q", kind.word(), name)
+	const format = "unknown %s %q"
+	if near := Nearest(name, names(resources)); near != "" {
+		l.error(n, fmt.Sprintf("did you mean %q?", near), format, kind.word(), name)
+	} else {
+		l.absent(n, kind, kind.declared(), format, kind.word(), name)
+	}
 	return false
 }

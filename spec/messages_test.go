@@ -13,7 +13,7 @@ import (
 )
 
 // formats are the functions that report a problem, and which of their arguments says what is wrong.
-var formats = map[string]int{"error": 2, "errorAt": 2, "warn": 2, "missing": 3, "report": 1}
+var formats = map[string]int{"error": 2, "errorAt": 2, "warn": 2, "missing": 3, "absent": 3, "report": 1}
 
 var verb = regexp.MustCompile(`%(?:\[\d+\])?[-+# 0]*\d*(?:\.\d+)?[a-zA-Z%]`)
 

@@ -25,6 +25,9 @@ type Problem struct {
 	Summary string `json:"summary"`
 	// Hint says what to do, in one line. It may be empty.
 	Hint string `json:"hint,omitempty"`
+
+	// of is the kind of what is missing, where that is what is wrong.
+	of Kind
 }
 
 // String returns the place as people and editors read it: `agents/triage.yaml:12:9`, without what is not known.
