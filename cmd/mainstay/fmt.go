@@ -103,7 +103,7 @@ func (f *formatting) stdin(ctx context.Context, in io.Reader) error {
 	if !format.Known(f.stdinName) {
 		return usageError{fmt.Errorf("--stdin-name %s: its extension is none that resources have", f.stdinName)}
 	}
-	before, err := io.ReadAll(io.LimitReader(in, spec.MaxFile+1))
+	before, err := reading(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, spec.MaxFile+1)) })
 	if err != nil {
 		return err
 	}

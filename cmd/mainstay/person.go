@@ -87,22 +87,28 @@ func isTerminal(in io.Reader) bool {
 	return err == nil
 }
 
-// readLine reads a person's answer, or ends when ctx does. Nothing can end the read itself, so it is left to the end of
-// the process then; nobody may read from in after that.
+// readLine reads a person's answer, or ends when ctx does. Nobody may read from in after that.
 func readLine(ctx context.Context, in *bufio.Reader) (string, error) {
+	return reading(ctx, func() (string, error) { return in.ReadString('\n') })
+}
+
+// reading returns what read does, or ends when ctx does. Nothing can end a read of a terminal, so it is left to the end of
+// the process then.
+func reading[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type answer struct {
-		line string
-		err  error
+		value T
+		err   error
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		line, err := in.ReadString('\n')
-		answered <- answer{line, err}
+		value, err := read()
+		answered <- answer{value, err}
 	}()
 	select {
 	case <-ctx.Done():
-		return "", ctx.Err()
+		var none T
+		return none, ctx.Err()
 	case a := <-answered:
-		return a.line, a.err
+		return a.value, a.err
 	}
 }

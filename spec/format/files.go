@@ -20,7 +20,10 @@ var extensions = []string{".yaml", ".yml", ".json", ".jsonnet", ".libsonnet", ".
 // Files returns the files beneath root that are formatted, sorted: mainstay.yaml and the resources in its folders. Actions,
 // skills, READMEs, hidden files and whatever is no regular file are left out.
 func Files(root fs.FS) ([]string, error) {
-	names := []string{rootFile}
+	var names []string
+	if info, err := fs.Lstat(root, rootFile); err == nil && info.Mode().IsRegular() {
+		names = append(names, rootFile)
+	}
 	for _, folder := range spec.Folders() {
 		if info, err := fs.Lstat(root, folder); err != nil || !info.IsDir() {
 			continue // It is not there, or a link.

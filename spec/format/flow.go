@@ -25,7 +25,7 @@ const (
 // flow lays what stands in brackets: one space behind each comma and colon, and line breaks where they are.
 func (s *layout) flow() error {
 	indent := s.last().indent
-	if s.last().code != "" && len(s.open) > 0 {
+	if len(s.last().code) > 0 && len(s.open) > 0 {
 		if indent = s.inside(); !s.open[len(s.open)-1].list {
 			indent -= 2
 		}
@@ -41,7 +41,7 @@ func (s *layout) flow() error {
 	before := func() {
 		switch {
 		case len(open) == 0:
-		case s.last().code == "":
+		case len(s.last().code) == 0:
 			place(open[len(open)-1].indent + 2)
 		case previous != opened || open[len(open)-1].padded:
 			s.write(" ")
@@ -56,7 +56,7 @@ func (s *layout) flow() error {
 			if err := s.end(false); err != nil {
 				return err
 			}
-			if l := s.last(); l.code == "" && l.comment != "" {
+			if l := s.last(); len(l.code) == 0 && l.comment != "" {
 				l.indent, l.gap = open[len(open)-1].indent+2, 0
 			}
 			s.lines = append(s.lines, line{raw: previous == text && strings.TrimSpace(s.rest()) == ""})
@@ -74,7 +74,7 @@ func (s *layout) flow() error {
 		case ']', '}':
 			last := open[len(open)-1]
 			open = open[:len(open)-1]
-			if s.last().code == "" {
+			if len(s.last().code) == 0 {
 				place(last.indent)
 			} else if last.padded && previous != opened || previous == colon {
 				s.write(" ")
@@ -86,7 +86,7 @@ func (s *layout) flow() error {
 				return s.end(false)
 			}
 		case ',', ':':
-			if s.last().code == "" {
+			if len(s.last().code) == 0 {
 				place(open[len(open)-1].indent + 2)
 			} else if previous == colon {
 				s.write(" ") // There is no value.

@@ -184,6 +184,10 @@ func TestFiles(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("-want +got: %s%v", d, err)
 	}
+	linked := fstest.MapFS{"mainstay.yaml": {Data: []byte("other.yaml"), Mode: fs.ModeSymlink | 0o777}, "other.yaml": {}}
+	if got, err := format.Files(linked); len(got) > 0 || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(root)) {
 		if err := format.Check(root, name); (err == nil) != slices.Contains(want, name) {
 			t.Errorf("%s: %v", name, err)

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,6 +27,8 @@ type layout struct {
 	pos  int
 	// begin is where the current line begins, and number its number from 1.
 	begin, number int
+	// newline is where the current line ends, once it has been looked for.
+	newline int
 
 	open  []collection
 	lines []line
@@ -67,8 +70,13 @@ func (s *layout) fail(what string) error {
 
 // rest is the rest of the current line.
 func (s *layout) rest() string {
-	rest, _, _ := strings.Cut(s.text[s.pos:], "\n")
-	return rest
+	if s.pos > s.newline || s.newline == 0 {
+		s.newline = len(s.text)
+		if n := strings.IndexByte(s.text[s.pos:], '\n'); n >= 0 {
+			s.newline = s.pos + n
+		}
+	}
+	return s.text[s.pos:s.newline]
 }
 
 // next goes to the next line.
@@ -96,7 +104,10 @@ func (s *layout) characters() int { return utf8.RuneCountInString(s.text[s.begin
 // last is the line that is being written.
 func (s *layout) last() *line { return &s.lines[len(s.lines)-1] }
 
-func (s *layout) write(text string) { s.last().code += text }
+func (s *layout) write(text string) {
+	l := s.last()
+	l.code = append(l.code, text...)
+}
 
 // line lays one line outside of values that span several.
 func (s *layout) line() error {
@@ -114,7 +125,7 @@ func (s *layout) line() error {
 	case isMarker(whole):
 		return s.marker()
 	case whole[0] == '%' && len(s.open) == 0:
-		s.lines = append(s.lines, line{code: strings.TrimRight(whole, " \t"), marker: true})
+		s.lines = append(s.lines, line{code: []byte(strings.TrimRight(whole, " \t")), marker: true})
 		s.next()
 		return nil
 	case rest[0] == '\t':
@@ -132,7 +143,7 @@ func isMarker(whole string) bool {
 func (s *layout) marker() error {
 	s.settle(-1)
 	s.open = nil
-	s.lines = append(s.lines, line{code: s.text[s.pos : s.pos+3], marker: true})
+	s.lines = append(s.lines, line{code: []byte(s.text[s.pos : s.pos+3]), marker: true})
 	s.pos += 3
 	s.skip()
 	if s.ended() {
@@ -145,7 +156,7 @@ func (s *layout) marker() error {
 // comment keeps a line that holds nothing but a comment.
 func (s *layout) comment() {
 	l := line{comment: strings.TrimRight(s.rest(), " \t"), column: s.characters()}
-	if n := len(s.lines); n > 0 && s.lines[n-1].comment != "" && s.lines[n-1].column == l.column && (s.lines[n-1].code != "" || s.lines[n-1].gap > 0) {
+	if n := len(s.lines); n > 0 && s.lines[n-1].comment != "" && s.lines[n-1].column == l.column && (len(s.lines[n-1].code) > 0 || s.lines[n-1].gap > 0) {
 		l.gap = 1 // It goes on with the comment behind the code above, unless it stands right above what follows.
 	}
 	s.lines = append(s.lines, l)
@@ -290,7 +301,7 @@ func (s *layout) end(expects bool) error {
 		l := s.last()
 		l.comment, l.gap, l.column = strings.TrimRight(s.rest(), " \t"), max(gap, 1), s.characters()
 	}
-	s.last().code = strings.TrimRight(s.last().code, " ")
+	s.last().code = bytes.TrimRight(s.last().code, " ")
 	s.expects = expects
 	s.next()
 	return nil

@@ -9,7 +9,7 @@ import (
 // line is one line of the output, before comments are aligned.
 type line struct {
 	indent int
-	code   string
+	code   []byte
 	// raw is part of a text, in which blank lines and spaces count.
 	raw bool
 	// comment begins with #. What is before it was gap wide, and it stood in column.
@@ -20,14 +20,14 @@ type line struct {
 	marker bool
 }
 
-func (l line) blank() bool { return l.code == "" && l.comment == "" && !l.raw }
+func (l line) blank() bool { return len(l.code) == 0 && l.comment == "" && !l.raw }
 
 // width is where the code ends, in characters.
 func (l line) width() int {
-	if l.code == "" {
+	if len(l.code) == 0 {
 		return 0
 	}
-	return l.indent + utf8.RuneCountInString(l.code)
+	return l.indent + utf8.RuneCount(l.code)
 }
 
 // render writes lines: at most one blank line in a row, none at the beginning, at the end and after a marker, and comments
@@ -45,16 +45,15 @@ func render(lines []line) string {
 			b.WriteByte('\n')
 			blank = false
 		}
-		text := l.code
-		if l.comment != "" {
-			text += strings.Repeat(" ", l.gap) + l.comment
-		}
-		if text != "" {
+		if len(l.code) > 0 || l.comment != "" {
 			b.WriteString(strings.Repeat(" ", l.indent))
 		}
-		b.WriteString(text)
+		b.Write(l.code)
+		if l.comment != "" {
+			b.WriteString(strings.Repeat(" ", l.gap) + l.comment)
+		}
 		b.WriteByte('\n')
-		begun = !l.marker || l.code == "..."
+		begun = !l.marker || string(l.code) == "..."
 	}
 	return b.String()
 }
@@ -63,13 +62,13 @@ func render(lines []line) string {
 // again. A comment without code in such a column goes on with the one above.
 func align(lines []line) {
 	for i := 0; i < len(lines); {
-		if lines[i].comment == "" || lines[i].code == "" {
+		if lines[i].comment == "" || len(lines[i].code) == 0 {
 			i++
 			continue
 		}
 		end, widest, gap := i, 0, lines[i].gap
 		for end < len(lines) && lines[end].comment != "" && lines[end].column == lines[i].column {
-			if l := lines[end]; l.code != "" {
+			if l := lines[end]; len(l.code) > 0 {
 				widest, gap = max(widest, l.width()), min(gap, l.gap)
 			} else if l.gap == 0 {
 				break // A comment of its own, with its own indentation.
@@ -78,7 +77,7 @@ func align(lines []line) {
 		}
 		for ; i < end; i++ {
 			l := &lines[i]
-			if l.code == "" {
+			if len(l.code) == 0 {
 				l.indent, l.gap = 0, widest+gap
 			} else {
 				l.gap = widest + gap - l.width()
@@ -117,7 +116,7 @@ func orderDocument(lines []line) []line {
 	}
 	// loose reports lines between two fields that belong to no value.
 	loose := func(i int) bool {
-		return lines[i].blank() || lines[i].code == "" && lines[i].comment != "" && lines[i].indent == 0 && !lines[i].raw && lines[i].gap == 0
+		return lines[i].blank() || len(lines[i].code) == 0 && lines[i].comment != "" && lines[i].indent == 0 && !lines[i].raw && lines[i].gap == 0
 	}
 	end := len(lines)
 	for end > begins[len(begins)-1]+1 && loose(end-1) {

@@ -50,7 +50,7 @@ func (s *layout) plain() error {
 		}
 		s.skip()
 		n := plain(s.rest(), false)
-		s.lines = append(s.lines, line{indent: s.inside(), code: s.rest()[:n], raw: true})
+		s.lines = append(s.lines, line{indent: s.inside(), code: []byte(s.rest()[:n]), raw: true})
 		s.pos += n
 	}
 }
@@ -82,7 +82,7 @@ func (s *layout) quoted() error {
 			s.write(part)
 			continue
 		}
-		s.lines = append(s.lines, line{indent: s.inside(), code: part, raw: true})
+		s.lines = append(s.lines, line{indent: s.inside(), code: []byte(part), raw: true})
 	}
 	s.over(n)
 	return s.end(false)
@@ -151,7 +151,7 @@ func (s *layout) block() error {
 		if spaces <= from && content == "" {
 			lines = append(lines, line{raw: true})
 		} else {
-			lines = append(lines, line{indent: to, code: whole[from:], raw: true})
+			lines = append(lines, line{indent: to, code: []byte(whole[from:]), raw: true})
 			kept = len(lines)
 		}
 		s.next()
