@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"reconciler/host":                 {"spec", "plugins", "plugins/pluginpb"},
 	"reconciler/run":                  {"spec"},
 	"reconciler/broker":               {"spec", "plugins", "reconciler/policy", "reconciler/broker/model", "reconciler/broker/tool"},
-	"reconciler/broker/model":         {"spec", "plugins"},
+	"reconciler/broker/model":         {"spec", "plugins", "reconciler/secret"},
 	"reconciler/broker/tool":          {"spec", "reconciler/secret"},
 	"reconciler/secret":               {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
 	"reconciler/broker/tool/tooltest": {"spec"},

@@ -19,7 +19,7 @@ func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Tools: r.parts.Tools, Policies: r.policies, Files: r.files, Root: r.opts.Path,
-		Now: r.opts.Now, Random: r.opts.Random,
+		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
 	r.engine = run.New(run.Options{
 		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Now: r.opts.Now, After: r.opts.After,

@@ -34,6 +34,8 @@ type Parts struct {
 	Host   *host.Host
 	Models model.Providers
 	Tools  *tool.Servers
+	// Secrets returns the secrets that tools and models were given, which nobody else may see.
+	Secrets func() []string
 	// Proposals makes the driver of the forge.
 	Proposals func(Knowledge) proposal.Driver
 	// Signer is the reconciler's own key: it signs proposals, the ledger and the records of waiting runs.

@@ -23,10 +23,10 @@ type ModelSpec struct {
 	// Endpoint is the base URL of the server. Default for ollama: OLLAMA_HOST in Mainstay's own environment, or else
 	// http://127.0.0.1:11434.
 	Endpoint string `json:"endpoint,omitempty" check:"pattern=url"`
-	// APIKey is what the server knows Mainstay by.
-	APIKey *SecretRef `json:"apiKey,omitempty" check:"later"`
+	// APIKey is what the server knows Mainstay by. It is sent as a bearer token, and read again for each request.
+	APIKey *SecretRef `json:"apiKey,omitempty"`
 	// Headers are sent with every request.
-	Headers []Header `json:"headers,omitempty" check:"later,max=32"`
+	Headers []Header `json:"headers,omitempty" check:"max=32"`
 	// Parameters are passed to the provider as they are, such as temperature, seed or num_ctx for ollama.
 	Parameters map[string]any `json:"parameters,omitempty"`
 	// Rules are the answers of a scripted model: the first rule whose When holds answers.

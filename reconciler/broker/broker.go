@@ -23,7 +23,7 @@ import (
 // maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
 const maxBody = plugins.MaxMessage - 64<<10
 
-// Options are what [New] needs. All fields are required, but for Models, Root and Redactor.
+// Options are what [New] needs. All fields are required, but for Models and Root.
 type Options struct {
 	Models model.Providers
 	Tools  *tool.Servers
@@ -34,7 +34,7 @@ type Options struct {
 	// Root is the folder of the repository that holds mainstay.yaml, as a slash-separated path; "" is the repository's
 	// root.
 	Root string
-	// Redactor takes secrets out of answers. Nil is one that knows those of Tools.
+	// Redactor takes secrets out of answers: those of the tools, and those that models are asked with.
 	Redactor *Redactor
 	// Now is the clock that agents are told the time of.
 	Now func() time.Time
@@ -49,9 +49,6 @@ type Broker struct {
 
 // New returns a Broker.
 func New(opts Options) *Broker {
-	if opts.Redactor == nil {
-		opts.Redactor = NewRedactor(opts.Tools.Secrets)
-	}
 	return &Broker{opts: opts}
 }
 

@@ -57,8 +57,8 @@ func newWorld(t *testing.T) *world {
 		v, ok := map[string]string{"PATH": os.Getenv("PATH"), "CLUSTER_TOKEN": token}[name]
 		return v, ok
 	}
-	servers := tool.New(tool.Options{Dir: t.TempDir(), Self: self, Now: time.Now, Env: env,
-		Secret: secret.New(secret.Options{Env: env, Now: time.Now}).Resolve})
+	secrets := secret.New(secret.Options{Env: env, Now: time.Now})
+	servers := tool.New(tool.Options{Dir: t.TempDir(), Self: self, Now: time.Now, Env: env, Secret: secrets.Resolve})
 	t.Cleanup(func() {
 		if err := servers.Close(); err != nil {
 			t.Error(err)
@@ -89,6 +89,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.opts = broker.Options{
 		Tools:    servers,
+		Redactor: broker.NewRedactor(secrets.Known),
 		Policies: func() ([]*spec.Policy, error) { return w.policies, nil },
 		Files: func(r spec.Revision) (fs.FS, error) {
 			if r != revision {

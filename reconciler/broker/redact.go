@@ -75,14 +75,16 @@ func redactValue(value any, text func(string) string) any {
 // Stream redacts a text that comes in pieces. It holds back what may be the beginning of a secret, which is always
 // shorter than the longest one, until the next piece shows what it is.
 type Stream struct {
-	scanner scanner
-	held    string
-	out     func(string)
+	redactor *Redactor
+	scanner  *scanner
+	held     string
+	out      func(string)
 }
 
-// Stream returns a stream that gives clean pieces to out. It knows the secrets of this moment.
+// Stream returns a stream that gives clean pieces to out. It knows the secrets of the moment when the first piece comes:
+// those that whoever writes it was given are among them.
 func (r *Redactor) Stream(out func(string)) *Stream {
-	return &Stream{scanner: scanner{secrets: r.values()}, out: out}
+	return &Stream{redactor: r, out: out}
 }
 
 // Write takes the next piece.
@@ -92,6 +94,9 @@ func (s *Stream) Write(piece string) { s.push(piece, false) }
 func (s *Stream) Close() { s.push("", true) }
 
 func (s *Stream) push(piece string, last bool) {
+	if s.scanner == nil {
+		s.scanner = &scanner{secrets: s.redactor.values()}
+	}
 	text := s.held + piece
 	clean := s.scanner.scan(text, last)
 	s.held = text[s.scanner.read:]

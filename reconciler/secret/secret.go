@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +28,7 @@ const (
 	retry = 5 * time.Second
 	// getTimeout is how long the API server may take.
 	getTimeout = 5 * time.Second
-	// maxKept is how many sources are remembered.
+	// maxKept is how many sources are remembered, and how many values.
 	maxKept = 1000
 )
 
@@ -51,6 +53,7 @@ type Resolver struct {
 	opened  map[string]*opened
 	cluster *Cluster
 	objects map[object]*fetched
+	known   []string // the last one was resolved last
 }
 
 // New returns a Resolver.
@@ -75,7 +78,33 @@ func (r *Resolver) Resolve(ctx context.Context, ref spec.SecretRef) (Value, erro
 	if err != nil {
 		return Value{}, fmt.Errorf("resolve %s: %w", ref, err)
 	}
+	r.remember(text)
 	return NewValue(text), nil
+}
+
+// remember notes a value. Whoever tells a secret often leaves out the blanks around it.
+func (r *Resolver) remember(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range []string{strings.TrimSpace(text), text} {
+		if n := len(r.known); v == "" || n > 0 && r.known[n-1] == v {
+			continue
+		}
+		if at := slices.Index(r.known, v); at >= 0 {
+			r.known = slices.Delete(r.known, at, at+1)
+		}
+		if r.known = append(r.known, v); len(r.known) > maxKept {
+			r.known = slices.Delete(r.known, 0, 1)
+		}
+	}
+}
+
+// Known returns the values that were resolved, the newest thousand of them, for whoever takes secrets out of texts. Those
+// that are no longer in use are among them, since whatever was given them may still tell them.
+func (r *Resolver) Known() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.known)
 }
 
 func (r *Resolver) read(ctx context.Context, ref spec.SecretRef) (string, error) {

@@ -2,10 +2,12 @@ package secret_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -79,6 +81,25 @@ func TestAVariable(t *testing.T) {
 	fails(t, r, spec.SecretRef{Env: "EMPTY"}, "it is empty")
 	fails(t, r, spec.SecretRef{Env: "LONG"}, "it is larger than 1024 KiB")
 	fails(t, r, spec.SecretRef{}, "it names no source")
+}
+
+// TestKnownValuesAreThoseThatWereResolved keeps old values for the redaction, up to a bound.
+func TestKnownValuesAreThoseThatWereResolved(t *testing.T) {
+	w, r := newWorld(t)
+	for _, value := range []string{"first", "second\n", "second\n", "first"} {
+		w.env["TOKEN"] = value
+		resolves(t, r, spec.SecretRef{Env: "TOKEN"}, value)
+	}
+	if got, want := r.Known(), []string{"second", "second\n", "first"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for i := range 2000 {
+		w.env["TOKEN"] = fmt.Sprint("token-", i)
+		resolves(t, r, spec.SecretRef{Env: "TOKEN"}, w.env["TOKEN"])
+	}
+	if got := r.Known(); len(got) != 1000 || got[999] != "token-1999" {
+		t.Errorf("%d values, the last is %q", len(got), got[len(got)-1])
+	}
 }
 
 func TestAFile(t *testing.T) {

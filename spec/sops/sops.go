@@ -116,7 +116,7 @@ func Parse(name string, content []byte) (*File, error) {
 	}
 	m := f.metadata
 	if !found || m.MAC == "" {
-		return nil, wrong("encrypt it with sops encrypt --in-place, and make new secrets of those that were committed in the clear", "it is not encrypted: it has no metadata of SOPS")
+		return nil, wrong("encrypt it with sops encrypt --in-place "+name+", and make new secrets of those that were committed in the clear", "it is not encrypted: it has no metadata of SOPS")
 	}
 	if len(m.KeyGroups) > 0 || m.ShamirThreshold > 1 {
 		return nil, wrong("encrypt it for age recipients without key groups", "its key is split among groups, which Mainstay cannot put together")

@@ -12,6 +12,7 @@ import (
 	"net/http"
 
 	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -56,6 +57,8 @@ type Providers struct {
 	// HTTP is the client that reaches servers. Nil is http.DefaultClient. It must have no timeout of its own, because an
 	// answer may take minutes: the context is the limit.
 	HTTP *http.Client
+	// Secret resolves a reference. It is asked before each request of a model that has one, and may be nil where none has.
+	Secret func(ctx context.Context, ref spec.SecretRef) (secret.Value, error)
 }
 
 // Chat asks m to continue the conversation. Where delta is not nil it is called with each piece of the text as it comes,

@@ -34,6 +34,10 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 	if client == nil {
 		client = http.DefaultClient
 	}
+	client, err := p.authorized(ctx, client, endpoint, m.Spec)
+	if err != nil {
+		return plugins.ModelAnswer{}, err
+	}
 	chat, err := chatRequest(m.Spec, request)
 	if err != nil {
 		return plugins.ModelAnswer{}, err
@@ -140,7 +144,7 @@ func explain(ctx context.Context, err error, endpoint *url.URL, name string) err
 	var network *url.Error
 	switch {
 	case errors.As(err, &unauthorized):
-		return fmt.Errorf("the Ollama server at %s wants a sign-in: run `ollama signin` there", endpoint.Redacted())
+		return fmt.Errorf("the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", endpoint.Redacted())
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && strings.Contains(status.ErrorMessage, "model"):
 		return fmt.Errorf("the Ollama server at %s does not have it: run `ollama pull %s`", endpoint.Redacted(), name)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:

@@ -19,7 +19,7 @@ type given struct {
 	order int
 }
 
-// resolve reads the variables of a server, with its secrets as they are now. From then on these are redacted.
+// resolve reads the variables of a server, with its secrets as they are now.
 func (s *Servers) resolve(ctx context.Context, server *spec.ToolServer) (given, error) {
 	s.mu.Lock()
 	s.resolved++
@@ -39,15 +39,6 @@ func (s *Servers) resolve(ctx context.Context, server *spec.ToolServer) (given, 
 			g.secrets = append(g.secrets, value)
 		}
 		g.env = append(g.env, v.Name+"="+value)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, v := range g.secrets {
-		s.secrets[v] = true
-		// Whoever tells a secret often leaves out the blanks around it.
-		if bare := strings.TrimSpace(v); bare != "" {
-			s.secrets[bare] = true
-		}
 	}
 	return g, nil
 }

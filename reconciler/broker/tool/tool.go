@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -78,8 +77,7 @@ type Servers struct {
 	closed    bool
 	processes map[spec.Digest]*process
 	retired   map[*process]bool // replaced, and still used
-	secrets   map[string]bool
-	resolved  int // how many resolutions have begun
+	resolved  int               // how many resolutions have begun
 	ending    sync.WaitGroup
 }
 
@@ -88,7 +86,7 @@ func New(opts Options) *Servers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Servers{opts: opts, processes: map[spec.Digest]*process{}, retired: map[*process]bool{}, secrets: map[string]bool{}}
+	return &Servers{opts: opts, processes: map[spec.Digest]*process{}, retired: map[*process]bool{}}
 }
 
 // CallOptions say how a call is made.
@@ -186,19 +184,6 @@ func (s *Servers) Schemas(ctx context.Context, server *spec.ToolServer) (map[str
 		return nil, fmt.Errorf("list tools of tool server %s: %w%s", server.Name, err, p.lastWords())
 	}
 	return schemas, nil
-}
-
-// Secrets returns the values of all variables that were resolved from references since New, sorted: those that are no
-// longer in use too, since whatever was given them may tell them.
-func (s *Servers) Secrets() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	values := make([]string, 0, len(s.secrets))
-	for v := range s.secrets {
-		values = append(values, v)
-	}
-	sort.Strings(values)
-	return values
 }
 
 // StopIdle stops the servers that no call uses and none has used since before.

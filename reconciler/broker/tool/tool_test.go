@@ -126,9 +126,6 @@ func TestAServerSeesOnlyItsOwnEnvironment(t *testing.T) {
 	if !slices.Equal(vars, want) {
 		t.Errorf("got  %q\nwant %q", vars, want)
 	}
-	if got := servers.Secrets(); !slices.Equal(got, []string{"s3cret-value"}) {
-		t.Errorf("secrets %q", got)
-	}
 }
 
 func TestSchemasAreWhatTheServerSays(t *testing.T) {

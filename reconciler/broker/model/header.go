@@ -1,0 +1,68 @@
+package model
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// authorized returns a client that sends the model's key and headers to the endpoint, and to nobody else.
+func (p Providers) authorized(ctx context.Context, client *http.Client, endpoint *url.URL, m spec.ModelSpec) (*http.Client, error) {
+	header := http.Header{}
+	set := func(name, prefix, value string, from *spec.SecretRef) error {
+		if from != nil {
+			resolved, err := p.Secret(ctx, *from)
+			if err != nil { // It may be there again when the run asks again.
+				return unavailable{fmt.Errorf("header %s: %w", name, err)}
+			}
+			value = prefix + resolved.Reveal()
+		}
+		if strings.ContainsAny(value, "\r\n\x00") {
+			return fmt.Errorf("header %s: %s is not one line, as a header must be", name, from)
+		}
+		header.Set(name, value)
+		return nil
+	}
+	if m.APIKey != nil {
+		if err := set("Authorization", "Bearer ", "", m.APIKey); err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range m.Headers {
+		if err := set(h.Name, "", h.Value, h.From); err != nil {
+			return nil, err
+		}
+	}
+	if len(header) == 0 {
+		return client, nil
+	}
+	with := *client
+	with.Transport = headers{next: client.Transport, host: endpoint.Host, header: header}
+	return &with, nil
+}
+
+// headers adds headers to the requests to one host: a redirect to another one gets none.
+type headers struct {
+	next   http.RoundTripper
+	host   string
+	header http.Header
+}
+
+// RoundTrip sends one request.
+func (h headers) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := h.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	if r.URL.Host == h.host {
+		r = r.Clone(r.Context())
+		for name, values := range h.header {
+			r.Header[name] = values
+		}
+	}
+	return next.RoundTrip(r)
+}
