@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"sync"
 
+	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -36,25 +38,35 @@ func OpenClone(dir string) (*Clone, error) {
 		return nil, fmt.Errorf("open the repository of %s: %w", dir, err)
 	}
 	tree, err := repo.Worktree()
-	if err == nil {
-		repo, err = withAlternates(repo)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("open the repository of %s: %w", dir, err)
 	}
-	c := &Clone{repo: repo, top: tree.Filesystem.Root()}
-	c.reader = reader{objects: c, trees: newTreeCache(), maxFile: 16 << 20}
-	return c, nil
-}
-
-// withAlternates opens a repository again so that objects are found too that it borrows from another one on this machine, as
-// clones made with --shared or --reference do.
-func withAlternates(repo *git.Repository) (*git.Repository, error) {
 	storage, ok := repo.Storer.(*filesystem.Storage)
 	if !ok {
-		return repo, nil
+		return nil, fmt.Errorf("open the repository of %s: it is not in files", dir)
 	}
-	return git.Open(filesystem.NewStorageWithOptions(storage.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: osfs.New("/")}), nil)
+	return openObjects(storage.Filesystem(), tree.Filesystem.Root())
+}
+
+// OpenStore opens the store of a [Remote] to read from it, which may be open for writing elsewhere. It has no working tree.
+// What is read while that one tidies up may be missing.
+func OpenStore(dir string) (*Clone, error) {
+	if _, err := os.Stat(filepath.Join(dir, "objects")); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNoClone)
+	}
+	return openObjects(osfs.New(dir), dir)
+}
+
+// openObjects opens the repository in a folder .git. Objects are found too that it borrows from another one on this machine,
+// as clones made with --shared or --reference do.
+func openObjects(dotGit billy.Filesystem, top string) (*Clone, error) {
+	repo, err := git.Open(filesystem.NewStorageWithOptions(dotGit, cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: osfs.New("/")}), nil)
+	if err != nil {
+		return nil, fmt.Errorf("open the repository of %s: %w", top, err)
+	}
+	c := &Clone{repo: repo, top: top}
+	c.reader = reader{objects: c, trees: newTreeCache(), maxFile: 16 << 20}
+	return c, nil
 }
 
 // Top is the folder of the working tree.

@@ -76,6 +76,32 @@ func TestACloneIsReadFromItsObjects(t *testing.T) {
 		}
 	}
 
+	// The store of a remote is read while it is open elsewhere.
+	store := filepath.Join(base, "store")
+	r, err := remote.Open(t.Context(), remote.Options{URL: origin, Dir: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	branches, err := r.Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := remote.OpenStore(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := stored.Snapshot(branches["main"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fs.ReadFile(s, "fleet/a.txt"); err != nil || string(got) != "three" {
+		t.Errorf("the store holds %q, %v", got, err)
+	}
+	if _, err := remote.OpenStore(base); !errors.Is(err, remote.ErrNoClone) {
+		t.Errorf("a folder that is no store: %v", err)
+	}
+
 	c, err := remote.OpenClone(filepath.Join(clone, "fleet"))
 	if err != nil {
 		t.Fatal(err)
