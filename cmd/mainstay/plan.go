@@ -55,7 +55,7 @@ func newPlan(env environment) *cobra.Command {
 			case output != "" && output != "json" && output != "yaml" && output != "markdown":
 				return usageError{fmt.Errorf("unknown output format %q; use json, yaml or markdown", output)}
 			}
-			p := planner{env: env, repo: &repo, note: func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "note: "+text) }}
+			p := planner{env: env, repo: &repo}
 			var err error
 			if p.declared, err = declaredIn(cmd.Context(), env, &repo, args); err != nil {
 				return err
@@ -70,7 +70,7 @@ func newPlan(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			change.After.Name = p.declared.name
+			change.After.Name, change.Notes = p.declared.name, append(change.Notes, p.notes...)
 			switch output {
 			case "":
 				err = writePlan(cmd.OutOrStdout(), change)

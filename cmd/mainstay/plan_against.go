@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,8 +24,12 @@ type planner struct {
 	env      environment
 	repo     *repoFlags
 	declared *declared
-	// note tells a person what cannot be seen in the plan.
-	note func(text string)
+	// notes say what cannot be seen in the plan.
+	notes []string
+}
+
+func (p *planner) note(format string, args ...any) {
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
 // against compares with a revision or a folder.
@@ -154,12 +159,15 @@ func folderAt(clone *remote.Clone, commit, folder string) (fs.FS, error) {
 func (p *planner) load(ctx context.Context, files fs.FS, name string) (*spec.Fleet, error) {
 	root := spec.FileOf(spec.Ref{Kind: spec.KindFleet})
 	if files == nil || missing(files, root) {
-		p.note(name + " holds no " + root + ", so that everything is new")
+		p.note("%s holds no %s, so that everything is new", name, root)
 		return nil, nil
 	}
 	if overlay := "overlays/" + p.repo.env; p.repo.env != "" && missing(files, overlay) {
-		p.note(name + " holds no " + overlay + ", so that everything is new in " + p.repo.env)
+		p.note("%s holds no %s, so that everything is new in %s", name, overlay, p.repo.env)
 		return nil, nil
+	}
+	if err := p.overlays(files); err != nil {
+		return nil, err
 	}
 	fleet, problems := spec.Load(files, spec.LoadOptions{Env: p.repo.env, Jsonnet: evaluator(ctx)})
 	if ctx.Err() != nil {
@@ -169,6 +177,41 @@ func (p *planner) load(ctx context.Context, files fs.FS, name string) (*spec.Fle
 		return nil, fmt.Errorf("the other side, %s, is not valid:\n%w", name, err)
 	}
 	return fleet, nil
+}
+
+// overlays notes which of the overlays that are not applied differ on the two sides: what they do is not in the plan.
+func (p *planner) overlays(before fs.FS) error {
+	var sides [2]map[string]string
+	for i, files := range []fs.FS{before, p.declared.files} {
+		sides[i] = map[string]string{}
+		if missing(files, "overlays") {
+			continue
+		}
+		err := fs.WalkDir(files, "overlays", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			raw, err := fs.ReadFile(files, path) // Loading has read it too, and bounds how many and how long they are.
+			sides[i][path] = string(raw)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("compare the overlays: %w", err)
+		}
+	}
+	differ := map[string]bool{}
+	for i, side := range sides {
+		for path, content := range side {
+			if other, ok := sides[1-i][path]; !ok || other != content {
+				differ[strings.Split(path, "/")[1]] = true
+			}
+		}
+	}
+	delete(differ, p.repo.env)
+	for _, env := range slices.Sorted(maps.Keys(differ)) {
+		p.note("the overlay %s differs too, and is not in this plan: see --env %s", env, env)
+	}
+	return nil
 }
 
 func missing(files fs.FS, name string) bool {

@@ -21,10 +21,15 @@ func planMarkdown(c *plan.Change, limit int) string {
 	m := &comment{limit: limit - maxLeftOut}
 	m.write(planMark + "\n")
 	if c.Empty() {
-		m.write("### Mainstay plan: nothing changes\n\nCompared with " + code(c.Before.Name) + ".\n")
+		m.write("### Mainstay plan: nothing changes\n\nCompared with " + code(shortened(c.Before.Name)) + ".\n")
 		return m.String()
 	}
-	m.write("### Mainstay plan: " + headline(c) + "\n\nCompared with " + code(c.Before.Name) + ".\n")
+	m.write("### Mainstay plan: " + headline(c) + "\n\nCompared with " + code(shortened(c.Before.Name)) + ".\n")
+	var notes []string
+	for _, note := range c.Notes {
+		notes = append(notes, code(shortened(note)))
+	}
+	m.list("**Not in this plan:**", notes, "notes")
 	m.callout("WARNING", "**"+count(len(c.Widened), "permission")+" widened, or not known not to be.** Look at each of them.", sentences("", c.Widened, code), "permissions")
 	var actions []string
 	for _, a := range c.Actions {
@@ -38,7 +43,7 @@ func planMarkdown(c *plan.Change, limit int) string {
 	m.list("**Runs that would start, unless a policy denies them:**", runs, "runs")
 	var steps []string
 	for _, s := range c.Steps {
-		steps = append(steps, code(string(s.Verb))+" "+code(s.Ref.String())+": "+code(s.Why))
+		steps = append(steps, code(string(s.Verb))+" "+code(s.Ref.String())+": "+code(shortened(s.Why)))
 	}
 	m.list("**Steps from what runs:**", steps, "steps")
 	m.blocks(planBlocks(c))
@@ -172,6 +177,16 @@ func longestRun(text string) int {
 		longest = max(longest, run)
 	}
 	return longest
+}
+
+// maxInline bounds a text in a line of a comment, in characters.
+const maxInline = 1000
+
+func shortened(text string) string {
+	if r := []rune(text); len(r) > maxInline {
+		return string(r[:maxInline-1]) + "…"
+	}
+	return text
 }
 
 // code is a text as code in a line.

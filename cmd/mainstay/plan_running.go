@@ -49,7 +49,7 @@ func (p *planner) applied(ctx context.Context, state string, s reconciler.Status
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		p.note(fmt.Sprintf("the files of %s, which runs, cannot be had, so that only digests are compared: %v", s.Applied.Short(), err))
+		p.note("the files of %s, which runs, cannot be had, so that only digests are compared: %v", s.Applied.Short(), err)
 		var resources []spec.Resource
 		for _, r := range s.Resources {
 			resources = append(resources, r.Resource)
@@ -96,7 +96,10 @@ func (p *planner) loadRevision(ctx context.Context, files fs.FS) (*spec.Fleet, e
 		return nil, fs.ErrNotExist
 	}
 	fleet, problems := spec.Load(files, spec.LoadOptions{Env: p.repo.env, Jsonnet: evaluator(ctx)})
-	return fleet, problems.Err()
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return fleet, p.overlays(files)
 }
 
 // watchedFolder is the folder of the repository that the reconciler of a state folder watches.

@@ -13,7 +13,7 @@ import (
 func writePlan(w io.Writer, c *plan.Change) error {
 	var b strings.Builder
 	for _, s := range c.Steps {
-		fmt.Fprintln(&b, s)
+		fmt.Fprintln(&b, spec.Visible(s.String()))
 	}
 	if len(c.Steps) > 0 {
 		b.WriteString("\n")
@@ -53,15 +53,18 @@ func writePlan(w io.Writer, c *plan.Change) error {
 		}
 	}
 	section("Permissions narrowed:", sentences("", c.Narrowed, plan.Quote))
+	for _, note := range c.Notes {
+		fmt.Fprintf(&b, "Note: %s.\n", oneLine(note))
+	}
 	switch {
-	case !c.Empty() && len(c.Resources)+len(c.Runs) == 0: // The steps say it all.
+	case len(c.Steps) > 0 && len(c.Resources)+len(c.Runs) == 0:
 		b.WriteString("Plan: what is declared is what was applied; only the steps are left.\n")
 	case !c.Empty():
-		fmt.Fprintf(&b, "Plan: %s.\nCompared with %s.\n", headline(c), sideName(c.Before))
+		fmt.Fprintf(&b, "Plan: %s.\nCompared with %s.\n", headline(c), oneLine(c.Before.Name))
 	case strings.HasPrefix(c.Before.Name, whatRuns):
 		b.WriteString("nothing to do: what runs is what is declared\n")
 	default:
-		fmt.Fprintf(&b, "nothing changes: %s declares what %s does\n", sideName(c.After), sideName(c.Before))
+		fmt.Fprintf(&b, "nothing changes: %s declares what %s does\n", oneLine(c.After.Name), oneLine(c.Before.Name))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -85,5 +88,5 @@ func action(a plan.ActionChange, quote func(string) string) string {
 	return text + " calls " + quote(a.Server+"__"+a.Tool) + " with " + quote(plan.Value(a.Arguments)) + ": " + quote(a.Summary)
 }
 
-// sideName is the name of a side in one line.
-func sideName(s plan.Side) string { return strings.Join(strings.Fields(spec.Visible(s.Name)), " ") }
+// oneLine is a text in one line that is safe to show.
+func oneLine(text string) string { return strings.Join(strings.Fields(spec.Visible(text)), " ") }

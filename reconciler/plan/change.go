@@ -20,6 +20,8 @@ type Change struct {
 	Before     Side   `json:"before"`
 	After      Side   `json:"after"`
 	Summary    Counts `json:"summary"`
+	// Notes say what is not in the comparison, a sentence each. [Compare] makes none.
+	Notes []string `json:"notes"`
 	// Steps are what a reconciler would do now. [Compare] sets none: they follow from what runs; see [Diff].
 	Steps []Step `json:"steps"`
 	// Widened are the permissions that are more than before, as far as can be told: what cannot be told is among them.
@@ -116,7 +118,7 @@ func Compare(before, after *spec.Fleet, paths Paths) *Change {
 }
 
 func newChange(before, after *spec.Fleet) *Change {
-	c := &Change{APIVersion: spec.APIVersion, Kind: KindPlan, Steps: []Step{}, Widened: []Permission{}, Narrowed: []Permission{},
+	c := &Change{APIVersion: spec.APIVersion, Kind: KindPlan, Notes: []string{}, Steps: []Step{}, Widened: []Permission{}, Narrowed: []Permission{},
 		Actions: []ActionChange{}, Runs: []Run{}, Agents: []AgentChange{}, Resources: []ResourceChange{}}
 	if before != nil {
 		c.Before.Digest = before.Digest
@@ -127,9 +129,9 @@ func newChange(before, after *spec.Fleet) *Change {
 	return c
 }
 
-// Empty reports whether nothing changes, and nothing is to be done.
+// Empty reports whether nothing changes, nothing is to be done, and nothing is left out of the comparison.
 func (c *Change) Empty() bool {
-	return len(c.Steps)+len(c.Widened)+len(c.Narrowed)+len(c.Actions)+len(c.Runs)+len(c.Agents)+len(c.Resources) == 0
+	return len(c.Notes)+len(c.Steps)+len(c.Widened)+len(c.Narrowed)+len(c.Actions)+len(c.Runs)+len(c.Agents)+len(c.Resources) == 0
 }
 
 func (c *Change) sum() {

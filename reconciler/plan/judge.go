@@ -74,11 +74,11 @@ var judges = table(map[spec.Kind][]judge{
 	spec.KindToolServer: {
 		{path: "timeout", judge: raised(30)},
 		{path: "tools.*.effect", judge: effect},
-		{path: "tools.*.precondition", judge: ofKept(guard)},
-		{path: "tools.*.idempotent", judge: ofKept(isSet)},
-		{path: "tools.*.timeout", judge: ofKept(toolTimeout)},
-		{path: "tools.*.summary", judge: ofKept(unknown)}, // It is what a reviewer goes by.
-		{path: "tools.*.target", judge: ofKept(unknown)},
+		{path: "tools.*.timeout", judge: toolTimeout},
+		{path: "tools.*.precondition", judge: ofWrite(guard)},
+		{path: "tools.*.idempotent", judge: ofWrite(isSet)},
+		{path: "tools.*.summary", judge: ofWrite(unknown)}, // It is what a reviewer goes by.
+		{path: "tools.*.target", judge: ofWrite(unknown)},
 	},
 	spec.KindModel: {
 		{path: "name", judge: harmless},
@@ -202,7 +202,7 @@ func lowered(unset float64) judgement {
 func (d difference) compare(to *judged, before, after float64) {
 	text := func(v any) string {
 		if v == nil {
-			return "its default"
+			return "unset"
 		}
 		return Value(v)
 	}
@@ -233,8 +233,11 @@ func number(v any, unset float64) float64 {
 	return math.NaN()
 }
 
-// toolTimeout is for the timeout of a tool, whose default is its server's.
+// toolTimeout is for the timeout of a tool that was declared, and is. Its default is its server's.
 func toolTimeout(d difference, to *judged) {
+	if !d.had || !d.has { // The tool is declared only now, or no more.
+		return
+	}
 	of := func(v any, root map[string]any) float64 { return number(v, number(root["timeout"], 30)) }
 	d.compare(to, of(d.before, d.roots[0]), of(d.after, d.roots[1]))
 }
@@ -273,12 +276,17 @@ func granted(d difference, to *judged) {
 	unknown(d, to)
 }
 
-// ofKept is for fields of a tool that was declared, and is.
-func ofKept(j judgement) judgement {
+// ofWrite is for fields of a tool that was a write tool, and is. Of any other it counts what has become of its effect.
+func ofWrite(j judgement) judgement {
 	return func(d difference, to *judged) {
-		if d.had && d.has {
-			j(d, to)
+		for _, root := range d.roots {
+			tools, _ := root["tools"].(map[string]any)
+			tool, _ := tools[d.path[1]].(map[string]any)
+			if tool["effect"] != spec.EffectWrite {
+				return
+			}
 		}
+		j(d, to)
 	}
 }
 

@@ -47,6 +47,8 @@ func Quote(text string) string {
 		return `"` + text + `"`
 	case !strings.Contains(text, "'"):
 		return "'" + text + "'"
+	case !strings.Contains(text, "`"):
+		return "`" + text + "`"
 	}
 	return strconv.Quote(text)
 }
