@@ -33,20 +33,31 @@ type row struct {
 
 var signs = map[plan.Mode]string{plan.Added: "+", plan.Changed: "~", plan.Removed: "-"}
 
-// planBlocks are those of all resources that change, the agents first.
+// planBlocks are those of all resources that change, the agents first. Agents to which the same happens share one.
 func planBlocks(c *plan.Change) []block {
 	var agents, others []block
+	var alike [][]spec.Ref
 	told := map[spec.AgentName]plan.AgentChange{}
 	for _, a := range c.Agents {
 		told[a.Name] = a
 	}
+	same := map[string]int{}
 	for _, r := range c.Resources {
-		b := block{title: signs[r.Mode] + " " + plan.Quote(r.Ref.String())}
+		var b block
 		if r.Kind == spec.KindAgent {
 			b.agent(told[spec.AgentName(r.Name)])
-			agents = append(agents, b.align())
+			b = b.align()
+			key := signs[r.Mode] + fmt.Sprint(b.lines)
+			i, ok := same[key]
+			if !ok {
+				i, same[key] = len(agents), len(agents)
+				agents, alike = append(agents, b), append(alike, nil)
+			}
+			alike[i] = append(alike[i], r.Ref)
+			agents[i].title = signs[r.Mode] + " " + refs(alike[i], plan.Quote)
 			continue
 		}
+		b.title = signs[r.Mode] + " " + plan.Quote(r.Ref.String())
 		b.fields(r.Fields, r.Mode)
 		for _, f := range r.Files {
 			b.add(signs[f.Mode], "file", plan.Quote(f.Path))
@@ -80,20 +91,8 @@ func (b block) align() block {
 }
 
 func (b *block) agent(a plan.AgentChange) {
-	if m := a.Model; m != nil {
-		after := modelText(*m.After)
-		if m.Before == nil {
-			b.add("+", "model", after)
-		} else if before := modelText(*m.Before); before != after {
-			b.add("~", "model", before+" -> "+after)
-		} else {
-			b.add("~", "model", after)
-		}
-		fields := m.Fields
-		if m.Before != nil && m.Before.Name != m.After.Name { // Two models differ in much; what may permit more counts.
-			fields = slices.DeleteFunc(slices.Clone(fields), func(f plan.Field) bool { return !f.Widens })
-		}
-		b.under("model.", fields)
+	if a.Model != nil {
+		b.model(*a.Model)
 	}
 	if t := a.Tools; t != nil {
 		for _, tool := range t.Gained {
@@ -117,6 +116,35 @@ func (b *block) agent(a plan.AgentChange) {
 		b.add(signs[a.Mode], "instructions", lineCount(a.Instructions, a.Mode))
 		b.diff(a.Instructions, a.Mode)
 	}
+}
+
+// model says which model an agent has. Two models differ in much, so that of another one only what may permit more is shown.
+func (b *block) model(m plan.ModelChange) {
+	after := modelText(*m.After)
+	if m.Before == nil {
+		b.add("+", "model", after)
+		return
+	}
+	sign, text := "~", after
+	if before := modelText(*m.Before); before != after {
+		text = before + " -> " + after
+	}
+	if m.Before.Name != m.After.Name {
+		sign = "!"
+	}
+	var fields []plan.Field
+	for _, f := range m.Fields {
+		switch {
+		case f.Path == "name" || f.Path == "provider" || f.Path == "endpoint":
+			if f.Widens {
+				sign = "!"
+			}
+		case f.Widens || m.Before.Name == m.After.Name:
+			fields = append(fields, f)
+		}
+	}
+	b.add(sign, "model", text)
+	b.under("model.", fields)
 }
 
 // names lists what is gained, lost and changed.
@@ -270,11 +298,11 @@ func starts(r plan.Run, quote func(string) string) string {
 func headline(c *plan.Change) string {
 	text := fmt.Sprintf("%d to add, %d to change, %d to remove", c.Summary.Added, c.Summary.Changed, c.Summary.Removed)
 	for _, part := range []struct {
-		n    int
-		what string
-	}{{c.Summary.Widened, "permission"}, {c.Summary.Runs, "run"}, {c.Summary.Actions, "action"}} {
+		n           int
+		what, verbs string
+	}{{c.Summary.Widened, "permission", "widened"}, {c.Summary.Runs, "run", "to start"}, {c.Summary.Actions, "action", "to execute"}} {
 		if part.n > 0 {
-			text += ", " + count(part.n, part.what) + map[string]string{"permission": " widened", "run": " started", "action": " executed"}[part.what]
+			text += ", " + count(part.n, part.what) + " " + part.verbs
 		}
 	}
 	return text

@@ -29,26 +29,26 @@ func planMarkdown(c *plan.Change, limit int) string {
 	for _, note := range c.Notes {
 		notes = append(notes, code(shortened(note)))
 	}
-	m.list("**Not in this plan:**", notes, "notes")
-	m.callout("WARNING", "**"+count(len(c.Widened), "permission")+" widened, or not known not to be.** Look at each of them.", sentences("", c.Widened, code), "permissions")
+	m.list("**Not in this plan:**", notes, "note")
+	m.callout("WARNING", "**"+count(len(c.Widened), "permission")+" widened, or not known not to be.** Look at each of them.", sentences("", c.Widened, code), "permission")
 	var actions []string
 	for _, a := range c.Actions {
 		actions = append(actions, action(a, code))
 	}
-	m.callout("IMPORTANT", "**A merge approves "+count(len(c.Actions), "action")+", and has it executed once.**", actions, "actions")
+	m.callout("IMPORTANT", "**A merge approves "+count(len(c.Actions), "action")+", and has it executed once.**", actions, "action")
 	var runs []string
 	for _, r := range c.Runs {
 		runs = append(runs, starts(r, code))
 	}
-	m.list("**Runs that would start, unless a policy denies them:**", runs, "runs")
+	m.list("**Runs that would start, unless a policy denies them:**", runs, "run")
 	var steps []string
 	for _, s := range c.Steps {
 		steps = append(steps, code(string(s.Verb))+" "+code(s.Ref.String())+": "+code(shortened(s.Why)))
 	}
-	m.list("**Steps from what runs:**", steps, "steps")
+	m.list("**Steps from what runs:**", steps, "step")
 	m.blocks(planBlocks(c))
 	if narrowed := sentences("", c.Narrowed, code); len(narrowed) > 0 {
-		m.folded(count(len(narrowed), "permission")+" narrowed", "- "+strings.Join(narrowed, "\n- ")+"\n", "narrowed permissions")
+		m.folded(count(len(narrowed), "permission")+" narrowed", "- "+strings.Join(narrowed, "\n- ")+"\n", len(narrowed), "narrowed permission")
 	}
 	if len(m.left) > 0 {
 		m.limit = limit
@@ -78,7 +78,7 @@ func (m *comment) write(text string) bool {
 
 func (m *comment) leave(n int, what string) {
 	if n > 0 && len(m.left) < 12 {
-		m.left = append(m.left, fmt.Sprintf("%d %s", n, what))
+		m.left = append(m.left, count(n, what))
 	}
 }
 
@@ -108,9 +108,9 @@ func (m *comment) items(sign string, items []string, what string) {
 	}
 }
 
-func (m *comment) folded(summary, body, what string) {
+func (m *comment) folded(summary, body string, n int, what string) {
 	if !m.write("\n<details>\n<summary>" + summary + "</summary>\n\n" + body + "\n</details>\n") {
-		m.leave(1, what)
+		m.leave(n, what)
 	}
 }
 
@@ -137,8 +137,8 @@ func (m *comment) blocks(all []block) {
 		}
 		total -= size
 	}
-	m.leave(cut, "long differences in part")
-	m.leave(left, "resources")
+	m.leave(cut, "long difference")
+	m.leave(left, "resource")
 }
 
 func blockMarkdown(b block) string {

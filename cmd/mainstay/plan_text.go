@@ -24,7 +24,7 @@ func writePlan(w io.Writer, c *plan.Change) error {
 		}
 		fmt.Fprintf(&b, "%s\n", title)
 		for _, line := range lines {
-			fmt.Fprintf(&b, "  %s\n", line)
+			b.WriteString(strings.TrimRight("  "+line, " ") + "\n")
 		}
 		b.WriteString("\n")
 	}
@@ -45,7 +45,7 @@ func writePlan(w io.Writer, c *plan.Change) error {
 			if l.diff {
 				l.text = "    " + l.text
 			}
-			lines = append(lines, strings.TrimRight(l.text, " "))
+			lines = append(lines, l.text)
 		}
 		section(block.title, lines)
 		if len(block.lines) == 0 {
