@@ -42,7 +42,7 @@ func (p *planner) against(ctx context.Context, other string) (*plan.Change, erro
 	commit, err := p.resolve(other)
 	switch {
 	case err == nil && isDir(other):
-		return nil, usageError{fmt.Errorf("--against %s is a revision and a folder: write %s for the folder, or %s for the revision", other, filepath.Join(".", other), commit[:12])}
+		return nil, usageError{fmt.Errorf("--against %s is a revision and a folder: write %s for the folder, or %s for the revision", other, "."+string(filepath.Separator)+other, commit[:12])}
 	case err != nil && isDir(other):
 		return p.againstFolder(ctx, other)
 	case err != nil:
