@@ -26,6 +26,14 @@ type planner struct {
 	declared *declared
 	// notes say what cannot be seen in the plan.
 	notes []string
+	// secrets are the files of encrypted secrets that differ.
+	secrets []string
+}
+
+// compare compares what is declared with another fleet, nil for nothing, whose files are known.
+func (p *planner) compare(before *spec.Fleet, paths plan.Paths) *plan.Change {
+	paths.Secrets = p.secrets
+	return plan.Compare(before, p.declared.fleet, paths)
 }
 
 func (p *planner) note(format string, args ...any) {
@@ -94,7 +102,7 @@ func (p *planner) againstFolder(ctx context.Context, dir string) (*plan.Change, 
 	if err != nil {
 		return nil, err
 	}
-	c := plan.Compare(before, p.declared.fleet, plan.Paths{})
+	c := p.compare(before, plan.Paths{})
 	c.Before.Name = dir
 	return c, nil
 }
@@ -109,7 +117,7 @@ func (p *planner) againstCommit(ctx context.Context, name, commit string) (*plan
 	if err != nil {
 		return nil, err
 	}
-	c := plan.Compare(before, p.declared.fleet, paths)
+	c := p.compare(before, paths)
 	if c.Before.Name = name; !strings.HasPrefix(commit, name) {
 		c.Before.Name += " at " + commit[:7]
 	}
@@ -166,7 +174,7 @@ func (p *planner) load(ctx context.Context, files fs.FS, name string) (*spec.Fle
 		p.note("%s holds no %s, so that everything is new in %s", name, overlay, p.repo.env)
 		return nil, nil
 	}
-	if err := p.overlays(files); err != nil {
+	if err := p.unloaded(files); err != nil {
 		return nil, err
 	}
 	fleet, problems := spec.Load(files, spec.LoadOptions{Env: p.repo.env, Jsonnet: evaluator(ctx)})
@@ -179,39 +187,59 @@ func (p *planner) load(ctx context.Context, files fs.FS, name string) (*spec.Fle
 	return fleet, nil
 }
 
-// overlays notes which of the overlays that are not applied differ on the two sides: what they do is not in the plan.
-func (p *planner) overlays(before fs.FS) error {
-	var sides [2]map[string]string
-	for i, files := range []fs.FS{before, p.declared.files} {
-		sides[i] = map[string]string{}
-		if missing(files, "overlays") {
+// unloaded compares the files of both sides that are in no fleet: overlays that are not applied, of which it is noted that
+// they differ, and encrypted secrets.
+func (p *planner) unloaded(before fs.FS) error {
+	overlays := map[string]bool{}
+	for _, folder := range []string{"overlays", "secrets"} {
+		paths, err := differing(before, p.declared.files, folder)
+		if err != nil {
+			return fmt.Errorf("compare the files in %s/: %w", folder, err)
+		}
+		if folder == "secrets" {
+			p.secrets = paths
 			continue
 		}
-		err := fs.WalkDir(files, "overlays", func(path string, d fs.DirEntry, err error) error {
+		for _, path := range paths {
+			overlays[strings.Split(path, "/")[1]] = true
+		}
+	}
+	delete(overlays, p.repo.env)
+	for _, env := range slices.Sorted(maps.Keys(overlays)) {
+		p.note("the overlay %s differs too, and is not in this plan: see --env %s", env, env)
+	}
+	return nil
+}
+
+// differing are the files in a folder that differ on two sides, sorted. Loading bounds how many and how long they are.
+func differing(before, after fs.FS, folder string) ([]string, error) {
+	var sides [2]map[string]spec.Digest
+	for i, files := range []fs.FS{before, after} {
+		sides[i] = map[string]spec.Digest{}
+		if missing(files, folder) {
+			continue
+		}
+		err := fs.WalkDir(files, folder, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
-			raw, err := fs.ReadFile(files, path) // Loading has read it too, and bounds how many and how long they are.
-			sides[i][path] = string(raw)
+			raw, err := fs.ReadFile(files, path)
+			sides[i][path] = spec.DigestBytes(raw)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("compare the overlays: %w", err)
+			return nil, err
 		}
 	}
 	differ := map[string]bool{}
 	for i, side := range sides {
-		for path, content := range side {
-			if other, ok := sides[1-i][path]; !ok || other != content {
-				differ[strings.Split(path, "/")[1]] = true
+		for path, digest := range side {
+			if sides[1-i][path] != digest {
+				differ[path] = true
 			}
 		}
 	}
-	delete(differ, p.repo.env)
-	for _, env := range slices.Sorted(maps.Keys(differ)) {
-		p.note("the overlay %s differs too, and is not in this plan: see --env %s", env, env)
-	}
-	return nil
+	return slices.Sorted(maps.Keys(differ)), nil
 }
 
 func missing(files fs.FS, name string) bool {

@@ -9,8 +9,9 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// maxComment is how long a comment on GitHub may be. It counts characters, and here bytes are counted, which are never less.
-const maxComment = 65536
+// maxComment is how long a comment may be, in bytes. GitHub takes 65,536 characters, which are never more than bytes; the
+// rest is for what a workflow writes around it.
+const maxComment = 60_000
 
 // planMark is by what a program finds the comment again that it wrote before.
 const planMark = "<!-- mainstay plan -->"

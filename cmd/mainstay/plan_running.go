@@ -40,7 +40,7 @@ func (p *planner) applied(ctx context.Context, state string, s reconciler.Status
 		} else if clone, err := remote.OpenClone(p.declared.dir); err == nil {
 			paths = localPaths(ctx, clone.Top(), "", p.declared.fleet)
 		}
-		c := plan.Compare(nil, p.declared.fleet, paths)
+		c := p.compare(nil, paths)
 		c.Before.Name = whatRuns + ", which is nothing"
 		return c, nil
 	}
@@ -58,7 +58,7 @@ func (p *planner) applied(ctx context.Context, state string, s reconciler.Status
 		c.Before.Name = whatRuns + ", " + s.Applied.Short() + ", of which only digests are known"
 		return c, nil
 	}
-	c := plan.Compare(before, p.declared.fleet, paths)
+	c := p.compare(before, paths)
 	c.Before.Name = whatRuns + ", " + s.Applied.Short()
 	return c, nil
 }
@@ -99,7 +99,7 @@ func (p *planner) loadRevision(ctx context.Context, files fs.FS) (*spec.Fleet, e
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	return fleet, p.overlays(files)
+	return fleet, p.unloaded(files)
 }
 
 // watchedFolder is the folder of the repository that the reconciler of a state folder watches.

@@ -109,6 +109,9 @@ func Compare(before, after *spec.Fleet, paths Paths) *Change {
 	x.fleet()
 	x.resources()
 	x.policies()
+	for _, file := range paths.Secrets {
+		x.widened.add(x.after.Ref, "secret", "changed the secrets in %s, or only how they are encrypted", file)
+	}
 	c.Actions = append(c.Actions, actions(x.before, x.after)...)
 	c.Runs = append(c.Runs, runs(x.before, x.after, paths)...)
 	c.Widened = append(c.Widened, x.widened.sorted()...)

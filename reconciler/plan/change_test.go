@@ -156,6 +156,16 @@ func edited(t testing.TB, edits ...string) map[string]string {
 	return files
 }
 
+// A file of encrypted secrets that is another one may hold a credential that may do more.
+func TestSecretsThatCannotBeReadAreMarked(t *testing.T) {
+	f := load(t, base)
+	c := plan.Compare(f, f, plan.Paths{Known: true, Secrets: []string{"secrets/prod.yaml"}})
+	want := []string{"Fleet/shop changed the secrets in secrets/prod.yaml, or only how they are encrypted"}
+	if d := cmp.Diff(want, said(c.Widened)); d != "" || c.Empty() {
+		t.Error(d)
+	}
+}
+
 func said(list []plan.Permission) []string {
 	var out []string
 	for _, p := range list {
@@ -208,14 +218,14 @@ func TestPermissions(t *testing.T) {
 			"! ToolServer/cluster changed tools.restart.summary from Restart to Look", "! ToolServer/cluster changed tools.restart.target from '[\"name\"]' to '[\"name\",\"id\"]'"}},
 		{"a server is another program", []string{"tools/cluster.yaml", ", --read-only", ""}, []string{
 			"! ToolServer/cluster changed command from '[\"cluster-server\",\"--read-only\"]' to '[\"cluster-server\"]'"}},
-		{"a server gets a secret, and another variable", []string{"tools/cluster.yaml", "value: shop}", "value: bank}\n  - {name: TOKEN, fromEnv: SHOP_TOKEN}"}, []string{
-			"! ToolServer/cluster changed env.CLUSTER.value from shop to bank", "! ToolServer/cluster was given the secret SHOP_TOKEN as env.TOKEN.fromEnv"}},
+		{"a server gets a secret, and another variable", []string{"tools/cluster.yaml", "value: shop}", "value: bank}\n  - {name: TOKEN, from: {env: SHOP_TOKEN}}"}, []string{
+			"! ToolServer/cluster changed env.CLUSTER.value from shop to bank", "! ToolServer/cluster was given the secret '{\"env\":\"SHOP_TOKEN\"}' as env.TOKEN.from"}},
 		{"a variable goes", []string{"tools/cluster.yaml", "  env:\n  - {name: CLUSTER, value: shop}\n", ""}, []string{
 			"! ToolServer/cluster lost env.CLUSTER.value, which was shop"}},
 		{"a call takes longer, and a server is quicker", []string{"tools/cluster.yaml", "timeout: 10s", "timeout: 5s", "tools/cluster.yaml", "get: {effect: read}", "get: {effect: read, timeout: 20s}"}, []string{
 			"! ToolServer/cluster loosened tools.get.timeout from unset to 20s", "ToolServer/cluster tightened timeout from 10s to 5s"}},
-		{"a server is new", []string{"tools/more.yaml", "", "\nspec: {command: [more, x], env: [{name: T, fromEnv: T}], tools: {a: {effect: write}}}"}, []string{
-			"! ToolServer/more was given the secret T as env.T.fromEnv", "! ToolServer/more joined the fleet, with the command \"more x\""}},
+		{"a server is new", []string{"tools/more.yaml", "", "\nspec: {command: [more, x], env: [{name: T, from: {env: T}}], tools: {a: {effect: write}}}"}, []string{
+			"! ToolServer/more was given the secret '{\"env\":\"T\"}' as env.T.from", "! ToolServer/more joined the fleet, with the command \"more x\""}},
 
 		{"paths are more, fewer and narrower", []string{"agents/patcher.md", "read: [manifests/**]", "read: [manifests/shop/**, docs/*.md]", "agents/patcher.md", "paths: [manifests/**]", "paths: [\"**\"]"}, []string{
 			"! Agent/patcher gained the files docs/*.md to read", "! Agent/patcher gained the files ** to propose changes of", "Agent/patcher lost the files manifests/** to read"}},

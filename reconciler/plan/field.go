@@ -40,7 +40,7 @@ type difference struct {
 }
 
 // secrets are the fields that hold a reference to a secret. It is one value: what is left of it refers to nothing.
-var secrets = []string{"apiKey", "credential", "from", "fromEnv", "secret"}
+var secrets = []string{"apiKey", "credential", "from", "secret"}
 
 // differences lists what differs in two specs of a kind, sorted by path. Maps are looked into, and so are lists whose items
 // have names, down to what the kind's judges take as a whole.
@@ -132,7 +132,7 @@ func isSecret(path []string, v any) bool {
 		return false
 	}
 	switch v := v.(type) {
-	case nil, string:
+	case nil:
 		return true
 	case map[string]any:
 		for name := range v {

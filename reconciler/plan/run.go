@@ -8,12 +8,15 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// Paths are files of the repository, from its root, sorted. They decide which triggers on changes start a run.
+// Paths are files of the repository that no fleet holds, sorted. Those from the repository's root decide which triggers on
+// changes start a run.
 type Paths struct {
 	// Known is false where nobody could tell which files differ.
 	Known bool
 	// Changed differ on the two sides, or are only on one of them. All are on the side after.
 	Changed, All []string
+	// Secrets are the files of encrypted secrets that differ, from the folder that holds mainstay.yaml. They are always known.
+	Secrets []string
 }
 
 // When says when a run starts.
