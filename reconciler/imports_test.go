@@ -39,10 +39,12 @@ var mayImport = map[string][]string{
 	"plugins/loop":               {"plugins"},
 	"plugins/loop/mainstay-loop": {"plugins/loop"},
 
-	// The stages of the loop, in the order of the path. Package remote, one Git remote, lies beneath those that need it.
+	// The stages of the loop, in the order of the path. Package remote, one Git remote, lies beneath those that need it, and
+	// so does diff, how a change of a text is shown.
 	"reconciler/remote":               {"spec"},
+	"reconciler/diff":                 {"spec"},
 	"reconciler/source":               {"spec", "reconciler/remote"},
-	"reconciler/plan":                 {"spec"},
+	"reconciler/plan":                 {"spec", "reconciler/diff"},
 	"reconciler/policy":               {"spec"},
 	"reconciler/host":                 {"spec", "plugins", "plugins/pluginpb"},
 	"reconciler/run":                  {"spec"},
@@ -51,7 +53,7 @@ var mayImport = map[string][]string{
 	"reconciler/broker/tool":          {"spec", "reconciler/secret"},
 	"reconciler/secret":               {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
 	"reconciler/broker/tool/tooltest": {"spec"},
-	"reconciler/proposal":             {"spec"},
+	"reconciler/proposal":             {"spec", "reconciler/diff"},
 	"reconciler/proposal/local":       {"spec", "reconciler/remote", "reconciler/proposal"},
 	"reconciler/execute":              {"spec", "reconciler/remote"},
 	"reconciler/shelf":                {"spec", "reconciler/remote"},

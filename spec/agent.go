@@ -76,6 +76,12 @@ func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceiling
 	}
 	l.agentMore(a, e)
 	a.Instructions = l.instructions(e, who, filled, a.Skills)
+	if who != nil {
+		a.Boundaries = who.Boundaries
+	}
+	if filled != nil {
+		a.Binding = filled.binding()
+	}
 	if len(a.Instructions) > maxInstructions {
 		l.error(n, "move details into skills, which agents read when they need them", "the instructions of agent %q are longer than %d KiB with persona and prompt", e.name, maxInstructions>>10)
 	}

@@ -195,6 +195,17 @@ func (p *prompt) plain() []Section {
 	return out
 }
 
+// binding are the locked sections, each with its heading.
+func (p *prompt) binding() []string {
+	var out []string
+	for _, s := range p.sections {
+		if s.Locked {
+			out = append(out, s.title()+"\n\n"+s.Text)
+		}
+	}
+	return out
+}
+
 // section adds a section to a prompt, or puts it in the place of one of its name.
 func (l *loader) section(p *prompt, n *node, s Section, owner string, before []Section) {
 	made := section{s, n.place(), owner}

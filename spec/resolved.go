@@ -85,9 +85,13 @@ type Agent struct {
 	// Instructions is the exact text the model is given before the conversation: persona, prompt, instructions, and the
 	// list of skills.
 	Instructions string
-	Model        *Model
-	Runtime      string
-	Skills       []*Skill
+	// Boundaries are what its persona says that it never does, and Binding are its prompt's locked sections, each with its
+	// heading, as the agent is told them. Both are part of Instructions.
+	Boundaries []string
+	Binding    []string
+	Model      *Model
+	Runtime    string
+	Skills     []*Skill
 	// Tools are sorted by server and name; each is there because the agent names its server and the server declares it.
 	Tools     []Tool
 	ReadPaths []string

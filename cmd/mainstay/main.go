@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -78,13 +79,17 @@ func run(ctx context.Context, env environment, args []string, stdin io.Reader, s
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return report(ctx, root.ExecuteContext(ctx), stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && asksForExitCode(args) && !errors.Is(err, errChanges) {
+		err = failure{err}
+	}
+	return report(ctx, err, stderr)
 }
 
 // report tells a person why a command failed, and returns the exit code.
 func report(ctx context.Context, err error, stderr io.Writer) int {
 	switch {
-	case err == nil, errors.Is(err, errSilent):
+	case err == nil, errors.Is(err, errSilent), errors.Is(err, errChanges):
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "mainstay: interrupted")
 		return exitFailed // Not unreachable: what was read or written stopped because it was told to.
@@ -109,24 +114,45 @@ func hint(err error) string {
 	return ""
 }
 
-// The exit codes. 0 is success; scripts may rely on the others.
+// The exit codes. 0 is success; scripts may rely on the others. With --exit-code they are those of `terraform plan
+// -detailed-exitcode`: every error is exitFailed, a wrong command line too, since exitChanges is no error.
 const (
 	exitFailed      = 1 // a resource failed, a check found problems
 	exitUsage       = 2 // the command line is wrong
+	exitChanges     = 2 // with --exit-code: something would change
 	exitUnreachable = 3 // Git could not be reached
 )
 
 // errSilent ends a command whose output has said already what is wrong.
 var errSilent = errors.New("failed")
 
+// errChanges ends a command that was asked to tell by its exit code that something would change.
+var errChanges = errors.New("something would change")
+
+// failure is an error that is nothing more than that to whoever looks at the exit code.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// asksForExitCode reports whether the command line asks for --exit-code. It is asked of the words themselves, for they may
+// not be a command line that can be understood.
+func asksForExitCode(args []string) bool {
+	return slices.Contains(args, "--exit-code") || slices.Contains(args, "--exit-code=true")
+}
+
 // usageError is a command line that cannot be understood.
 type usageError struct{ error }
 
 func exitCode(err error) int {
 	var usage usageError
+	var failed failure
 	switch {
 	case err == nil:
 		return 0
+	case errors.Is(err, errChanges):
+		return exitChanges
+	case errors.As(err, &failed):
+		return exitFailed
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, remote.ErrUnreachable):

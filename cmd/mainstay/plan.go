@@ -10,55 +10,88 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mainstay-dev/mainstay/reconciler"
 	"github.com/mainstay-dev/mainstay/reconciler/plan"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/reconciler/source"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
 func newPlan(env environment) *cobra.Command {
 	var (
-		repo   repoFlags
-		state  string
-		output string
+		repo     repoFlags
+		state    string
+		against  string
+		output   string
+		exitCode bool
 	)
 	cmd := &cobra.Command{
 		Use:   "plan [DIR]",
-		Short: "Show what would be started, replaced, stopped and executed",
-		Long: "Compare what runs with what is declared, and print the steps between them. What is declared is the folder DIR as it\n" +
-			"stands, or with --repo the branch of a repository. What runs is read from the daemon, or from its state folder; with\n" +
-			"neither, nothing runs. Nothing is changed.",
+		Short: "Show what a change does to behaviour: tools, permissions, instructions, runs and actions",
+		Long: "Show what becomes of agents when what is declared takes the place of something else. What is declared is the folder DIR\n" +
+			"as it stands, or with --repo the branch of a repository. Nothing is changed, and no model, tool or cluster is asked.\n\n" +
+			"Without --against it is compared with what runs, as the daemon says, or else its state folder (--state, or the one of\n" +
+			"--repo); where there is neither, nothing runs. The steps come first: what would be started, replaced, stopped and\n" +
+			"executed.\n\n" +
+			"--against compares it with a revision, such as origin/main, of the Git repository that holds DIR (with --repo: a branch\n" +
+			"or a commit of that one), or with another folder. A revision is read from Git's objects: nothing is checked out and\n" +
+			"nothing is fetched. The two trees are compared as they are, as `git diff A B` does; `git diff A...B` would start at\n" +
+			"their merge base. A side without mainstay.yaml declares nothing, so that everything is new.\n\n" +
+			"Permissions that become more are marked with !, and so are those of which that cannot be told.\n\n" +
+			"With --exit-code the exit code is 0 if nothing changes, 2 if something does, and 1 for every error.",
+		Example: "  mainstay plan                                        # this folder, and what runs nowhere yet\n" +
+			"  mainstay plan --state STATE                          # this folder, and what runs\n" +
+			"  mainstay plan --against origin/main                  # what this branch changes\n" +
+			"  mainstay plan --against origin/main -o markdown      # the same, as a comment for its pull request\n" +
+			"  mainstay plan --env prod --against ../before         # two folders, with the overlay prod on both sides",
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if repo.repo != "" && len(args) == 1 {
+			switch {
+			case repo.repo != "" && len(args) == 1:
 				return usageError{errors.New("give DIR or --repo, not both")}
+			case against != "" && state != "":
+				return usageError{errors.New("give --against or --state, not both: --state says what runs, which --against takes the place of")}
+			case cmd.Flags().Changed("against") && against == "":
+				return usageError{errors.New("--against names nothing: give a revision, such as origin/main, or a folder")}
+			case output != "" && output != "json" && output != "yaml" && output != "markdown":
+				return usageError{fmt.Errorf("unknown output format %q; use json, yaml or markdown", output)}
 			}
-			declared, err := declaredIn(cmd.Context(), env, &repo, args)
+			p := planner{env: env, repo: &repo}
+			var err error
+			if p.declared, err = declaredIn(cmd.Context(), env, &repo, args); err != nil {
+				return err
+			}
+			defer p.declared.close()
+			var change *plan.Change
+			if against != "" {
+				change, err = p.against(cmd.Context(), against)
+			} else {
+				change, err = p.running(cmd.Context(), state)
+			}
 			if err != nil {
 				return err
 			}
-			defer declared.close()
-			observed, err := observedIn(cmd.Context(), &repo, state)
-			if err != nil {
-				return err
+			change.After.Name, change.Notes = p.declared.name, append(change.Notes, p.notes...)
+			switch output {
+			case "":
+				err = writePlan(cmd.OutOrStdout(), change)
+			case "markdown":
+				_, err = cmd.OutOrStdout().Write([]byte(planMarkdown(change, maxComment)))
+			default:
+				err = printItems(cmd.OutOrStdout(), output, change)
 			}
-			steps := plan.Diff(observed, declared.fleet)
-			if output != "" {
-				return printItems(cmd.OutOrStdout(), output, steps)
+			if err == nil && exitCode && !change.Empty() {
+				return errChanges
 			}
-			for _, s := range steps {
-				fmt.Fprintln(cmd.OutOrStdout(), s)
-			}
-			if len(steps) == 0 {
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: what runs is what is declared")
-			}
-			return nil
+			return err
 		},
 	}
 	repo.add(cmd)
 	repo.addEnv(cmd)
 	addStateFlag(cmd, &state)
-	addOutputFlag(cmd, &output)
+	cmd.Flags().Lookup("state").Usage = "the state `folder` of the daemon (default: the one of --repo)"
+	cmd.Flags().StringVar(&against, "against", "", "compare with a `REVISION` or folder instead of what runs")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "the `format`: json, yaml or markdown instead of text; markdown is for a comment in a pull request")
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 0 if nothing changes, 2 if something does, and 1 for every error")
 	return cmd
 }
 
@@ -67,7 +100,14 @@ type declared struct {
 	fleet *spec.Fleet
 	// files are those of the folder that holds mainstay.yaml.
 	files fs.FS
-	close func()
+	// name says what it is, for people.
+	name string
+	// dir is the folder, and "" where it is the tip of a branch. Then source has read it, and seen it is.
+	dir    string
+	source *source.Source
+	remote *remote.Remote
+	seen   source.Observation
+	close  func()
 }
 
 // declaredIn loads a folder, or the tip of a branch. Close what it returns.
@@ -79,7 +119,7 @@ func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []st
 		}
 		dir = filepath.Join(dir, repo.path)
 		fleet, problems, err := loadDir(ctx, dir, repo.env)
-		return &declared{fleet, os.DirFS(dir), func() {}}, errors.Join(err, problems.Err())
+		return &declared{fleet: fleet, files: os.DirFS(dir), name: dir, dir: dir, close: func() {}}, errors.Join(err, problems.Err())
 	}
 	if err := repo.resolve(); err != nil {
 		return nil, err
@@ -88,14 +128,13 @@ func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []st
 	if err != nil {
 		return nil, err
 	}
-	d := &declared{close: func() { _ = rem.Close() }} // It was only read.
-	src, err := source.New(source.Options{Remote: rem, Branch: repo.ref, Path: repo.path})
+	d := &declared{remote: rem, close: func() { _ = rem.Close() }} // It was only read.
+	d.source, err = source.New(source.Options{Remote: rem, Branch: repo.ref, Path: repo.path})
 	if err == nil {
-		var seen source.Observation
-		if seen, err = src.Observe(ctx); err == nil {
+		if d.seen, err = d.source.Observe(ctx); err == nil {
 			var problems spec.Problems
-			d.files = seen.Tree
-			d.fleet, problems = spec.Load(seen.Tree, spec.LoadOptions{Env: repo.env, Jsonnet: evaluator(ctx)})
+			d.files, d.name = d.seen.Tree, d.seen.Revision.Short()
+			d.fleet, problems = spec.Load(d.seen.Tree, spec.LoadOptions{Env: repo.env, Jsonnet: evaluator(ctx)})
 			err = problems.Err()
 		}
 	}
@@ -104,34 +143,4 @@ func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []st
 		return nil, err
 	}
 	return d, nil
-}
-
-// observedIn reads what runs: from the state folder given, or from the repository's own where there is one.
-func observedIn(ctx context.Context, repo *repoFlags, state string) (plan.Observed, error) {
-	if state == "" && repo.repo != "" {
-		dir, err := defaultState(repo.repo, repo.ref, repo.path)
-		if err != nil {
-			return plan.Observed{}, err
-		}
-		if _, err := os.Stat(dir); err == nil {
-			state = dir
-		}
-	}
-	if state == "" {
-		return plan.Observed{}, nil
-	}
-	dir, err := findState(state)
-	if err != nil {
-		return plan.Observed{}, err
-	}
-	r, err := openReader(ctx, dir)
-	if err != nil {
-		return plan.Observed{}, err
-	}
-	defer r.close()
-	s, err := r.status(ctx)
-	if err != nil {
-		return plan.Observed{}, err
-	}
-	return reconciler.Observed(s, r.live), nil
 }

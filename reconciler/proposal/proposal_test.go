@@ -184,7 +184,7 @@ func TestADiffShowsWhatChanges(t *testing.T) {
 		{Path: "old.yaml", Remove: true},
 		{Path: "bin", Content: "\x00\x02\x03"},
 		{Path: "same", Content: "y\n"},
-		{Path: "long", Content: strings.Repeat("x\n", maxDiffLines+1)},
+		{Path: "long", Content: strings.Repeat("x\n", 5001)},
 		{Path: "empty", Content: ""},
 		{Path: "dos", Content: "a\r\n"},
 	}, before)

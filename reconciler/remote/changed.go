@@ -65,11 +65,11 @@ func (d *difference) trees(at string, a, b plumbing.Hash, depth int) error {
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
-	left, err := d.r.tree(a)
+	left, err := d.r.reader.tree(a)
 	if err != nil {
 		return err
 	}
-	right, err := d.r.tree(b)
+	right, err := d.r.reader.tree(b)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (m *merging) folder(at string, base, ours, theirs plumbing.Hash, depth int)
 	var trees [3]*tree
 	names := map[string]bool{}
 	for i, h := range []plumbing.Hash{base, ours, theirs} {
-		t, err := m.w.r.tree(h)
+		t, err := m.w.r.reader.tree(h)
 		if err != nil {
 			return ours, err
 		}

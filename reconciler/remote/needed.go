@@ -21,10 +21,9 @@ func (n *needed) add(h plumbing.Hash) error {
 	if n.seen[h] {
 		return nil
 	}
-	size, err := n.r.store.size(h)
+	size, err := n.r.store.sizeOf(h)
 	if err != nil {
-		n.r.store.suspect.Store(true)
-		return fmt.Errorf("object %s cannot be read from the store (the next fetch rebuilds it): %w", h, err)
+		return err
 	}
 	if n.size += size; n.size > maxPush {
 		return fmt.Errorf("%w: more than %d bytes in one push", ErrTooLarge, maxPush)
@@ -67,13 +66,13 @@ func (n *needed) folder(h plumbing.Hash, known []plumbing.Hash, depth int) error
 	if depth > maxDepth {
 		return fmt.Errorf("%w: folders nest deeper than %d", ErrTooLarge, maxDepth)
 	}
-	t, err := n.r.tree(h)
+	t, err := n.r.reader.tree(h)
 	if err != nil {
 		return err
 	}
 	var beside []*tree
 	for _, k := range known {
-		t, err := n.r.tree(k)
+		t, err := n.r.reader.tree(k)
 		if err != nil {
 			return err
 		}

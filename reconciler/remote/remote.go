@@ -52,7 +52,7 @@ type Remote struct {
 	opts     Options
 	at       *address
 	store    *store
-	trees    *treeCache
+	reader   reader
 	parents  *parentCache
 	git      adapter
 	fetching chan struct{} // holds one token while a fetch or repack runs; guards git's refs
@@ -84,7 +84,7 @@ func Open(ctx context.Context, o Options) (*Remote, error) {
 		return nil, err
 	}
 	r := &Remote{
-		opts: o, at: at, store: s, trees: newTreeCache(), parents: newParentCache(),
+		opts: o, at: at, store: s, reader: reader{objects: s, trees: newTreeCache(), maxFile: o.MaxFile}, parents: newParentCache(),
 		git:      adapter{Storage: memory.NewStorage(), s: s},
 		fetching: make(chan struct{}, 1),
 	}

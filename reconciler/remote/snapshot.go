@@ -22,7 +22,7 @@ import (
 // [fs.FileInfo.Sys] returns the id of the Git object as a string, and so does the method ID of what ReadDir lists, so that
 // a reader can keep what it made of a file or folder.
 type Snapshot struct {
-	r    *Remote
+	r    *reader
 	root plumbing.Hash
 	when time.Time
 }
@@ -41,8 +41,8 @@ func (r *Remote) Snapshot(commit string) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{r: r, root: plumbing.NewHash(c.Tree), when: c.When}
-	if _, err := r.tree(s.root); err != nil {
+	s := &Snapshot{r: &r.reader, root: plumbing.NewHash(c.Tree), when: c.When}
+	if _, err := r.reader.tree(s.root); err != nil {
 		return nil, fmt.Errorf("commit %s: %w", commit, err)
 	}
 	return s, nil
@@ -172,12 +172,12 @@ func readable(m fs.FileMode) error {
 
 func (s *Snapshot) blob(op, name string, e entry) ([]byte, error) {
 	size, err := s.size(e)
-	if err == nil && size > s.r.opts.MaxFile {
-		err = fmt.Errorf("%w: %d bytes, and the limit is %d", ErrTooLarge, size, s.r.opts.MaxFile)
+	if err == nil && size > s.r.maxFile {
+		err = fmt.Errorf("%w: %d bytes, and the limit is %d", ErrTooLarge, size, s.r.maxFile)
 	}
 	var b []byte
 	if err == nil {
-		b, err = s.r.store.need(plumbing.BlobObject, e.hash)
+		b, err = s.r.objects.need(plumbing.BlobObject, e.hash)
 	}
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}
@@ -189,12 +189,7 @@ func (s *Snapshot) size(e entry) (int64, error) {
 	if e.isTree() || e.mode == filemode.Submodule {
 		return 0, nil
 	}
-	size, err := s.r.store.size(e.hash)
-	if err != nil {
-		s.r.store.suspect.Store(true)
-		return 0, fmt.Errorf("blob %s cannot be read from the store (the next fetch rebuilds it): %w", e.hash, err)
-	}
-	return size, nil
+	return s.r.objects.sizeOf(e.hash)
 }
 
 func (s *Snapshot) info(op, name string, e entry) (fs.FileInfo, error) {

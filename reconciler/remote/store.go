@@ -247,6 +247,16 @@ func (s *store) need(want plumbing.ObjectType, h plumbing.Hash) ([]byte, error) 
 	return b, nil
 }
 
+// sizeOf returns the size of an object that must be there. See need.
+func (s *store) sizeOf(h plumbing.Hash) (int64, error) {
+	size, err := s.size(h)
+	if err != nil {
+		s.suspect.Store(true)
+		return 0, fmt.Errorf("object %s cannot be read from the store (the next fetch rebuilds it): %w", h, err)
+	}
+	return size, nil
+}
+
 // saveRefs replaces the file of refs in one step.
 func (s *store) saveRefs(refs map[string]plumbing.Hash) error {
 	if s.dir == "" {

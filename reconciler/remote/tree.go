@@ -141,15 +141,28 @@ func (c *treeCache) put(h plumbing.Hash, t *tree) {
 	c.entries += len(t.entries) + 1
 }
 
-// tree returns a decoded tree of the store. The zero hash stands for the empty tree.
-func (r *Remote) tree(h plumbing.Hash) (*tree, error) {
+// objects are those of a repository, which must be there because something in it names them.
+type objects interface {
+	need(want plumbing.ObjectType, h plumbing.Hash) ([]byte, error)
+	sizeOf(h plumbing.Hash) (int64, error)
+}
+
+// reader reads trees out of objects.
+type reader struct {
+	objects objects
+	trees   *treeCache
+	maxFile int64
+}
+
+// tree returns a decoded tree. The zero hash stands for the empty tree.
+func (r *reader) tree(h plumbing.Hash) (*tree, error) {
 	if h.IsZero() {
 		return &tree{}, nil
 	}
 	if t, ok := r.trees.get(h); ok {
 		return t, nil
 	}
-	b, err := r.store.need(plumbing.TreeObject, h)
+	b, err := r.objects.need(plumbing.TreeObject, h)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +179,7 @@ const maxDepth = 256
 
 // lookup returns the entry at a path of [fs.ValidPath] beneath root. It fails with [fs.ErrNotExist] also where the path
 // leads through a file, a symbolic link or a submodule.
-func (r *Remote) lookup(root plumbing.Hash, path string) (entry, error) {
+func (r *reader) lookup(root plumbing.Hash, path string) (entry, error) {
 	at := entry{name: ".", mode: filemode.Dir, hash: root}
 	if path == "." {
 		return at, nil

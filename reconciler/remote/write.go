@@ -179,7 +179,7 @@ func visible(r rune) rune {
 
 // folder applies changes to a tree and returns the new one; the zero hash if nothing is left in it.
 func (w *writing) folder(at string, h plumbing.Hash, c *change) (plumbing.Hash, error) {
-	old, err := w.r.tree(h)
+	old, err := w.r.reader.tree(h)
 	if err != nil {
 		return h, err
 	}

@@ -1,0 +1,87 @@
+package plan
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// Permission is a permission that becomes more, or less.
+type Permission struct {
+	// Code says in one word what kind of permission it is, for programs: a rule may be made for some of them. New codes can
+	// come at any time.
+	Code string `json:"code"`
+	// Resources are those that it is about, sorted by kind and name. There is at least one.
+	Resources []spec.Ref `json:"resources"`
+	// Text says what has become of the resources, without naming them: "gained the write tool cluster__restart".
+	Text string `json:"text"`
+
+	format string
+	values []string
+}
+
+// Phrase is the text with all in it that comes from a repository written by quote. The rest is Mainstay's own.
+func (p Permission) Phrase(quote func(text string) string) string {
+	quoted := make([]any, len(p.values))
+	for i, v := range p.values {
+		quoted[i] = quote(v)
+	}
+	return fmt.Sprintf(p.format, quoted...)
+}
+
+var plainWord = regexp.MustCompile(`^[\pL\pN_./:*@+=,$#~-]+$`)
+
+// Quote writes a text in one line that is safe to show to a person: as it is where it is one word, and else in quotes.
+func Quote(text string) string {
+	text = spec.Visible(text)
+	switch {
+	case plainWord.MatchString(text):
+		return text
+	case strings.ContainsAny(text, "\n\t"):
+		return strconv.Quote(text)
+	case !strings.Contains(text, `"`):
+		return `"` + text + `"`
+	case !strings.Contains(text, "'"):
+		return "'" + text + "'"
+	case !strings.Contains(text, "`"):
+		return "`" + text + "`"
+	}
+	return strconv.Quote(text)
+}
+
+// permissions collects permissions. What is the same for many resources becomes one.
+type permissions struct {
+	index map[string]int
+	all   []Permission
+}
+
+func (p *permissions) add(ref spec.Ref, code, format string, values ...string) {
+	one := Permission{Code: code, format: format, values: values}
+	one.Text = one.Phrase(Quote)
+	key := code + "\x00" + format + "\x00" + strings.Join(values, "\x00")
+	if p.index == nil {
+		p.index = map[string]int{}
+	}
+	i, ok := p.index[key]
+	if !ok {
+		i = len(p.all)
+		p.index[key] = i
+		p.all = append(p.all, one)
+	}
+	if !slices.Contains(p.all[i].Resources, ref) {
+		p.all[i].Resources = append(p.all[i].Resources, ref)
+	}
+}
+
+// sorted returns what was collected, by the first resource, and then as it was found.
+func (p *permissions) sorted() []Permission {
+	for _, one := range p.all {
+		slices.SortFunc(one.Resources, compareRefs)
+	}
+	slices.SortStableFunc(p.all, func(a, b Permission) int { return compareRefs(a.Resources[0], b.Resources[0]) })
+	return p.all
+}

@@ -1,0 +1,124 @@
+package remote_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+)
+
+// gitIn runs git in a folder, by nobody's configuration.
+func gitIn(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "protocol.file.allow=always"}, args...)...)
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func TestACloneIsReadFromItsObjects(t *testing.T) {
+	base := t.TempDir()
+	origin, clone, linked, borrowed := filepath.Join(base, "origin"), filepath.Join(base, "clone"), filepath.Join(base, "linked"), filepath.Join(base, "borrowed")
+	file := filepath.Join(origin, "fleet", "a.txt")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		gitIn(t, origin, "add", "-A")
+		gitIn(t, origin, "commit", "-q", "-m", text)
+	}
+	gitIn(t, base, "init", "-q", "-b", "main", origin)
+	write("one")
+	gitIn(t, origin, "tag", "-a", "-m", "first", "v1")
+	write("two")
+	gitIn(t, origin, "gc", "-q")
+	write("three")
+	gitIn(t, base, "clone", "-q", origin, clone)
+	gitIn(t, clone, "worktree", "add", "-q", "-b", "side", linked, "HEAD~1")
+	gitIn(t, base, "clone", "-q", "--shared", origin, borrowed)
+
+	for _, tt := range []struct{ dir, revision, want string }{
+		{filepath.Join(clone, "fleet"), "origin/main", "three"},
+		{clone, "HEAD~1", "two"},
+		{clone, "v1", "one"},
+		{clone, gitIn(t, clone, "rev-parse", "HEAD~2"), "one"},
+		{clone, gitIn(t, clone, "rev-parse", "--short", "HEAD"), "three"},
+		{linked, "HEAD", "two"},
+		{linked, "origin/main", "three"},
+		{borrowed, "HEAD", "three"},
+	} {
+		c, err := remote.OpenClone(tt.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := c.Resolve(tt.revision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Snapshot(id)
+		if err != nil {
+			t.Fatalf("%s of %s: %v", tt.revision, tt.dir, err)
+		}
+		if got, err := fs.ReadFile(s, "fleet/a.txt"); err != nil || string(got) != tt.want {
+			t.Errorf("%s of %s holds %q, %v; want %q", tt.revision, tt.dir, got, err, tt.want)
+		}
+	}
+
+	// The store of a remote is read while it is open elsewhere.
+	store := filepath.Join(base, "store")
+	r, err := remote.Open(t.Context(), remote.Options{URL: origin, Dir: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	branches, err := r.Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := remote.OpenStore(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := stored.Snapshot(branches["main"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fs.ReadFile(s, "fleet/a.txt"); err != nil || string(got) != "three" {
+		t.Errorf("the store holds %q, %v", got, err)
+	}
+	if _, err := remote.OpenStore(base); !errors.Is(err, remote.ErrNoClone) {
+		t.Errorf("a folder that is no store: %v", err)
+	}
+
+	c, err := remote.OpenClone(filepath.Join(clone, "fleet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if within, err := c.Within(filepath.Join(clone, "fleet")); within != "fleet" || err != nil {
+		t.Errorf("the folder is at %q, %v", within, err)
+	}
+	if _, err := c.Within(base); err == nil {
+		t.Error("a folder outside is said to be within")
+	}
+	if _, err := c.Resolve("nobody"); !errors.Is(err, remote.ErrMissing) {
+		t.Errorf("an unknown revision: %v", err)
+	}
+	if _, err := c.Snapshot(strings.Repeat("0", 40)); !errors.Is(err, remote.ErrMissing) {
+		t.Errorf("an unknown commit: %v", err)
+	}
+	if _, err := remote.OpenClone(base); !errors.Is(err, remote.ErrNoClone) {
+		t.Errorf("a folder that is in no clone: %v", err)
+	}
+}
