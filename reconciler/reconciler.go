@@ -167,7 +167,11 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			if queue == nil {
 				return nil
 			}
-			return <-queue
+			err := <-queue
+			if r.published != nil { // What the last pass did not come to tell must not be missing once nothing runs.
+				err = errors.Join(err, r.publish(context.WithoutCancel(ctx)))
+			}
+			return err
 		case err := <-queue: // It ends before ctx only when the queue cannot be read.
 			r.background.Wait()
 			if err != nil {
