@@ -1,6 +1,7 @@
 package spec_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,6 +68,38 @@ func TestAnEncryptedFileIsLookedAtInEachRevision(t *testing.T) {
 	}
 	if second.Digest != first.Digest || second.Servers["forge"].Digest != first.Servers["forge"].Digest {
 		t.Error("a digest depends on an encrypted value")
+	}
+}
+
+// unopened is a folder that tells of a file and does not give it.
+type unopened struct{ fstest.MapFS }
+
+func (u unopened) Open(name string) (fs.File, error) {
+	if name == "secrets/forge.yaml" {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("input/output error")}
+	}
+	return u.MapFS.Open(name)
+}
+
+func (u unopened) Lstat(name string) (fs.FileInfo, error) {
+	if name == "secrets/forge.yaml" && u.MapFS[name] == nil {
+		return nil, &fs.PathError{Op: "lstat", Path: name, Err: errors.New("permission denied")}
+	}
+	return u.MapFS.Lstat(name)
+}
+
+func TestAnEncryptedFileThatCannotBeRead(t *testing.T) {
+	files := fstest.MapFS{
+		"mainstay.yaml":      {Data: []byte("apiVersion: mainstay.dev/v1alpha1\nkind: Fleet\nmetadata: {name: shop}\n")},
+		"tools/forge.yaml":   {Data: []byte(withSOPS)},
+		"secrets/forge.yaml": {Data: sealed(t, "token")},
+		"secrets/other.yaml": {},
+	}
+	for _, want := range []string{"it cannot be read: input/output error", "it cannot be read: permission denied"} {
+		if fleet, problems := spec.Load(unopened{files}, spec.LoadOptions{}); fleet != nil || !strings.Contains(problems.String(), "secrets/forge.yaml: "+want) {
+			t.Errorf("got %q, want %q", problems, want)
+		}
+		delete(files, "secrets/forge.yaml")
 	}
 }
 

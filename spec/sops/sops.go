@@ -125,7 +125,7 @@ func Parse(name string, content []byte) (*File, error) {
 		f.recipients = append(f.recipients, Recipient{Name: r.Recipient, Encrypted: r.Enc})
 	}
 	if len(f.recipients) == 0 {
-		return nil, wrong("add one with sops rotate --in-place --add-age RECIPIENT", "it is not encrypted for any age recipient")
+		return nil, wrong("add one with sops rotate --in-place --add-age RECIPIENT "+name, "it is not encrypted for any age recipient")
 	}
 	return f, nil
 }
