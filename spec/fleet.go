@@ -32,6 +32,10 @@ func (l *loader) resolve() *Fleet {
 	}
 	l.personasOut, l.promptsOut = l.resolvePersonas(), l.resolvePrompts()
 	f.Models, f.Servers = l.resolveModels(), l.resolveServers()
+	if l.lock != nil {
+		f.Lock = l.lock.Lock
+		l.checkLock()
+	}
 	l.checkSources()
 	l.checkKnowledge()
 	f.Policies = l.resolvePolicies()

@@ -53,6 +53,8 @@ type Fleet struct {
 	Ledger *Ledger
 	// Expires is how long an Action may wait.
 	Expires time.Duration
+	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.
+	Lock *Lock
 	// Agents, Models and so on are keyed by name.
 	Agents   map[AgentName]*Agent
 	Models   map[string]*Model
@@ -135,6 +137,8 @@ type Model struct {
 	Spec ModelSpec
 	// Script is set for provider scripted: the rules, compiled.
 	Script *Script
+	// Pin is the digest that the fleet's lock pins for it, or "".
+	Pin Digest
 }
 
 // ToolServer is a checked [ToolServerSpec].
@@ -142,6 +146,10 @@ type ToolServer struct {
 	Resource
 	Spec    ToolServerSpec
 	Timeout time.Duration
+	// LockFile is the fleet's lock, from the folder that holds mainstay.yaml; "" is a fleet without one. Pins are the tools
+	// that it pins of those that agents may call; what is not there is refused.
+	LockFile string
+	Pins     map[string]ToolPin
 
 	// toolDigests are over all that shapes a call of a tool, by the tool's name.
 	toolDigests map[string]Digest
