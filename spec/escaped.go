@@ -14,8 +14,8 @@ func Escaped(text string) string {
 	return escaped(text, "", func(r rune) string { return fmt.Sprintf(`\U%08x`, r) })
 }
 
-// escapedJSON is the same for indented JSON, which then means the same as before.
-func escapedJSON(text string) string {
+// EscapedJSON is [Escaped] for JSON, also of many lines, which then means the same as before.
+func EscapedJSON(text string) string {
 	return escaped(text, "\n", func(r rune) string {
 		high, low := utf16.EncodeRune(r)
 		return fmt.Sprintf(`\u%04x\u%04x`, high, low)

@@ -210,7 +210,7 @@ func (p ToolPin) format(b *bytes.Buffer, name string) {
 	}
 	var schema bytes.Buffer
 	_ = json.Indent(&schema, []byte(p.InputSchema), "", "  ") // It is JSON, since it was made of it.
-	fmt.Fprintf(b, "%sinputSchema: %s\n", indent, yamlText(escapedJSON(schema.String()), indent+"  "))
+	fmt.Fprintf(b, "%sinputSchema: %s\n", indent, yamlText(EscapedJSON(schema.String()), indent+"  "))
 }
 
 // yamlKey is a key as YAML takes it, in quotes where it could be taken for something else than text.
@@ -247,4 +247,27 @@ func yamlText(text, indent string) string {
 // yamlQuoted is a text in YAML's double quotes.
 func yamlQuoted(text string) string {
 	return `"` + Escaped(strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text)) + `"`
+}
+
+// Model returns the pin of a model. A nil lock has none.
+func (k *Lock) Model(name string) (pin ModelPin, ok bool) {
+	if k == nil {
+		return pin, false
+	}
+	pin, ok = k.Models[name]
+	return pin, ok
+}
+
+// Tools returns the pins of those of a server's tools that are named. A nil lock has none.
+func (k *Lock) Tools(server string, names []string) map[string]ToolPin {
+	pins := map[string]ToolPin{}
+	for _, name := range names {
+		if k == nil {
+			break
+		}
+		if pin, ok := k.Servers[server].Tools[name]; ok {
+			pins[name] = pin
+		}
+	}
+	return pins
 }
