@@ -181,7 +181,7 @@ func (m *madeLock) settle(check bool) error {
 	case check && m.raw == nil:
 		errs = append(errs, fmt.Errorf("there is no %s: run `%s`, and commit what it writes", m.file, command))
 	case check:
-		errs = append(errs, fmt.Errorf("%s is not what is there now: read the changes, run `%s`, and commit what it writes", m.file, command))
+		errs = append(errs, fmt.Errorf("%s is out of date: read the changes, run `%s`, and commit what it writes", m.file, command))
 	default:
 		if err := replaceFile(m.path(), m.content()); err != nil {
 			errs = append(errs, fmt.Errorf("write %s: %w", m.file, err))
