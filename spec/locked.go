@@ -33,8 +33,10 @@ func (l *loader) readLock(found map[string]fs.DirEntry) {
 func (l *loader) checkLock() {
 	hint := fmt.Sprintf("run `%s`, and commit what it writes", LockCommand(l.lock.File))
 	servers, models := l.lock.top.at("servers"), l.lock.top.at("models")
+	// An overlay may take something away that is there without it.
+	all := l.applied == "" || l.lock.File != LockFile
 	for _, name := range names(l.lock.Models) {
-		if e := l.models[name]; e == nil || !e.written.pinned() {
+		if e := l.models[name]; all && (e == nil || !e.written.pinned()) {
 			l.warn(models.keyOf(name), hint, "this pins the model %q, which is not one that has a digest", name)
 		}
 	}
@@ -44,6 +46,9 @@ func (l *loader) checkLock() {
 		}
 	}
 	for _, name := range names(l.lock.Servers) {
+		if !all {
+			break
+		}
 		if l.servers[name] == nil {
 			l.warn(servers.keyOf(name), hint, "this pins the tool server %q, which is not declared", name)
 			continue
@@ -79,6 +84,25 @@ func (s *ToolServer) Pinned() []string {
 		}
 	}
 	return all
+}
+
+// Pins is the part of the lock that pins what is declared, or nil where there is no lock.
+func (f *Fleet) Pins() *Lock {
+	if f.Lock == nil {
+		return nil
+	}
+	lock := &Lock{File: f.Lock.File, Models: map[string]ModelPin{}, Servers: map[string]ServerPin{}}
+	for name, m := range f.Models {
+		if m.Pin != "" {
+			lock.Models[name] = ModelPin{Digest: m.Pin}
+		}
+	}
+	for name, s := range f.Servers {
+		if len(s.Pins) > 0 {
+			lock.Servers[name] = ServerPin{Tools: s.Pins}
+		}
+	}
+	return lock
 }
 
 // Pinned reports whether a lock pins the model: whether its server tells a digest.

@@ -218,8 +218,8 @@ func writeBuilt(fleet *spec.Fleet, files fs.FS, docs []document, out string) err
 		}
 		return os.WriteFile(path, content, 0o644)
 	}
-	if fleet.Lock != nil {
-		if err := write(spec.LockFile, fleet.Lock.Format()); err != nil {
+	if lock := fleet.Pins(); lock != nil {
+		if err := write(spec.LockFile, lock.Format()); err != nil {
 			return err
 		}
 	}
