@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -229,6 +230,9 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		name := spec.AgentName(res.Name)
 		if err := r.refused(res.DependsOn...); err != nil {
 			return stalled(ReasonLockMismatch, err.Error())
+		}
+		if mismatch, ok := errors.AsType[*spec.LockMismatch](r.agentErrs[name]); ok {
+			return stalled(ReasonLockMismatch, mismatch.Error())
 		}
 		if err := r.agentErrs[name]; err != nil {
 			return stalled("StartFailed", err.Error())

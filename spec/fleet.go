@@ -42,6 +42,7 @@ func (l *loader) resolve() *Fleet {
 	l.deniedTools()
 	l.countShared()
 	l.resolveAgents(f, defaults, ceilings)
+	l.checkLockedRuntimes()
 	l.checkDelegation()
 	l.resolveTriggers(f)
 	l.checkEvaluations()

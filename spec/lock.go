@@ -29,6 +29,8 @@ type Lock struct {
 	File string
 	// Models are pinned where their server tells a digest, by the Model's name.
 	Models map[string]ModelPin
+	// Runtimes are those that agents name and that do not come with Mainstay, by name.
+	Runtimes map[string]RuntimePin
 	// Servers are the ToolServers, by name.
 	Servers map[string]ServerPin
 }
@@ -38,6 +40,12 @@ type ModelPin struct {
 	// Digest is that of the model's manifest.
 	Digest Digest `json:"digest" check:"required,pattern=digest"`
 }
+
+// KindRuntime stands for a runtime in a [Ref]. It is no kind that a file can declare.
+const KindRuntime Kind = "Runtime"
+
+// RuntimePin are the digests of a runtime's executable, by platform as Go writes it: `linux/amd64`.
+type RuntimePin map[string]Digest
 
 // ServerPin is what a tool server said of the tools that agents may call, by their names.
 type ServerPin struct {
@@ -54,6 +62,14 @@ type ToolPin struct {
 	// idempotentHint and openWorldHint.
 	Annotations map[string]bool
 }
+
+// NewLock returns a lock that pins nothing.
+func NewLock(file string) *Lock {
+	return &Lock{File: file, Models: map[string]ModelPin{}, Runtimes: map[string]RuntimePin{}, Servers: map[string]ServerPin{}}
+}
+
+// Empty reports whether the lock pins nothing.
+func (k *Lock) Empty() bool { return len(k.Models)+len(k.Runtimes)+len(k.Servers) == 0 }
 
 // NewToolPin pins what a server says of a tool. An error means that the schema is no JSON that can be kept.
 func NewToolPin(description string, schema json.RawMessage, annotations map[string]bool) (ToolPin, error) {
@@ -100,6 +116,7 @@ type writtenLock struct {
 	APIVersion string                      `json:"apiVersion" check:"required"`
 	Kind       string                      `json:"kind" check:"required"`
 	Models     map[string]ModelPin         `json:"models"`
+	Runtimes   map[string]RuntimePin       `json:"runtimes"`
 	Servers    map[string]writtenServerPin `json:"servers"`
 }
 
@@ -138,9 +155,19 @@ func (l *loader) parseLock(f *file) *lockFile {
 	var written writtenLock
 	strict := &decoder{report: func(p Place, summary, _ string) { l.errorAt(p, lockHint, "%s", summary) }}
 	strict.decode(top, reflect.ValueOf(&written).Elem(), "a lock")
-	lock := &Lock{File: f.path, Models: written.Models, Servers: map[string]ServerPin{}}
-	if lock.Models == nil {
-		lock.Models = map[string]ModelPin{}
+	lock := NewLock(f.path)
+	if written.Models != nil {
+		lock.Models = written.Models
+	}
+	for name, pin := range written.Runtimes {
+		for platform, digest := range pin {
+			if !Patterns["digest"].matches(string(digest)) {
+				l.error(top.at("runtimes", name, platform), lockHint, "%q is not a digest", shorten(string(digest), 80))
+			}
+		}
+		if lock.Runtimes[name] = pin; pin == nil {
+			lock.Runtimes[name] = RuntimePin{}
+		}
 	}
 	for name, server := range written.Servers {
 		pin := ServerPin{Tools: map[string]ToolPin{}}
@@ -181,6 +208,15 @@ func (k *Lock) Format() []byte {
 		b.WriteString("models:\n")
 		for _, name := range names(k.Models) {
 			fmt.Fprintf(&b, "  %s:\n    digest: %s\n", yamlKey(name), k.Models[name].Digest)
+		}
+	}
+	if len(k.Runtimes) > 0 {
+		b.WriteString("runtimes:\n")
+	}
+	for _, name := range names(k.Runtimes) {
+		fmt.Fprintf(&b, "  %s:\n", yamlKey(name))
+		for _, platform := range names(k.Runtimes[name]) {
+			fmt.Fprintf(&b, "    %s: %s\n", yamlKey(platform), k.Runtimes[name][platform])
 		}
 	}
 	if len(k.Servers) > 0 {
@@ -256,6 +292,14 @@ func (k *Lock) Model(name string) (pin ModelPin, ok bool) {
 	}
 	pin, ok = k.Models[name]
 	return pin, ok
+}
+
+// Runtime returns the digests of a runtime. A nil lock has none.
+func (k *Lock) Runtime(name string) RuntimePin {
+	if k == nil {
+		return nil
+	}
+	return k.Runtimes[name]
 }
 
 // Tools returns the pins of those of a server's tools that are named. A nil lock has none.

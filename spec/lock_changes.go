@@ -30,7 +30,7 @@ const (
 
 // LockChange is one difference between two locks, or between a lock and what runs.
 type LockChange struct {
-	// Resource is the ToolServer or Model.
+	// Resource is the ToolServer, Model or Runtime.
 	Resource Ref `json:"resource"`
 	// Tool is set for a tool server.
 	Tool string `json:"tool,omitempty"`
@@ -67,6 +67,15 @@ func (k *Lock) Changes(other *Lock) []LockChange {
 		was, is := k.Models[name].Digest, other.Models[name].Digest
 		if was != is {
 			all = append(all, LockChange{Resource: Ref{KindModel, name}, Field: "digest", Change: kindOfChange(was != "", is != ""), From: string(was), To: string(is)})
+		}
+	}
+	for _, name := range names(union(k.Runtimes, other.Runtimes)) {
+		before, after := k.Runtimes[name], other.Runtimes[name]
+		for _, platform := range names(union(before, after)) {
+			was, is := before[platform], after[platform]
+			if was != is {
+				all = append(all, LockChange{Resource: Ref{KindRuntime, name}, Field: platform, Change: kindOfChange(was != "", is != ""), From: string(was), To: string(is)})
+			}
 		}
 	}
 	for _, name := range names(union(k.Servers, other.Servers)) {
@@ -111,10 +120,8 @@ func (p ToolPin) Changes(server, tool string, other ToolPin) []LockChange {
 }
 
 func union[V any](a, b map[string]V) map[string]V {
-	all := maps.Clone(a)
-	if all == nil {
-		all = map[string]V{}
-	}
+	all := make(map[string]V, len(a)+len(b))
+	maps.Copy(all, a)
 	maps.Copy(all, b)
 	return all
 }

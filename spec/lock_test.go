@@ -38,13 +38,14 @@ func TestALockReadsAsItWasWritten(t *testing.T) {
 }
 
 func anyLock(t *rapid.T) *spec.Lock {
-	lock := &spec.Lock{File: spec.LockFile, Models: map[string]spec.ModelPin{}, Servers: map[string]spec.ServerPin{}}
+	lock := spec.NewLock(spec.LockFile)
 	name := rapid.OneOf(rapid.SampledFrom([]string{"true", "No", "1", "1e3", "0x1f", "-", "<<", "~", "a", "null", "a-b_C", "ünïcode", "a: b", ""}), rapid.String())
 	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{
 		"one\ntwo", " \n ", "\n", "a\n\n b\n", "# not a comment", "- a\n- b", "\u200b", "\u2028", "\U000e0041", "tab\there", "a\r\nb", "\"quoted\" \\n", "...\n---\n", "\x00", "%YAML",
 	}))
 	for _, m := range rapid.SliceOfN(name, 0, 3).Draw(t, "models") {
 		lock.Models[m] = spec.ModelPin{Digest: spec.DigestBytes([]byte(m))}
+		lock.Runtimes[m] = spec.RuntimePin{"linux/amd64": spec.DigestBytes(nil), m: spec.DigestBytes([]byte(m))}
 	}
 	for _, s := range rapid.SliceOfN(name, 0, 3).Draw(t, "servers") {
 		tools := map[string]spec.ToolPin{}
@@ -134,14 +135,15 @@ func locked(t *testing.T, change func(*spec.Lock)) fstest.MapFS {
 		"models/said.yaml":  "apiVersion: mainstay.dev/v1alpha1\nkind: Model\nmetadata: {name: said}\nspec: {provider: scripted, rules: [{text: hello}]}\n",
 		"tools/a.yaml":      "apiVersion: mainstay.dev/v1alpha1\nkind: ToolServer\nmetadata: {name: a}\nspec: {command: [a], tools: {get: {effect: read}, put: {effect: write}, drop: {effect: denied}}}\n",
 		"tools/b.yaml":      "apiVersion: mainstay.dev/v1alpha1\nkind: ToolServer\nmetadata: {name: b}\nspec: {command: [b], tools: {get: {effect: read}}}\n",
-		"agents/getter.md":  "---\nmodel: said\ntools: [{server: a, allow: [get]}]\n---\nGet.\n",
+		"agents/getter.md":  "---\nmodel: said\nruntime: graph\ntools: [{server: a, allow: [get]}]\n---\nGet.\n",
 		"agents/putter.md":  "---\nmodel: said\ntools: [{server: a, allow: [put]}]\n---\nPut.\n",
 		"agents/talker.md":  "Talk.\n",
 	} {
 		root[name] = &fstest.MapFile{Data: []byte(text)}
 	}
 	lock := &spec.Lock{
-		Models: map[string]spec.ModelPin{"local": {Digest: spec.DigestBytes([]byte("one"))}},
+		Models:   map[string]spec.ModelPin{"local": {Digest: spec.DigestBytes([]byte("one"))}},
+		Runtimes: map[string]spec.RuntimePin{"graph": {"linux/amd64": spec.DigestBytes(nil), "darwin/arm64": spec.DigestBytes(nil)}},
 		Servers: map[string]spec.ServerPin{
 			"a": {Tools: map[string]spec.ToolPin{"get": {Description: "Get.", InputSchema: "{}"}, "put": {Description: "Put.", InputSchema: "{}"}}},
 			"b": {Tools: map[string]spec.ToolPin{"get": {Description: "Get.", InputSchema: "{}"}}},
@@ -176,6 +178,7 @@ func TestADigestIsOverWhatTheLockPins(t *testing.T) {
 			l.Servers["a"].Tools["put"] = spec.ToolPin{Description: "Put it.", InputSchema: "{}"}
 		}, []spec.AgentName{"putter"}},
 		{"the tool of a server that nobody uses", func(l *spec.Lock) { l.Servers["b"].Tools["get"] = spec.ToolPin{InputSchema: "{}"} }, nil},
+		{"a runtime", func(l *spec.Lock) { l.Runtimes["graph"]["darwin/arm64"] = spec.DigestBytes([]byte("two")) }, []spec.AgentName{"getter"}},
 		{"a model", func(l *spec.Lock) { l.Models["local"] = spec.ModelPin{Digest: spec.DigestBytes([]byte("two"))} }, []spec.AgentName{"talker"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -272,8 +275,9 @@ func TestALockIsReadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	lock := &spec.Lock{
-		Models:  map[string]spec.ModelPin{"local": {Digest: spec.DigestBytes(nil)}},
-		Servers: map[string]spec.ServerPin{"cluster": {Tools: map[string]spec.ToolPin{"restart": pin}}},
+		Models:   map[string]spec.ModelPin{"local": {Digest: spec.DigestBytes(nil)}},
+		Runtimes: map[string]spec.RuntimePin{"graph": {"linux/amd64": spec.DigestBytes(nil), "darwin/arm64": spec.DigestBytes(nil)}},
+		Servers:  map[string]spec.ServerPin{"cluster": {Tools: map[string]spec.ToolPin{"restart": pin}}},
 	}
 	const golden = "testdata/lock.golden"
 	if *update {

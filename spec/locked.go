@@ -69,6 +69,37 @@ func (l *loader) checkLock() {
 	}
 }
 
+// checkLockedRuntimes is [loader.checkLock] for what agents name.
+func (l *loader) checkLockedRuntimes() {
+	if l.lock == nil {
+		return
+	}
+	hint := fmt.Sprintf("run `%s`, and commit what it writes", LockCommand(l.lock.File))
+	used := map[string]bool{DefaultRuntime: false}
+	for _, a := range l.agentList {
+		if used[a.Runtime] || a.Runtime == DefaultRuntime {
+			continue
+		}
+		used[a.Runtime] = true
+		if len(a.RuntimePin) == 0 {
+			l.warn(l.agents[a.Ref.Name].spec.at("runtime"), hint, "%s does not pin the runtime %q, so it is refused", l.lock.File, a.Runtime)
+		}
+	}
+	for _, name := range names(l.lock.Runtimes) {
+		if !used[name] && (l.applied == "" || l.lock.File != LockFile) {
+			l.warn(l.lock.top.at("runtimes").keyOf(name), hint, "this pins the runtime %q, which no agent names", name)
+		}
+	}
+}
+
+// runtimePins are what the lock pins of runtimes.
+func (l *loader) runtimePins() map[string]RuntimePin {
+	if l.lock == nil {
+		return nil
+	}
+	return l.lock.Runtimes
+}
+
 // callable reports whether agents may be given the tool.
 func (t ToolSpec) callable() bool { return t.Effect == EffectRead || t.Effect == EffectWrite }
 
@@ -91,7 +122,12 @@ func (f *Fleet) Pins() *Lock {
 	if f.Lock == nil {
 		return nil
 	}
-	lock := &Lock{File: f.Lock.File, Models: map[string]ModelPin{}, Servers: map[string]ServerPin{}}
+	lock := NewLock(f.Lock.File)
+	for _, a := range f.Agents {
+		if len(a.RuntimePin) > 0 {
+			lock.Runtimes[a.Runtime] = a.RuntimePin
+		}
+	}
 	for name, m := range f.Models {
 		if m.Pin != "" {
 			lock.Models[name] = ModelPin{Digest: m.Pin}

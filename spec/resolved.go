@@ -92,7 +92,10 @@ type Agent struct {
 	Boundaries []string
 	Binding    []string
 	Model      *Model
+	// Runtime names the plugin that is the agent, and RuntimePin is what the fleet's lock pins of it; nil where it pins
+	// nothing.
 	Runtime    string
+	RuntimePin RuntimePin
 	Skills     []*Skill
 	// Tools are sorted by server and name; each is there because the agent names its server and the server declares it.
 	Tools     []Tool

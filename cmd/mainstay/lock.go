@@ -17,6 +17,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
+	"github.com/mainstay-dev/mainstay/reconciler/host"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -27,11 +28,11 @@ func newLock(env environment) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "lock [DIR] [KIND/NAME...]",
-		Short: "Pin what tool servers say of their tools, and which models answer, in mainstay.lock",
+		Short: "Pin what lies outside of the repository: what tools say of themselves, models, runtimes",
 		Long: "Start every tool server that the files of DIR (default: this folder) declare, ask what it says of its tools, ask for the\n" +
-			"digests of models, and write all that to mainstay.lock beside mainstay.yaml. What has changed since is printed word by\n" +
-			"word: read it before you commit it, because what a tool says of itself is what models are told. From then on a tool\n" +
-			"server or model that is something else is refused.\n\n" +
+			"digests of models, read the runtimes that do not come with Mainstay, and write all that to mainstay.lock. What has changed\n" +
+			"since is printed word by word: read it before you commit it, because what a tool says of itself is what models are told.\n" +
+			"From then on what is something else is refused.\n\n" +
 			"With names such as ToolServer/cluster only those are asked. With --env the overlay is applied and its own lock written,\n" +
 			"overlays/ENV/mainstay.lock, for an environment whose tools or models are others.",
 		Args: cobra.ArbitraryArgs,
@@ -66,7 +67,7 @@ func newLock(env environment) *cobra.Command {
 // isLocked reports whether an argument names a resource that a lock pins.
 func isLocked(arg string) bool {
 	kind, _, ok := strings.Cut(arg, "/")
-	return ok && (kind == string(spec.KindToolServer) || kind == string(spec.KindModel)) && !isDir(arg)
+	return ok && (slices.Contains([]spec.Kind{spec.KindToolServer, spec.KindModel, spec.KindRuntime}, spec.Kind(kind))) && !isDir(arg)
 }
 
 // locking is a lock file, and what it is a lock of.
@@ -97,6 +98,12 @@ func readLocking(ctx context.Context, dir, env string, wanted []string) (*lockin
 			known = append(known, r.Ref.String())
 		}
 	}
+	for _, a := range fleet.Agents {
+		if ref := (spec.Ref{Kind: spec.KindRuntime, Name: a.Runtime}).String(); a.Runtime != spec.DefaultRuntime && !slices.Contains(known, ref) {
+			known = append(known, ref)
+		}
+	}
+	slices.Sort(known)
 	for _, want := range wanted {
 		if !slices.Contains(known, want) {
 			return nil, usageError{fmt.Errorf("there is no %q to lock; there are: %s", want, dash(strings.Join(known, ", ")))}
@@ -138,7 +145,14 @@ func (j *locking) make(ctx context.Context, env environment, stderr io.Writer) (
 	}
 	tools := tool.New(tool.Options{Dir: dir, Self: self, Env: os.LookupEnv, Now: env.clock()})
 	defer tools.Close()
-	l := broker.Locking{Fleet: j.fleet, Old: j.old, Tools: tools, Models: model.Providers{}}
+	l := broker.Locking{Fleet: j.fleet, Old: j.old, Tools: tools, Models: model.Providers{Secret: secrets.Resolve}, Platform: host.Platform,
+		Runtime: func(name string) (spec.Digest, error) {
+			found, err := runtimes(self)(name)
+			if err != nil {
+				return "", err
+			}
+			return host.Checksum(found.Path)
+		}}
 	if len(j.wanted) > 0 {
 		l.Wanted = func(ref spec.Ref) bool { return slices.Contains(j.wanted, ref.String()) }
 	}
@@ -163,7 +177,7 @@ func (j *locking) make(ctx context.Context, env environment, stderr io.Writer) (
 
 // content is what the file should hold; nil where there should be none.
 func (m *madeLock) content() []byte {
-	if m.raw == nil && len(m.lock.Models)+len(m.lock.Servers) == 0 {
+	if m.raw == nil && m.lock.Empty() {
 		return nil
 	}
 	return m.lock.Format()
@@ -205,7 +219,7 @@ func (m *madeLock) print(stdout, stderr io.Writer, check bool) error {
 	}
 	switch {
 	case m.content() == nil:
-		fmt.Fprintln(stdout, "there is nothing to lock: no tool server, and no model that has a digest")
+		fmt.Fprintln(stdout, "there is nothing to lock: no tool server, no model that has a digest, and no runtime of your own")
 	case upToDate:
 		fmt.Fprintf(stdout, "%s: up to date\n", m.file)
 	default:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,24 +24,25 @@ type Locking struct {
 	Fleet *spec.Fleet
 	// Old is the lock that there is, or nil.
 	Old *spec.Lock
-	// Wanted reports whether a ToolServer or Model is asked. What is not keeps its old pins, as all else in the old lock
+	// Wanted reports whether a ToolServer, Model or Runtime is asked. What is not keeps its old pins, as all else in the old lock
 	// does; nil asks all, and forgets what is not declared.
 	Wanted func(spec.Ref) bool
 	Tools  *tool.Servers
 	Models model.Providers
+	// Runtime returns the digest of a runtime's executable on Platform.
+	Runtime  func(name string) (spec.Digest, error)
+	Platform string
 }
 
-// MakeLock starts every tool server and asks what it says of its tools, and asks for the digests of models. What could not
+// MakeLock starts every tool server and asks what it says of its tools, asks for the digests of models, and reads the
+// runtimes that do not come with Mainstay; what is pinned of those for other platforms stays. What could not
 // be asked keeps its old pins, and is in the errors, sorted. Left are the servers that this version cannot ask.
 func MakeLock(ctx context.Context, l Locking) (lock *spec.Lock, left []spec.Ref, errs []error) {
-	lock = &spec.Lock{Models: map[string]spec.ModelPin{}, Servers: map[string]spec.ServerPin{}}
+	lock = spec.NewLock("")
 	if l.Wanted != nil && l.Old != nil {
-		for name, pin := range l.Old.Models {
-			lock.Models[name] = pin
-		}
-		for name, pin := range l.Old.Servers {
-			lock.Servers[name] = pin
-		}
+		maps.Copy(lock.Models, l.Old.Models)
+		maps.Copy(lock.Runtimes, l.Old.Runtimes)
+		maps.Copy(lock.Servers, l.Old.Servers)
 	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -73,6 +75,28 @@ func MakeLock(ctx context.Context, l Locking) (lock *spec.Lock, left []spec.Ref,
 		}, func() (func(), error) {
 			digest, err := l.Models.Digest(ctx, m)
 			return func() { lock.Models[name] = spec.ModelPin{Digest: digest} }, err
+		})
+	}
+	named := map[string]bool{spec.DefaultRuntime: true}
+	for _, agent := range l.Fleet.Agents {
+		name := agent.Runtime
+		if named[name] {
+			continue
+		}
+		named[name] = true
+		keep := func() {
+			if pin := l.Old.Runtime(name); len(pin) > 0 {
+				lock.Runtimes[name] = pin
+			}
+		}
+		ask(spec.Ref{Kind: spec.KindRuntime, Name: name}, keep, func() (func(), error) {
+			digest, err := l.Runtime(name)
+			return func() {
+				pin := spec.RuntimePin{}
+				maps.Copy(pin, l.Old.Runtime(name))
+				pin[l.Platform] = digest
+				lock.Runtimes[name] = pin
+			}, err
 		})
 	}
 	for name, server := range l.Fleet.Servers {
