@@ -20,6 +20,8 @@ const (
 	lockHint = "it is made by `mainstay lock`: run that, and commit what it writes"
 	// maxLock is the largest lock file that is read, in bytes.
 	maxLock = 8 << 20
+	// maxSaid is how much a server may say of one tool, in bytes of its description and of its schema.
+	maxSaid = 256 << 10
 )
 
 // Lock is what a mainstay.lock pins. `mainstay lock` makes it, and what runs is compared with it: what has changed since is
@@ -71,10 +73,41 @@ func NewLock(file string) *Lock {
 // Empty reports whether the lock pins nothing.
 func (k *Lock) Empty() bool { return len(k.Models)+len(k.Runtimes)+len(k.Servers) == 0 }
 
-// NewToolPin pins what a server says of a tool. An error means that the schema is no JSON that can be kept.
+// NewToolPin pins what a server says of a tool. An error means that it is more than a person could review, or that the
+// schema is no JSON.
 func NewToolPin(description string, schema json.RawMessage, annotations map[string]bool) (ToolPin, error) {
+	switch {
+	case len(description) > maxSaid:
+		return ToolPin{}, fmt.Errorf("the description is longer than %d KiB", maxSaid>>10)
+	case len(schema) > maxSaid:
+		return ToolPin{}, fmt.Errorf("the input schema is longer than %d KiB", maxSaid>>10)
+	case depth(schema) > maxDepth:
+		return ToolPin{}, fmt.Errorf("the input schema is nested deeper than %d levels", maxDepth)
+	}
 	raw, err := Canonical(schema)
-	return ToolPin{Description: strings.ToValidUTF8(description, "\uFFFD"), InputSchema: string(raw), Annotations: annotations}, err
+	if err != nil {
+		return ToolPin{}, fmt.Errorf("the input schema is no JSON: %w", err)
+	}
+	return ToolPin{Description: strings.ToValidUTF8(description, "\uFFFD"), InputSchema: string(raw), Annotations: annotations}, nil
+}
+
+// depth is how deep the objects and lists of JSON are nested.
+func depth(raw []byte) int {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	now, most := 0, 0
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return most
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			now++
+			most = max(most, now)
+		case json.Delim('}'), json.Delim(']'):
+			now--
+		}
+	}
 }
 
 // Same reports whether two pins are the same.
@@ -85,6 +118,10 @@ func (p ToolPin) Same(other ToolPin) bool {
 // ParseLock reads a lock file. name is for the places of problems. There is a Lock where there is no error.
 func ParseLock(name string, raw []byte) (*Lock, Problems) {
 	l := &loader{}
+	if len(raw) > maxLock {
+		l.errorAt(Place{File: name}, "declare fewer tools", "the file is larger than %d KiB", maxLock>>10)
+		return nil, l.problems
+	}
 	f := l.asText(name, raw)
 	if f == nil {
 		return nil, l.problems

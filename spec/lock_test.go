@@ -117,10 +117,29 @@ func TestChangesAreToldWordByWord(t *testing.T) {
 	if want := "b description: …so on so on so on [-left-]{+right+} so on so on so on…"; len(far) != 1 || far[0].String() != want {
 		t.Errorf("got %v", far)
 	}
-	long := pin(strings.Repeat("now ", 1<<20), old.InputSchema, nil)
+	long := pin(strings.Repeat("now ", 1<<16), old.InputSchema, nil)
 	for _, c := range old.Changes("cluster", "restart", long) {
 		if n := len(c.String()); n > 2000 {
 			t.Errorf("the change is shown in %d bytes", n)
+		}
+	}
+}
+
+// What no person could review is not pinned, and so is refused.
+func TestAPinIsBounded(t *testing.T) {
+	deep := strings.Repeat(`{"properties":`, 64) + "{}" + strings.Repeat("}", 64)
+	for _, tt := range []struct{ name, description, schema, want string }{
+		{"a schema that is as deep as may be", "", deep[len(`{"properties":`) : len(deep)-1], ""},
+		{"brackets in a text", "", `{"description":"` + strings.Repeat("[{", 100) + `"}`, ""},
+		{"one that is deeper", "", deep, "nested deeper than 64 levels"},
+		{"a long description", strings.Repeat("x", 256<<10+1), "{}", "the description is longer than 256 KiB"},
+		{"a long schema", "", `{"description":"` + strings.Repeat("x", 256<<10) + `"}`, "the input schema is longer than 256 KiB"},
+		{"no JSON", "", "{", "the input schema is no JSON"},
+		{"a number that cannot be kept", "", `{"maximum":1e999}`, "the input schema is no JSON"},
+	} {
+		_, err := spec.NewToolPin(tt.description, json.RawMessage(tt.schema), nil)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
 }

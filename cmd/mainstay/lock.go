@@ -197,7 +197,9 @@ func (m *madeLock) settle(check bool) error {
 	case check:
 		errs = append(errs, fmt.Errorf("%s is out of date: read the changes, run `%s`, and commit what it writes", m.file, command))
 	default:
-		if err := replaceFile(m.path(), m.content()); err != nil {
+		if _, problems := spec.ParseLock(m.file, m.content()); problems.HasErrors() {
+			errs = append(errs, fmt.Errorf("%s is not written, since it could not be read: %w", m.file, problems.Err()))
+		} else if err := replaceFile(m.path(), m.content()); err != nil {
 			errs = append(errs, fmt.Errorf("write %s: %w", m.file, err))
 		}
 	}

@@ -139,7 +139,7 @@ func askTools(ctx context.Context, tools *tool.Servers, server *spec.ToolServer,
 			continue
 		}
 		if pins[name], err = schema.Pin(); err != nil {
-			errs = append(errs, fmt.Errorf("tool server %s: the input schema of %q cannot be pinned: %w", server.Name, name, err))
+			errs = append(errs, fmt.Errorf("tool server %s: what it says of %q cannot be pinned: %w", server.Name, name, err))
 		}
 	}
 	return pins, errors.Join(errs...)

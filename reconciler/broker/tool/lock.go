@@ -38,14 +38,22 @@ func (s *Servers) locked(server *spec.ToolServer) bool {
 // verified asks a process for its tools, and refuses the server where they are not what is pinned: once no call
 // uses it any more it is stopped, and the next use starts it anew and asks again.
 func (s *Servers) verified(ctx context.Context, server *spec.ToolServer, p *process) (map[string]Schema, error) {
-	schemas, err := p.schemas(ctx)
+	schemas, lists, err := p.schemas(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, p.lastWords())
 	}
-	err = s.check(server, schemas)
+	s.mu.Lock()
+	now := passed{lists, s.newest}
+	known := p.passed == now
+	s.mu.Unlock()
+	if known {
+		return schemas, nil
+	}
+	err = check(server, now.newest, schemas)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
+		p.passed = now
 		delete(s.refused, server.Digest)
 		return schemas, nil
 	}
@@ -57,11 +65,14 @@ func (s *Servers) verified(ctx context.Context, server *spec.ToolServer, p *proc
 	return nil, err
 }
 
+// passed is what a process's tools were found to be pinned as: those of its list n, by its own lock or the newest one.
+type passed struct {
+	lists  int
+	newest *newest
+}
+
 // check compares what a server says of its tools with what is pinned.
-func (s *Servers) check(server *spec.ToolServer, schemas map[string]Schema) error {
-	s.mu.Lock()
-	newest := s.newest
-	s.mu.Unlock()
+func check(server *spec.ToolServer, newest *newest, schemas map[string]Schema) error {
 	own := server.LockFile != ""
 	if !own && newest == nil || newest != nil && newest.lock == nil {
 		return nil
@@ -71,7 +82,7 @@ func (s *Servers) check(server *spec.ToolServer, schemas map[string]Schema) erro
 		if schema, ok := schemas[name]; ok {
 			pin, err := schema.Pin()
 			if err != nil {
-				return fmt.Errorf("the input schema of %q cannot be compared with what is pinned: %w", name, err)
+				return fmt.Errorf("what it says of %q cannot be compared with what is pinned: %w", name, err)
 			}
 			said[name] = pin
 		}

@@ -48,6 +48,10 @@ type process struct {
 	stale    atomic.Bool   // it has said that its tools have changed since they were listed
 	listLock sync.Mutex
 	listed   map[string]Schema
+	lists    int // how often it was listed
+
+	// passed is what its tools were last compared with and found to be; it belongs to Servers, under its lock.
+	passed passed
 }
 
 func newProcess(name string, command, env []string, dir string, secrets []string, log *slog.Logger) *process {
@@ -226,31 +230,31 @@ func (p *process) lastWords() string {
 }
 
 // schemas asks the server once, and again after it has said that its tools have changed.
-func (p *process) schemas(ctx context.Context) (map[string]Schema, error) {
+func (p *process) schemas(ctx context.Context) (listed map[string]Schema, lists int, err error) {
 	p.listLock.Lock()
 	defer p.listLock.Unlock()
 	if p.stale.Swap(false) {
 		p.listed = nil
 	}
 	if p.listed != nil {
-		return p.listed, nil
+		return p.listed, p.lists, nil
 	}
-	listed := map[string]Schema{}
+	listed = map[string]Schema{}
 	request := mcp.ListToolsRequest{}
 	for {
 		page, err := p.client.ListToolsByPage(ctx, request)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for _, t := range page.Tools {
 			schema, err := hideIn(t.InputSchema, p.hide)
 			if err != nil {
-				return nil, fmt.Errorf("schema of %s: %w", spec.Escaped(t.Name), err)
+				return nil, 0, fmt.Errorf("schema of %s: %w", spec.Escaped(t.Name), err)
 			}
 			listed[t.Name] = Schema{Description: p.hide.Replace(t.Description), InputSchema: schema, Annotations: hints(t.Annotations)}
 		}
 		if len(listed) > maxTools {
-			return nil, fmt.Errorf("the server lists more than %d tools", maxTools)
+			return nil, 0, fmt.Errorf("the server lists more than %d tools", maxTools)
 		}
 		if page.NextCursor == "" || page.NextCursor == request.Params.Cursor || len(page.Tools) == 0 {
 			break
@@ -258,7 +262,8 @@ func (p *process) schemas(ctx context.Context) (map[string]Schema, error) {
 		request.Params.Cursor = page.NextCursor
 	}
 	p.listed = listed
-	return listed, nil
+	p.lists++
+	return p.listed, p.lists, nil
 }
 
 // tail keeps the last bytes that are written to it, without the secrets that the server was given.
