@@ -18,6 +18,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -143,7 +144,8 @@ func (j *locking) make(ctx context.Context, env environment, stderr io.Writer) (
 	if err != nil {
 		return nil, err
 	}
-	tools := tool.New(tool.Options{Dir: dir, Self: self, Env: os.LookupEnv, Now: env.clock()})
+	secrets := secret.New(secret.Options{Env: os.LookupEnv, Tree: func() (fs.FS, error) { return os.DirFS(j.dir), nil }, Now: env.clock()})
+	tools := tool.New(tool.Options{Dir: dir, Self: self, Env: os.LookupEnv, Secret: secrets.Resolve, Now: env.clock()})
 	defer tools.Close()
 	l := broker.Locking{Fleet: j.fleet, Old: j.old, Tools: tools, Models: model.Providers{Secret: secrets.Resolve}, Platform: host.Platform,
 		Runtime: func(name string) (spec.Digest, error) {
