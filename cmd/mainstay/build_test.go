@@ -17,7 +17,12 @@ func TestBuildThenValidateIsTheSame(t *testing.T) {
 	if err := os.CopyFS(locked, os.DirFS("../../spec/testdata/complete")); err != nil {
 		t.Fatal(err)
 	}
-	lock := &spec.Lock{Models: map[string]spec.ModelPin{}, Servers: map[string]spec.ServerPin{}}
+	lock := spec.NewLock(spec.LockFile)
+	for _, a := range loaded(t, locked, "").Agents {
+		if a.Runtime != spec.DefaultRuntime {
+			lock.Runtimes[a.Runtime] = spec.RuntimePin{"linux/amd64": a.Digest}
+		}
+	}
 	for _, m := range loaded(t, locked, "").Models {
 		if m.Pinned() {
 			lock.Models[m.Name] = spec.ModelPin{Digest: m.Digest}
