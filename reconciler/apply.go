@@ -90,8 +90,8 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 // serverIdle is how long a tool server that nobody calls keeps its process.
 const serverIdle = 10 * time.Minute
 
-// checkServers asks every tool server that is new or failed before for its tools, looks at the secrets of the others, and
-// remembers what is wrong.
+// checkServers asks every tool server that is new, failed before, or was refused in a run for its tools, looks at the
+// secrets of the others, and remembers what is wrong.
 func (r *Reconciler) checkServers(ctx context.Context) {
 	r.parts.Tools.StopIdle(r.opts.Now().Add(-serverIdle))
 	fleet := r.current()
@@ -103,7 +103,7 @@ func (r *Reconciler) checkServers(ctx context.Context) {
 		r.mu.Lock()
 		err, checked := r.serverErrs[server.Digest]
 		r.mu.Unlock()
-		if checked && err == nil {
+		if checked && err == nil && r.parts.Tools.Refused(server) == nil {
 			wg.Go(func() { r.checkSecrets(ctx, server) })
 			continue
 		}
@@ -115,6 +115,7 @@ func (r *Reconciler) checkServers(ctx context.Context) {
 			r.mu.Lock()
 			r.serverErrs[server.Digest] = err
 			r.mu.Unlock()
+			r.tellMismatch(server.Ref, err)
 		})
 	}
 	wg.Wait()

@@ -18,7 +18,7 @@ import (
 func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
 	r.broker = broker.New(broker.Options{
-		Models: r.parts.Models, Tools: r.parts.Tools, Policies: r.policies, Files: r.files, Root: r.opts.Path,
+		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Files: r.files, Root: r.opts.Path,
 		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
 	r.engine = run.New(run.Options{
@@ -95,6 +95,15 @@ func (r *Reconciler) Stuck(id spec.RunID) error {
 		return nil
 	}
 	return r.retrying[id]
+}
+
+// lock is the newest, like the policies.
+func (r *Reconciler) lock() (*spec.Lock, bool) {
+	fleet := r.current()
+	if fleet == nil {
+		return nil, false
+	}
+	return fleet.Lock, true
 }
 
 // policies are always the newest, whatever revision a run is pinned to.

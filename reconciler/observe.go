@@ -136,6 +136,8 @@ func (r *Reconciler) declare(revision spec.Revision, fleet *spec.Fleet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.applied, r.fleet = revision, fleet
+	r.parts.Tools.Accept(fleet.Lock)
+	r.parts.Host.Accept(fleet.Lock)
 	r.keepFleet(revision, fleet)
 }
 

@@ -95,7 +95,7 @@ func (r *Reconciler) busy(ctx context.Context) (bool, error) {
 func (r *Reconciler) executable(id spec.ActionID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.executing[id] || r.ledgerErr == nil && r.actions[id].State != execute.Waiting
+	return r.executing[id] || r.ledgerErr == nil && r.shownState(id).State != execute.Waiting
 }
 
 // verdictOfAll lists what failed.

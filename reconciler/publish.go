@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -148,6 +149,11 @@ func (r *Reconciler) shownState(id spec.ActionID) execute.State {
 	if state.State == "" && r.ledgerErr != nil {
 		return execute.State{State: execute.Waiting, Message: r.ledgerErr.Error()}
 	}
+	if action := r.fleet.Actions[id]; action != nil && !state.Settled() {
+		if err := r.refused(action.DependsOn...); err != nil {
+			return execute.State{State: execute.Waiting, Message: err.Error()}
+		}
+	}
 	return state
 }
 
@@ -206,8 +212,14 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		if r.ledgerErr != nil && !state.Settled() {
 			return stalled("LedgerFailed", r.ledgerErr.Error())
 		}
+		if err := r.refused(res.DependsOn...); err != nil && !state.Settled() {
+			return stalled(ReasonLockMismatch, err.Error())
+		}
 		return actionVerdict(state)
-	case spec.KindToolServer:
+	case spec.KindToolServer, spec.KindModel:
+		if err := r.refused(res.Ref); err != nil {
+			return stalled(ReasonLockMismatch, err.Error())
+		}
 		if err := r.serverErrs[res.Digest]; err != nil {
 			return stalled("ServerFailed", err.Error())
 		}
@@ -216,6 +228,12 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		}
 	case spec.KindAgent:
 		name := spec.AgentName(res.Name)
+		if err := r.refused(res.DependsOn...); err != nil {
+			return stalled(ReasonLockMismatch, err.Error())
+		}
+		if mismatch, ok := errors.AsType[*spec.LockMismatch](r.agentErrs[name]); ok {
+			return stalled(ReasonLockMismatch, mismatch.Error())
+		}
 		if err := r.agentErrs[name]; err != nil {
 			return stalled("StartFailed", err.Error())
 		}

@@ -102,7 +102,8 @@ type Reconciler struct {
 	source     []metav1.Condition
 	agentErrs  map[spec.AgentName]error
 	serverErrs map[spec.Digest]error
-	secretErrs map[spec.Ref]error // of tool servers that go on with what they were started with
+	secretErrs map[spec.Ref]error    // of tool servers that go on with what they were started with
+	modelErrs  map[spec.Digest]error // of models that a lock pins
 	resources  map[spec.Ref][]metav1.Condition
 	actions    map[spec.ActionID]execute.State
 	executing  map[spec.ActionID]bool
@@ -130,8 +131,8 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 	r := &Reconciler{
 		parts: parts, opts: opts, poke: make(chan struct{}, 1),
 		fleets: map[spec.Revision]*spec.Fleet{}, agentErrs: map[spec.AgentName]error{}, serverErrs: map[spec.Digest]error{},
-		secretErrs: map[spec.Ref]error{},
-		resources:  map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
+		secretErrs: map[spec.Ref]error{}, modelErrs: map[spec.Digest]error{},
+		resources: map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
 		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{},
 		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{},
 	}
@@ -211,7 +212,7 @@ func (r *Reconciler) pass(ctx context.Context) error {
 	}{
 		{"follow the actions", true, r.readLedger},
 		{"take over waiting runs", true, r.takeOver},
-		{"apply the plan", false, func(ctx context.Context) error { r.checkServers(ctx); r.apply(ctx); return nil }},
+		{"apply the plan", false, func(ctx context.Context) error { r.checkServers(ctx); r.checkModels(ctx); r.apply(ctx); return nil }},
 		{"start runs", false, r.trigger},
 		{"wake runs", true, r.wake},
 		{"look at the proposals", true, r.listProposals},

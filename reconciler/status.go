@@ -87,6 +87,10 @@ type ProposalStatus struct {
 	Problem string `json:"problem,omitempty"`
 }
 
+// ReasonLockMismatch is the reason of the condition Stalled where a tool server or model is not what mainstay.lock pins,
+// and of what depends on it. The message says word by word what has changed, and which command accepts it.
+const ReasonLockMismatch = "LockMismatch"
+
 // The condition types, as kstatus (https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus) reads them.
 const (
 	ConditionReady       = "Ready"

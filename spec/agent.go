@@ -12,8 +12,8 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// defaultRuntime is the reference loop.
-const defaultRuntime = "loop"
+// DefaultRuntime is the reference loop, which comes with Mainstay.
+const DefaultRuntime = "loop"
 
 // maxInstructions is the longest text that an agent's model is given before the conversation, in bytes.
 const maxInstructions = 256 << 10
@@ -22,7 +22,7 @@ const maxInstructions = 256 << 10
 func (l *loader) resolveAgents(f *Fleet, defaults Defaults, ceilings RunLimits) {
 	f.Agents = make(map[AgentName]*Agent, len(l.agents))
 	l.agentList = make([]*Agent, 0, len(l.agents))
-	inherited := string(l.digest(f.Place, []any{defaults, ceilings}))
+	inherited := string(l.digest(f.Place, []any{defaults, ceilings, l.runtimePins()}))
 	for _, e := range l.roster {
 		a := resolved(l, e.document, inherited, func() (*Agent, []Ref) {
 			a := l.agent(f, e, defaults, ceilings)
@@ -44,7 +44,10 @@ func (l *loader) resolveAgents(f *Fleet, defaults Defaults, ceilings RunLimits) 
 func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceilings RunLimits) *Agent {
 	w, n := e.written, e.spec
 	a := &Agent{Resource: l.resource(e.document), Name: AgentName(e.name), Description: oneLine(w.Description)}
-	a.Runtime = cmp.Or(w.Runtime, defaults.Runtime, defaultRuntime)
+	a.Runtime = cmp.Or(w.Runtime, defaults.Runtime, DefaultRuntime)
+	if a.Runtime != DefaultRuntime && l.lock != nil {
+		a.RuntimePin = l.lock.Runtimes[a.Runtime]
+	}
 	l.underCeilings(n.get("limits"), w.Limits, ceilings)
 	a.Limits = limits(w.Limits, defaults.Limits, ceilings)
 	l.agentModel(f, a, e, defaults)
@@ -325,10 +328,11 @@ func (l *loader) agentDigest(a *Agent) Digest {
 		Output        json.RawMessage `json:",omitempty"`
 		Isolation     *Isolation      `json:",omitempty"`
 		Scale         *Scale          `json:",omitempty"`
+		RuntimePin    RuntimePin      `json:",omitempty"`
 	}{
 		Instructions: a.Instructions, Runtime: a.Runtime, Skills: map[string]Digest{},
 		Read: slices.Sorted(slices.Values(a.ReadPaths)), Propose: slices.Sorted(slices.Values(a.ProposePaths)), Limits: a.Limits,
-		Knowledge: a.Knowledge, Delegates: a.Delegates, Memory: a.Memory, Isolation: a.Isolation, Scale: a.Scale,
+		Knowledge: a.Knowledge, Delegates: a.Delegates, Memory: a.Memory, Isolation: a.Isolation, Scale: a.Scale, RuntimePin: a.RuntimePin,
 	}
 	if a.Model != nil {
 		content.Model = a.Model.Digest

@@ -40,6 +40,7 @@ type part struct {
 	imports      []*file
 	environments []string
 	files, total int
+	lock         *lockFile
 }
 
 // mark is how much a loader held at a moment.
@@ -63,6 +64,9 @@ func (l *loader) take(p part) {
 	l.environments = append(l.environments, p.environments...)
 	l.files += p.files
 	l.total += p.total
+	if p.lock != nil {
+		l.lock = p.lock
+	}
 }
 
 // idOf is the id of an entry's Git object, or "".
@@ -97,16 +101,21 @@ func (l *loader) cached(known map[string]cachedPart, name, id string, read func(
 		l.take(c.part)
 		return
 	}
-	m := l.mark()
+	m, lock := l.mark(), l.lock
 	read()
 	if l.more > 0 || l.files > maxFiles || l.total > maxTotal {
 		return // What was found depends on what was found before.
+	}
+	if l.lock != lock {
+		lock = l.lock
+	} else {
+		lock = nil
 	}
 	known[name] = cachedPart{id, part{
 		problems: append(Problems(nil), l.problems[m.problems:]...), documents: append([]*document(nil), l.documents[m.documents:]...),
 		skills: append([]*Skill(nil), l.skillList[m.skills:]...), programs: append([]*file(nil), l.programs[m.programs:]...),
 		imports: append([]*file(nil), l.imports[m.imports:]...), environments: append([]string(nil), l.environments[m.environments:]...),
-		files: l.files - m.files, total: l.total - m.total,
+		files: l.files - m.files, total: l.total - m.total, lock: lock,
 	}}
 }
 

@@ -32,12 +32,17 @@ func (l *loader) resolve() *Fleet {
 	}
 	l.personasOut, l.promptsOut = l.resolvePersonas(), l.resolvePrompts()
 	f.Models, f.Servers = l.resolveModels(), l.resolveServers()
+	if l.lock != nil {
+		f.Lock = l.lock.Lock
+		l.checkLock()
+	}
 	l.checkSources()
 	l.checkKnowledge()
 	f.Policies = l.resolvePolicies()
 	l.deniedTools()
 	l.countShared()
 	l.resolveAgents(f, defaults, ceilings)
+	l.checkLockedRuntimes()
 	l.checkDelegation()
 	l.resolveTriggers(f)
 	l.checkEvaluations()

@@ -160,7 +160,8 @@ type AgentSpec struct {
 	Instructions string `json:"instructions,omitempty"`
 	// Model names a Model. Default: the Fleet's.
 	Model string `json:"model,omitempty"`
-	// Runtime names the plugin that is the agent; loop is the reference loop. Default: the Fleet's.
+	// Runtime names the plugin that is the agent: loop is the reference loop, and another NAME the executable mainstay-NAME
+	// beside mainstay. Default: the Fleet's.
 	Runtime string `json:"runtime,omitempty" check:"pattern=name"`
 	// Skills names Skill folders whose descriptions the agent sees, and whose text it may ask for.
 	Skills []string `json:"skills,omitempty"`

@@ -16,6 +16,8 @@ type LoadOptions struct {
 	Env string
 	// Jsonnet evaluates the programs among the files. Without it they are problems.
 	Jsonnet Evaluator
+	// IgnoreLock loads as if there were no mainstay.lock, so that it can be written anew whatever is in it.
+	IgnoreLock bool
 	// Cache makes loading cost what has changed since it was last given. Nil keeps nothing.
 	Cache *Cache
 }
@@ -27,7 +29,7 @@ type LoadOptions struct {
 // All problems are returned at once, sorted by place. If one of them is an error there is no Fleet. The Fleet is
 // immutable and may be read from many goroutines.
 func Load(root fs.FS, opts LoadOptions) (*Fleet, Problems) {
-	l := &loader{root: root, evaluator: opts.Jsonnet, overlays: map[string][]*document{}}
+	l := &loader{root: root, evaluator: opts.Jsonnet, applied: opts.Env, ignoreLock: opts.IgnoreLock, overlays: map[string][]*document{}}
 	if c := opts.Cache; c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -72,6 +74,12 @@ type loader struct {
 	evaluator         Evaluator
 	sealed            map[string]*encrypted // the files in secrets/ that were looked at
 	unknown           bool                  // what the programs evaluate to could not be found out
+
+	// lock is the lock that holds, or nil.
+	lock       *lockFile
+	ignoreLock bool
+	// applied names the overlay that is applied.
+	applied string
 
 	// overlays are the documents of each overlay, by its name.
 	overlays map[string][]*document

@@ -10,7 +10,7 @@ func (l *loader) resolveModels() map[string]*Model {
 	for _, name := range names(l.models) {
 		e := l.models[name]
 		sealed := l.sealedAs(append(secretsOf(e.written.Headers), e.written.APIKey)...)
-		out[name] = resolved(l, e.document, sealed, func() (*Model, []Ref) { return l.model(e), nil })
+		out[name] = resolved(l, e.document, sealed+" "+string(l.modelPin(e)), func() (*Model, []Ref) { return l.model(e), nil })
 	}
 	l.checkFallbacks()
 	return out
@@ -52,7 +52,10 @@ func (l *loader) model(e *entry[ModelSpec]) *Model {
 	if r := m.Spec.Retry; r != nil && r.Backoff != 0 && r.MaxBackoff != 0 && r.Backoff > r.MaxBackoff {
 		l.error(e.spec.at("retry", "backoff"), "raise maxBackoff", "the first wait is longer than the longest one")
 	}
-	m.Digest = l.digest(m.Place, m.Spec)
+	m.Pin = l.modelPin(e)
+	if m.Digest = l.digest(m.Place, m.Spec); m.Pin != "" {
+		m.Digest = l.digest(m.Place, []any{m.Digest, m.Pin})
+	}
 	return m
 }
 

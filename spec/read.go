@@ -38,6 +38,9 @@ func (l *loader) readAll() {
 		}
 		l.errorAt(Place{File: rootFile}, hint, "there is no such file")
 	}
+	if !l.alone && !l.ignoreLock {
+		l.readLock(found)
+	}
 	for _, folder := range folders {
 		if e := found[folder]; e != nil {
 			l.readFolder(folder, folder, e)
@@ -122,8 +125,8 @@ var extensions = []string{".yaml", ".yml", ".json", ".jsonnet", ".libsonnet", ".
 // readFile reads a file that must hold resources. READMEs are for people.
 func (l *loader) readFile(name, top string, e fs.DirEntry) {
 	base := path.Base(name)
-	if strings.EqualFold(base, "README.md") {
-		return
+	if strings.EqualFold(base, "README.md") || base == LockFile && path.Dir(path.Dir(name)) == "overlays" {
+		return // People read the one, and readLock the other.
 	}
 	here := Place{File: name}
 	if e.Type()&fs.ModeSymlink != 0 {
@@ -156,6 +159,11 @@ func (l *loader) readRegular(name string, e fs.DirEntry) *file {
 	if !ok {
 		return nil
 	}
+	return l.asText(name, raw)
+}
+
+// asText returns a file that is text, or reports that it is not and returns nil.
+func (l *loader) asText(name string, raw []byte) *file {
 	f, err := newFile(name, raw)
 	if err != nil {
 		l.errorAt(Place{File: name, Line: err.line}, err.hint, "%s", err.summary)
@@ -194,13 +202,17 @@ func (l *loader) readBytes(name string, e fs.DirEntry) ([]byte, bool) {
 		}
 		return nil, false
 	}
-	raw, err := readAtMost(l.root, name, maxFile)
+	most, hint := int64(maxFile), "split it, or move it out of this folder"
+	if path.Base(name) == LockFile {
+		most, hint = maxLock, "declare fewer tools"
+	}
+	raw, err := readAtMost(l.root, name, most)
 	if err != nil {
 		l.errorAt(here, "", "the file cannot be read: %s", reason(err))
 		return nil, false
 	}
-	if len(raw) > maxFile {
-		l.errorAt(here, "split it, or move it out of this folder", "the file is larger than %d KiB", maxFile>>10)
+	if int64(len(raw)) > most {
+		l.errorAt(here, hint, "the file is larger than %d KiB", most>>10)
 		return nil, false
 	}
 	before := l.total

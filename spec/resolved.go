@@ -53,6 +53,8 @@ type Fleet struct {
 	Ledger *Ledger
 	// Expires is how long an Action may wait.
 	Expires time.Duration
+	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.
+	Lock *Lock
 	// Agents, Models and so on are keyed by name.
 	Agents   map[AgentName]*Agent
 	Models   map[string]*Model
@@ -90,7 +92,10 @@ type Agent struct {
 	Boundaries []string
 	Binding    []string
 	Model      *Model
+	// Runtime names the plugin that is the agent, and RuntimePin is what the fleet's lock pins of it; nil where it pins
+	// nothing.
 	Runtime    string
+	RuntimePin RuntimePin
 	Skills     []*Skill
 	// Tools are sorted by server and name; each is there because the agent names its server and the server declares it.
 	Tools     []Tool
@@ -135,6 +140,8 @@ type Model struct {
 	Spec ModelSpec
 	// Script is set for provider scripted: the rules, compiled.
 	Script *Script
+	// Pin is the digest that the fleet's lock pins for it, or "".
+	Pin Digest
 }
 
 // ToolServer is a checked [ToolServerSpec].
@@ -142,6 +149,10 @@ type ToolServer struct {
 	Resource
 	Spec    ToolServerSpec
 	Timeout time.Duration
+	// LockFile is the fleet's lock, from the folder that holds mainstay.yaml; "" is a fleet without one. Pins are the tools
+	// that it pins of those that agents may call; what is not there is refused.
+	LockFile string
+	Pins     map[string]ToolPin
 
 	// toolDigests are over all that shapes a call of a tool, by the tool's name.
 	toolDigests map[string]Digest

@@ -25,13 +25,17 @@ func (l *loader) resolveServers() map[string]*ToolServer {
 		for _, v := range e.written.Env {
 			refs = append(refs, v.From)
 		}
-		out[name] = resolved(l, e.document, l.sealedAs(refs...), func() (*ToolServer, []Ref) { return l.server(e), nil })
+		pins := l.pinsOf(e)
+		out[name] = resolved(l, e.document, l.sealedAs(refs...)+" "+l.pinned(e, pins), func() (*ToolServer, []Ref) { return l.server(e, pins), nil })
 	}
 	return out
 }
 
-func (l *loader) server(e *entry[ToolServerSpec]) *ToolServer {
-	s := &ToolServer{Resource: l.resource(e.document), Spec: e.written}
+func (l *loader) server(e *entry[ToolServerSpec], pins map[string]ToolPin) *ToolServer {
+	s := &ToolServer{Resource: l.resource(e.document), Spec: e.written, Pins: pins}
+	if l.lock != nil {
+		s.LockFile = l.lock.File
+	}
 	command := len(s.Spec.Command) > 0
 	switch {
 	case command == (s.Spec.URL != ""):
@@ -53,9 +57,15 @@ func (l *loader) server(e *entry[ToolServerSpec]) *ToolServer {
 	}
 	s.toolDigests = map[string]Digest{}
 	for name, tool := range s.Spec.Tools {
-		s.toolDigests[name] = l.digest(s.Place, []any{s.Name, s.Spec.Command, s.Spec.Env, s.Spec.URL, s.Spec.Headers, name, tool})
+		shapes := []any{s.Name, s.Spec.Command, s.Spec.Env, s.Spec.URL, s.Spec.Headers, name, tool}
+		if pin, ok := pins[name]; ok {
+			shapes = append(shapes, pin)
+		}
+		s.toolDigests[name] = l.digest(s.Place, shapes)
 	}
-	s.Digest = l.digest(s.Place, s.Spec)
+	if s.Digest = l.digest(s.Place, s.Spec); s.LockFile != "" {
+		s.Digest = l.digest(s.Place, []any{s.Digest, pins})
+	}
 	return s
 }
 

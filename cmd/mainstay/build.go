@@ -218,6 +218,11 @@ func writeBuilt(fleet *spec.Fleet, files fs.FS, docs []document, out string) err
 		}
 		return os.WriteFile(path, content, 0o644)
 	}
+	if lock := fleet.Pins(); lock != nil {
+		if err := write(spec.LockFile, lock.Format()); err != nil {
+			return err
+		}
+	}
 	for _, d := range docs {
 		var err error
 		switch d.Kind {

@@ -13,7 +13,33 @@ import (
 
 // What build writes is valid, and every resource in it has the digest that it has in the files it was built from.
 func TestBuildThenValidateIsTheSame(t *testing.T) {
+	locked := t.TempDir()
+	if err := os.CopyFS(locked, os.DirFS("../../spec/testdata/complete")); err != nil {
+		t.Fatal(err)
+	}
+	lock := spec.NewLock(spec.LockFile)
+	for _, a := range loaded(t, locked, "").Agents {
+		if a.Runtime != spec.DefaultRuntime {
+			lock.Runtimes[a.Runtime] = spec.RuntimePin{"linux/amd64": a.Digest}
+		}
+	}
+	for _, m := range loaded(t, locked, "").Models {
+		if m.Pinned() {
+			lock.Models[m.Name] = spec.ModelPin{Digest: m.Digest}
+		}
+	}
+	for _, s := range loaded(t, locked, "").Servers {
+		pins := map[string]spec.ToolPin{}
+		for _, name := range s.Pinned() {
+			pins[name] = spec.ToolPin{Description: "One line.\n  Another\u200b.", InputSchema: `{"type":"object"}`}
+		}
+		lock.Servers[s.Name] = spec.ServerPin{Tools: pins}
+	}
+	if err := os.WriteFile(filepath.Join(locked, spec.LockFile), lock.Format(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct{ dir, env string }{
+		{locked, ""}, {locked, "prod"},
 		{"../../spec/testdata/complete", ""}, {"../../spec/testdata/complete", "dev"}, {"../../spec/testdata/complete", "prod"},
 		{"../../examples/quickstart", ""},
 		{"../../examples/platform-team", ""}, {"../../examples/platform-team", "dev"}, {"../../examples/platform-team", "prod"},

@@ -107,6 +107,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 		line = strings.ReplaceAll(line, "bin/mainstay", filepath.Join(bin, "mainstay"))
 		line = strings.ReplaceAll(line, "YOUR-REPO", w.path("remote.git"))
 		line = strings.ReplaceAll(line, "YOUR-FOLDER", w.path("new"))
+		line = strings.ReplaceAll(line, "YOUR-CLONE", w.path("repo"))
 		line = strings.ReplaceAll(line, " RUN", " "+run)
 		if strings.Contains(line, "mainstay run --repo") {
 			var stderr bytes.Buffer

@@ -78,6 +78,10 @@ func findingsPrinter(format, dir string) (func(out, notes io.Writer, f *findings
 
 // loadDir loads the spec repository in a folder of this machine.
 func loadDir(ctx context.Context, dir, env string) (*spec.Fleet, spec.Problems, error) {
+	return loadDirWith(dir, spec.LoadOptions{Env: env, Jsonnet: evaluator(ctx)})
+}
+
+func loadDirWith(dir string, opts spec.LoadOptions) (*spec.Fleet, spec.Problems, error) {
 	root, err := os.OpenRoot(dir) // It cannot be left, through a symbolic link or otherwise.
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -86,6 +90,6 @@ func loadDir(ctx context.Context, dir, env string) (*spec.Fleet, spec.Problems, 
 		return nil, nil, err
 	}
 	defer root.Close()
-	fleet, problems := spec.Load(root.FS(), spec.LoadOptions{Env: env, Jsonnet: evaluator(ctx)})
+	fleet, problems := spec.Load(root.FS(), opts)
 	return fleet, problems, nil
 }

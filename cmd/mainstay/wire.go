@@ -335,15 +335,17 @@ func loadOrMakeKey(given, kept string) (*remote.Signer, error) {
 	return remote.GenerateSigner(kept, "mainstay")
 }
 
-// runtimes finds the executables that can be agents. The reference runtime is mainstay-loop beside this executable; where
-// it is missing, as under `go run`, this executable is the runtime too: correct, only slower to start.
+// runtimes finds the executables that can be agents: the runtime NAME is mainstay-NAME beside this executable. Where that of
+// the reference runtime is missing, as under `go run`, this executable is the runtime too: correct, only slower to start.
 func runtimes(self string) func(name string) (host.Runtime, error) {
 	return func(name string) (host.Runtime, error) {
-		if cmp.Or(name, "loop") != "loop" {
-			return host.Runtime{}, fmt.Errorf("unknown runtime %q; this version has only loop", name)
-		}
-		if beside := filepath.Join(filepath.Dir(self), "mainstay-loop"); isExecutable(beside) {
+		name = cmp.Or(name, spec.DefaultRuntime)
+		beside := filepath.Join(filepath.Dir(self), "mainstay-"+name)
+		switch {
+		case isExecutable(beside):
 			return host.Runtime{Path: beside}, nil
+		case name != spec.DefaultRuntime:
+			return host.Runtime{}, fmt.Errorf("unknown runtime %q: there is no executable %s; loop comes with Mainstay", name, beside)
 		}
 		return host.Runtime{Path: self, Args: []string{runtimeArg}}, nil
 	}

@@ -28,6 +28,9 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	if call.Agent.Model == nil {
 		return Reply{}, refuse("agent %q has no model: name one in its spec", call.Agent.Name)
 	}
+	if err := b.checkModel(ctx, call.Agent.Model); err != nil {
+		return Reply{}, err
+	}
 	request := model.Request{
 		Instructions: call.Agent.Instructions,
 		Messages:     body.Messages,
@@ -50,13 +53,8 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 		delta = stream.Write
 	}
 	got, err := b.opts.Models.Chat(ctx, call.Agent.Model, request, delta)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return Reply{}, ctx.Err()
-	case errors.Is(err, model.ErrUnavailable):
-		return Reply{}, &Unavailable{What: "model " + call.Agent.Model.Name, Err: errors.Unwrap(err)}
-	case err != nil:
-		return Reply{}, refuse("%v", err)
+	if err != nil {
+		return Reply{}, modelError(ctx, call.Agent.Model, err)
 	}
 	if stream != nil {
 		stream.Close()
@@ -76,4 +74,35 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	}
 	reply.Answer.Usage = &spec.Usage{Input: got.Usage.Input, Output: got.Usage.Output}
 	return reply, nil
+}
+
+// modelError is an error of a model as the run gets it.
+func modelError(ctx context.Context, m *spec.Model, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, model.ErrUnavailable):
+		return &Unavailable{What: "model " + m.Name, Err: errors.Unwrap(err)}
+	}
+	return refuse("%v", err)
+}
+
+// checkModel looks whether a model that is pinned is still the one that was. Another one is not asked.
+func (b *Broker) checkModel(ctx context.Context, m *spec.Model) error {
+	var newest *spec.Lock
+	if b.opts.Lock != nil {
+		lock, known := b.opts.Lock()
+		if known && lock == nil {
+			return nil
+		}
+		newest = lock
+	}
+	err := b.opts.Models.CheckPin(ctx, m, newest)
+	if mismatch, ok := errors.AsType[*spec.LockMismatch](err); ok {
+		return &Unavailable{What: "model " + m.Name, Err: mismatch}
+	}
+	if err != nil {
+		return modelError(ctx, m, err)
+	}
+	return nil
 }

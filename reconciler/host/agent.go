@@ -159,6 +159,10 @@ func (a *agent) launch(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", a.runtime, err)
 	}
+	if err := a.host.verify(a.runtime, prog.path); err != nil {
+		a.tidy()
+		return nil, err
+	}
 	log := a.host.options.Log.With("agent", a.name)
 	out := &output{
 		log:   func(line string) { log.Debug("the agent's process printed", "line", line) },

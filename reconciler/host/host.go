@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -52,8 +53,10 @@ type Options struct {
 
 // Host runs agents. Its methods may be called at once.
 type Host struct {
-	options Options
-	base    *base
+	options   Options
+	base      *base
+	lock      atomic.Pointer[spec.Lock]
+	checksums checksums
 
 	mu     sync.Mutex
 	agents map[spec.AgentName]*agent

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/secret"
@@ -85,6 +87,44 @@ func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, del
 		return plugins.ModelAnswer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
 	}
 	return answer, nil
+}
+
+// digestTimeout bounds how long a server is asked for a digest.
+const digestTimeout = 10 * time.Second
+
+// Digest asks for the digest of a model that a lock pins (see [spec.Model.Pinned]), which names its weights, template and
+// parameters. The error wraps [ErrUnavailable] where a later try may succeed.
+func (p Providers) Digest(ctx context.Context, m *spec.Model) (spec.Digest, error) {
+	asking, cancel := context.WithTimeout(ctx, digestTimeout)
+	defer cancel()
+	digest, err := p.ollamaDigest(asking, m)
+	if err != nil && ctx.Err() == nil && asking.Err() != nil {
+		err = unavailable{fmt.Errorf("its server gives no answer in %s", digestTimeout)}
+	}
+	if err != nil {
+		return "", fmt.Errorf("digest of model %s: %w", m.Name, err)
+	}
+	return digest, nil
+}
+
+// CheckPin asks whether the model is the one that its own revision's lock pins, or the newest one's; newest is nil where
+// there is none. What no lock pins is not asked for. The error is a [*spec.LockMismatch], or one of [Providers.Digest].
+func (p Providers) CheckPin(ctx context.Context, m *spec.Model, newest *spec.Lock) error {
+	pins, file := []spec.Digest{m.Pin}, spec.LockFile
+	if newest != nil {
+		pins, file = append(pins, newest.Models[m.Name].Digest), newest.File
+	}
+	pins = slices.DeleteFunc(pins, func(d spec.Digest) bool { return d == "" })
+	if len(pins) == 0 || !m.Pinned() {
+		return nil
+	}
+	is, err := p.Digest(ctx, m)
+	if err != nil || slices.Contains(pins, is) {
+		return err
+	}
+	return &spec.LockMismatch{Resource: m.Ref, File: file, Changes: []spec.LockChange{
+		{Resource: m.Ref, Field: "digest", Change: spec.LockChanged, From: string(pins[len(pins)-1]), To: string(is)},
+	}}
 }
 
 func finish(answer *plugins.ModelAnswer) {

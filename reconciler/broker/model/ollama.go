@@ -23,18 +23,7 @@ var errCut = errors.New("the answer is too long")
 // ollama asks an Ollama server through POST /api/chat (https://docs.ollama.com/api/chat). The server is the model's
 // endpoint, or else OLLAMA_HOST, or else http://127.0.0.1:11434.
 func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, delta func(string)) (plugins.ModelAnswer, error) {
-	endpoint := envconfig.Host()
-	if m.Spec.Endpoint != "" {
-		var err error
-		if endpoint, err = url.Parse(m.Spec.Endpoint); err != nil {
-			return plugins.ModelAnswer{}, fmt.Errorf("endpoint %q: %w", m.Spec.Endpoint, err)
-		}
-	}
-	client := p.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	client, err := p.authorized(ctx, client, endpoint, m.Spec)
+	client, endpoint, err := p.ollamaClient(ctx, m)
 	if err != nil {
 		return plugins.ModelAnswer{}, err
 	}
@@ -45,7 +34,7 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 	var answer plugins.ModelAnswer
 	var text strings.Builder
 	var last api.ChatResponse
-	err = api.NewClient(endpoint, client).Chat(ctx, chat, func(part api.ChatResponse) error {
+	err = client.Chat(ctx, chat, func(part api.ChatResponse) error {
 		last = part
 		for _, call := range part.Message.ToolCalls {
 			arguments, err := plugins.Canonical(call.Function.Arguments)
@@ -75,7 +64,7 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 		err = errors.New("the server ended the answer before it was complete")
 	}
 	if err != nil && !errors.Is(err, errCut) {
-		return plugins.ModelAnswer{}, explain(ctx, err, endpoint, m.Spec.Name)
+		return plugins.ModelAnswer{}, explain(ctx, err, endpoint, "/api/chat", m.Spec.Name)
 	}
 	answer.Text = text.String()
 	finish(&answer)
@@ -84,6 +73,57 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 	}
 	answer.Usage = plugins.Usage{Input: last.PromptEvalCount, Output: last.EvalCount}
 	return answer, nil
+}
+
+// ollamaClient returns a client of the model's server, and where that is.
+func (p Providers) ollamaClient(ctx context.Context, m *spec.Model) (*api.Client, *url.URL, error) {
+	endpoint := envconfig.Host()
+	if m.Spec.Endpoint != "" {
+		var err error
+		if endpoint, err = url.Parse(m.Spec.Endpoint); err != nil {
+			return nil, nil, fmt.Errorf("endpoint %q: %w", m.Spec.Endpoint, err)
+		}
+	}
+	client := p.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	client, err := p.authorized(ctx, client, endpoint, m.Spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	return api.NewClient(endpoint, client), endpoint, nil
+}
+
+// ollamaDigest asks through GET /api/tags (https://docs.ollama.com/api/tags) for the digest of the model's manifest.
+func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest, error) {
+	client, endpoint, err := p.ollamaClient(ctx, m)
+	if err != nil {
+		return "", err
+	}
+	list, err := client.List(ctx)
+	if err != nil {
+		return "", explain(ctx, err, endpoint, "/api/tags", m.Spec.Name)
+	}
+	name := m.Spec.Name
+	if !strings.Contains(name[strings.LastIndex(name, "/")+1:], ":") {
+		name += ":latest"
+	}
+	for _, has := range list.Models {
+		if !strings.EqualFold(has.Name, name) {
+			continue
+		}
+		digest := spec.Digest("sha256:" + strings.TrimPrefix(has.Digest, "sha256:"))
+		if len(digest) != len(spec.DigestBytes(nil)) {
+			return "", fmt.Errorf("the Ollama server at %s tells no digest of it", endpoint.Redacted())
+		}
+		return digest, nil
+	}
+	return "", missing(endpoint, m.Spec.Name)
+}
+
+func missing(endpoint *url.URL, name string) error {
+	return fmt.Errorf("the Ollama server at %s does not have it: run `ollama pull %s`", endpoint.Redacted(), name)
 }
 
 // chatRequest writes the request in Ollama's form. The parameters think and keep_alive are fields of their own there; all
@@ -135,7 +175,7 @@ func chatRequest(m spec.ModelSpec, request Request) (*api.ChatRequest, error) {
 }
 
 // explain says what to do about an error, and whether a later try may mend it.
-func explain(ctx context.Context, err error, endpoint *url.URL, name string) error {
+func explain(ctx context.Context, err error, endpoint *url.URL, path, name string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -146,9 +186,9 @@ func explain(ctx context.Context, err error, endpoint *url.URL, name string) err
 	case errors.As(err, &unauthorized):
 		return fmt.Errorf("the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", endpoint.Redacted())
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && strings.Contains(status.ErrorMessage, "model"):
-		return fmt.Errorf("the Ollama server at %s does not have it: run `ollama pull %s`", endpoint.Redacted(), name)
+		return missing(endpoint, name)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s has no /api/chat: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted())
+		return fmt.Errorf("%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
 	case errors.As(err, &status) && status.StatusCode < http.StatusInternalServerError && status.StatusCode != http.StatusTooManyRequests:
 		return fmt.Errorf("the Ollama server at %s refuses the request: %s", endpoint.Redacted(), short(status.Error()))
 	case errors.As(err, &status):

@@ -3,7 +3,6 @@ package tool
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +18,8 @@ import (
 	"github.com/mark3labs/mcp-go/client"
 	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
+
+	"github.com/mainstay-dev/mainstay/spec"
 )
 
 // process is one run of a server. It starts once and ends once.
@@ -26,6 +27,7 @@ type process struct {
 	cmd    *exec.Cmd
 	log    *slog.Logger
 	stderr *tail
+	hide   *strings.Replacer // takes secrets out of what the server says of its tools
 
 	// users, lastUsed and given belong to Servers, under its lock.
 	users    int
@@ -43,8 +45,13 @@ type process struct {
 	tooLong  atomic.Bool   // it has written a message over the limit
 	done     chan struct{} // closed when the process is gone
 	exitErr  error         // read after done
+	stale    atomic.Bool   // it has said that its tools have changed since they were listed
 	listLock sync.Mutex
 	listed   map[string]Schema
+	lists    int // how often it was listed
+
+	// passed is what its tools were last compared with and found to be; it belongs to Servers, under its lock.
+	passed passed
 }
 
 func newProcess(name string, command, env []string, dir string, secrets []string, log *slog.Logger) *process {
@@ -56,7 +63,7 @@ func newProcess(name string, command, env []string, dir string, secrets []string
 	cmd.WaitDelay = stopTimeout
 	starting, giveUp := context.WithTimeout(context.Background(), startTimeout)
 	p := &process{
-		cmd: cmd, log: log.With("server", name), stderr: newTail(secrets),
+		cmd: cmd, log: log.With("server", name), stderr: newTail(secrets), hide: hider(secrets, minSecret),
 		starting: starting, giveUp: giveUp,
 		ready: make(chan struct{}), closing: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -137,6 +144,11 @@ func (p *process) spawn() error {
 	output := &lines{r: stdoutRead, end: p.outputEnded}
 	p.client = client.NewClient(&wire{Stdio: transport.NewIO(output, newInput(stdinWrite), nil), closing: p.closing},
 		client.WithMaxInputRoundTrips(1))
+	p.client.OnNotification(func(n mcp.JSONRPCNotification) {
+		if n.Method == mcp.MethodNotificationToolsListChanged {
+			p.stale.Store(true)
+		}
+	})
 	return nil
 }
 
@@ -217,29 +229,32 @@ func (p *process) lastWords() string {
 	return fmt.Sprintf("; its stderr ends with %q", strings.Join(all[max(0, len(all)-maxWords):], "\n"))
 }
 
-// schemas asks the server once.
-func (p *process) schemas(ctx context.Context) (map[string]Schema, error) {
+// schemas asks the server once, and again after it has said that its tools have changed.
+func (p *process) schemas(ctx context.Context) (listed map[string]Schema, lists int, err error) {
 	p.listLock.Lock()
 	defer p.listLock.Unlock()
-	if p.listed != nil {
-		return p.listed, nil
+	if p.stale.Swap(false) {
+		p.listed = nil
 	}
-	listed := map[string]Schema{}
+	if p.listed != nil {
+		return p.listed, p.lists, nil
+	}
+	listed = map[string]Schema{}
 	request := mcp.ListToolsRequest{}
 	for {
 		page, err := p.client.ListToolsByPage(ctx, request)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for _, t := range page.Tools {
-			schema, err := json.Marshal(t.InputSchema)
+			schema, err := hideIn(t.InputSchema, p.hide)
 			if err != nil {
-				return nil, fmt.Errorf("schema of %s: %w", t.Name, err)
+				return nil, 0, fmt.Errorf("schema of %s: %w", spec.Escaped(t.Name), err)
 			}
-			listed[t.Name] = Schema{Description: t.Description, InputSchema: schema}
+			listed[t.Name] = Schema{Description: p.hide.Replace(t.Description), InputSchema: schema, Annotations: hints(t.Annotations)}
 		}
 		if len(listed) > maxTools {
-			return nil, fmt.Errorf("the server lists more than %d tools", maxTools)
+			return nil, 0, fmt.Errorf("the server lists more than %d tools", maxTools)
 		}
 		if page.NextCursor == "" || page.NextCursor == request.Params.Cursor || len(page.Tools) == 0 {
 			break
@@ -247,7 +262,8 @@ func (p *process) schemas(ctx context.Context) (map[string]Schema, error) {
 		request.Params.Cursor = page.NextCursor
 	}
 	p.listed = listed
-	return listed, nil
+	p.lists++
+	return p.listed, p.lists, nil
 }
 
 // tail keeps the last bytes that are written to it, without the secrets that the server was given.
@@ -258,15 +274,7 @@ type tail struct {
 	buf bytes.Buffer
 }
 
-func newTail(secrets []string) *tail {
-	var pairs []string
-	for _, s := range secrets {
-		if s != "" {
-			pairs = append(pairs, s, "[redacted]")
-		}
-	}
-	return &tail{hide: strings.NewReplacer(pairs...)}
-}
+func newTail(secrets []string) *tail { return &tail{hide: hider(secrets, 1)} }
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()

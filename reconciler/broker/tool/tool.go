@@ -76,8 +76,10 @@ type Servers struct {
 	mu        sync.Mutex
 	closed    bool
 	processes map[spec.Digest]*process
-	retired   map[*process]bool // replaced, and still used
-	resolved  int               // how many resolutions have begun
+	retired   map[*process]bool // replaced or refused, and still used
+	newest    *newest
+	refused   map[spec.Digest]error
+	resolved  int // how many resolutions have begun
 	ending    sync.WaitGroup
 }
 
@@ -86,7 +88,7 @@ func New(opts Options) *Servers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Servers{opts: opts, processes: map[spec.Digest]*process{}, retired: map[*process]bool{}}
+	return &Servers{opts: opts, processes: map[spec.Digest]*process{}, retired: map[*process]bool{}, refused: map[spec.Digest]error{}}
 }
 
 // CallOptions say how a call is made.
@@ -111,6 +113,13 @@ type Schema struct {
 	Description string
 	// InputSchema is a JSON Schema of an object.
 	InputSchema json.RawMessage
+	// Annotations are the hints that are set, by their names in MCP, such as readOnlyHint. They are for people.
+	Annotations map[string]bool
+}
+
+// Pin is the schema as a lock pins it. An error means that the schema cannot be pinned.
+func (s Schema) Pin() (spec.ToolPin, error) {
+	return spec.NewToolPin(s.Description, s.InputSchema, s.Annotations)
 }
 
 // Timeout is how long a call of the tool may take: the tool's own timeout, or else its server's.
@@ -142,6 +151,11 @@ func (s *Servers) Call(ctx context.Context, server *spec.ToolServer, tool string
 		return Result{}, fmt.Errorf("%s: %w: %w", where, ErrNotSent, err)
 	}
 	defer s.release(p)
+	if s.locked(server) {
+		if _, err := s.verified(ctx, server, p); err != nil {
+			return Result{}, fmt.Errorf("%s: %w: %w", where, ErrNotSent, err)
+		}
+	}
 
 	request := mcp.CallToolRequest{}
 	request.Params.Name = tool
@@ -169,8 +183,9 @@ func (s *Servers) Call(ctx context.Context, server *spec.ToolServer, tool string
 	}
 }
 
-// Schemas returns what the server says about its tools, by name. It is asked once for each process. A call that lists
-// tools changes nothing, so the error needs no distinction.
+// Schemas returns what the server says about its tools, by name. It is asked once for each process, and again where it
+// says that its tools have changed. Where they are not what the fleet's lock pins the error is a [*spec.LockMismatch], and
+// the server is stopped. A call that lists tools changes nothing, so the error needs no distinction.
 func (s *Servers) Schemas(ctx context.Context, server *spec.ToolServer) (map[string]Schema, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -179,9 +194,12 @@ func (s *Servers) Schemas(ctx context.Context, server *spec.ToolServer) (map[str
 		return nil, fmt.Errorf("list tools of tool server %s: %w", server.Name, err)
 	}
 	defer s.release(p)
-	schemas, err := p.schemas(ctx)
+	schemas, err := s.verified(ctx, server, p)
+	if IsMismatch(err) {
+		return nil, err
+	}
 	if err != nil {
-		return nil, fmt.Errorf("list tools of tool server %s: %w%s", server.Name, err, p.lastWords())
+		return nil, fmt.Errorf("list tools of tool server %s: %w", server.Name, err)
 	}
 	return schemas, nil
 }

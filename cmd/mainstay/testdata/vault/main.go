@@ -1,5 +1,6 @@
 // Command vault is an MCP server for tests that tells the secrets it was given, as careless servers do: in a result's
-// text and structured value, in an error, and on stderr. It also tells their lengths, by which a test knows them.
+// text and structured value, in an error, and on stderr. It also tells their lengths, by which a test knows them. Told
+// `describe FILE`, its tool reveal says of itself what is in the file.
 package main
 
 import (
@@ -21,11 +22,20 @@ func main() {
 	}
 	secret := strings.Join(secrets, " ")
 	fmt.Fprintln(os.Stderr, "vault: my token is", secret)
-	if len(os.Args) > 1 {
+	description := "Tell the token."
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == "describe":
+		text, err := os.ReadFile(os.Args[2])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "vault:", err)
+			os.Exit(1)
+		}
+		description = strings.TrimSpace(string(text))
+	case len(os.Args) > 1:
 		os.Exit(1) // its last words are said
 	}
 	s := server.NewMCPServer("vault", "1.0.0", server.WithToolCapabilities(false))
-	s.AddTool(mcp.NewTool("reveal", mcp.WithDescription("Tell the token.")),
+	s.AddTool(mcp.NewTool("reveal", mcp.WithDescription(description)),
 		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			return mcp.NewToolResultStructured(map[string]string{"token": secret}, "the token is "+secret), nil
 		})
