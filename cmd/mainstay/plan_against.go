@@ -47,7 +47,7 @@ func (p *planner) against(ctx context.Context, other string) (*plan.Change, erro
 	if folder {
 		return p.againstFolder(ctx, other)
 	}
-	commit, err := p.resolve(other)
+	commit, err := p.resolve(spec.Visible(other))
 	switch {
 	case err == nil && isDir(other):
 		return nil, usageError{fmt.Errorf("--against %s is a revision and a folder: write %s for the folder, or %s for the revision", other, "."+string(filepath.Separator)+other, commit[:12])}
@@ -59,8 +59,11 @@ func (p *planner) against(ctx context.Context, other string) (*plan.Change, erro
 	return p.againstCommit(ctx, other, commit)
 }
 
-// commitRE matches the id of a commit.
-var commitRE = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var (
+	// commitRE matches the id of a commit, branchRE what may be the name of a branch.
+	commitRE = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	branchRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
+)
 
 // resolve returns the commit that a revision names, in the repository that what is declared is in.
 func (p *planner) resolve(revision string) (string, error) {
@@ -73,6 +76,9 @@ func (p *planner) resolve(revision string) (string, error) {
 		}
 		return "", fmt.Errorf("--against %s: %s has no such branch, and here is no such folder; with --repo, give a branch, a commit's 40 characters, or a folder", revision, p.declared.remote.URL())
 	}
+	if strings.Contains(revision, ":") {
+		return "", usageError{fmt.Errorf("--against %s: give a revision alone, and --path for a folder in it", revision)}
+	}
 	clone, err := remote.OpenClone(p.declared.dir)
 	if err != nil {
 		if errors.Is(err, remote.ErrNoClone) {
@@ -82,7 +88,11 @@ func (p *planner) resolve(revision string) (string, error) {
 	}
 	commit, err := clone.Resolve(revision)
 	if errors.Is(err, remote.ErrMissing) {
-		return "", fmt.Errorf("--against %s: the repository %s has no such revision, and here is no such folder; if it is a branch of a remote, run git fetch, and write it as origin/%s", revision, clone.Top(), strings.TrimPrefix(revision, "origin/"))
+		hint := "; if the clone is a shallow one, fetch the rest"
+		if branchRE.MatchString(revision) {
+			hint = "; if it is a branch of a remote, run git fetch, and write it as origin/" + strings.TrimPrefix(revision, "origin/")
+		}
+		return "", fmt.Errorf("--against %s: the repository %s has no such revision, and here is no such folder%s", revision, clone.Top(), hint)
 	}
 	return commit, err
 }

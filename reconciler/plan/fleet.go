@@ -100,6 +100,9 @@ var compared = []string{
 	"Resource", "Approvers", "Signatures", "Ledger", "Expires", "Agents", "Models", "Servers", "Skills", "Actions", "Policies", "Triggers", "Resources",
 }
 
+// maxTold is how many differences are told one by one in whatever else a fleet holds.
+const maxTold = 20
+
 // others compares whatever else a fleet holds. Nobody has thought about what that permits, so that a difference is marked.
 func (x *comparison) others(ref spec.Ref) []Field {
 	var fields []Field
@@ -115,9 +118,12 @@ func (x *comparison) others(ref spec.Ref) []Field {
 			f := d.field()
 			f.Widens = true
 			fields = append(fields, f)
+			if len(found) <= maxTold {
+				unknown(d, &judged{ref: ref, widened: &x.widened, narrowed: &x.narrowed})
+			}
 		}
-		if len(found) > 0 {
-			x.widened.add(ref, name, "changed %s in %s places", name, strconv.Itoa(len(found)))
+		if len(found) > maxTold {
+			x.widened.add(ref, "field", "changed %s in %s fields", name, strconv.Itoa(len(found)))
 		}
 	}
 	return fields

@@ -419,12 +419,13 @@ func (x *comparison) addedKind(r spec.Resource) {
 		}
 		x.widened.add(r.Ref, "connection", "joined the fleet, with the command %s", Value(strings.Join(command, " ")))
 	case spec.KindTrigger:
-		t := x.trigger(r.Name)
-		if t == nil {
-			x.widened.add(r.Ref, "trigger", "joined the fleet")
-			return
+		for _, ref := range r.DependsOn {
+			if ref.Kind == spec.KindAgent {
+				x.widened.add(r.Ref, "trigger", "joined the fleet, and starts runs of %s", ref.Name)
+				return
+			}
 		}
-		x.widened.add(r.Ref, "trigger", "joined the fleet, and starts runs of %s", string(t.Agent))
+		x.widened.add(r.Ref, "trigger", "joined the fleet")
 	default:
 		x.widened.add(r.Ref, "resource", "joined the fleet")
 	}
@@ -439,13 +440,4 @@ func (x *comparison) removedKind(r spec.Resource) {
 	default:
 		x.widened.add(r.Ref, "guard", "left the fleet")
 	}
-}
-
-func (x *comparison) trigger(name string) *spec.Trigger {
-	for _, t := range x.after.Triggers {
-		if t.Name == name {
-			return t
-		}
-	}
-	return nil
 }

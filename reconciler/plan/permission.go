@@ -72,8 +72,8 @@ func (p *permissions) add(ref spec.Ref, code, format string, values ...string) {
 		p.index[key] = i
 		p.all = append(p.all, one)
 	}
-	if !slices.Contains(p.all[i].Resources, ref) {
-		p.all[i].Resources = append(p.all[i].Resources, ref)
+	if refs := p.all[i].Resources; len(refs) == 0 || refs[len(refs)-1] != ref { // All that is said of a resource is said at once.
+		p.all[i].Resources = append(refs, ref)
 	}
 }
 
