@@ -20,10 +20,11 @@ const module = "github.com/mainstay-dev/mainstay/"
 // picks the concrete parts. Only host and broker know plugins.
 var mayImport = map[string][]string{
 	// The types, which all others share.
-	"spec":               {"spec/canonical", "spec/sops"},
+	"spec":               {"spec/canonical", "spec/near", "spec/sops"},
 	"spec/canonical":     nil,
-	"spec/jsonnet":       nil,
-	"spec/sops":          nil, // what SOPS has encrypted in a repository: checked by spec, decrypted by reconciler/secret
+	"spec/near":          nil,
+	"spec/jsonnet":       {"spec/near"},
+	"spec/sops":          {"spec/near"}, // what SOPS has encrypted in a repository: checked by spec, decrypted by reconciler/secret
 	"spec/sops/sopstest": nil,
 	"spec/format":        {"spec", "spec/jsonnet"}, // Jsonnet is formatted where it is evaluated.
 
@@ -66,7 +67,7 @@ var mayImport = map[string][]string{
 		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve",

@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // checkNames reports names in a folder that are not what they look like: those that hold what nobody sees, and those that
@@ -41,7 +43,7 @@ func (l *loader) checkFolders(found map[string]fs.DirEntry) {
 			continue
 		}
 		for _, folder := range folders {
-			if found[folder] == nil && distance(skeleton(name), folder) <= 1 {
+			if found[folder] == nil && near.Distance(skeleton(name), folder) <= 1 {
 				l.add(Problem{Place: Place{File: name}, Severity: SeverityWarning, Summary: "this folder is not read, so what it declares does not exist",
 					Hint: "did you mean \"" + folder + "\"?"})
 			}

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // LoadOptions changes how [Load] reads. The zero value reads what the folder declares.
@@ -198,8 +200,8 @@ func known[V any](l *loader, n *node, kind Kind, name string, resources map[stri
 		return true
 	}
 	const format = "unknown %s %q"
-	if near := Nearest(name, names(resources)); near != "" {
-		l.error(n, fmt.Sprintf("did you mean %q?", near), format, kind.word(), name)
+	if meant := near.Name(name, names(resources)); meant != "" {
+		l.error(n, fmt.Sprintf("did you mean %q?", meant), format, kind.word(), name)
 	} else {
 		l.absent(n, kind, kind.declared(), format, kind.word(), name)
 	}

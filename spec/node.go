@@ -2,8 +2,9 @@ package spec
 
 import (
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // The bounds of what one revision may hold. They are far above what people write, and keep a hostile file cheap.
@@ -207,45 +208,10 @@ func (n *node) describe() string {
 	return "nothing"
 }
 
-// Nearest returns the candidate that name may be a misspelling of, or "".
-func Nearest(name string, candidates []string) string {
-	best, bestDistance := "", min(3, len(name)/3)+1
-	for _, c := range slices.Sorted(slices.Values(candidates)) {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
-	return best
-}
-
 // didYouMean is the hint for a name that may be a misspelling, or otherwise.
 func didYouMean(name string, candidates []string, otherwise string) string {
-	if best := Nearest(name, candidates); best != "" {
+	if best := near.Name(name, candidates); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return otherwise
-}
-
-// distance is the Levenshtein distance, in bytes, of texts cut to 64 bytes; two letters that changed places count once.
-func distance(a, b string) int {
-	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
-	before, previous, current := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range previous {
-		previous[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		current[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			current[j] = min(previous[j]+1, current[j-1]+1, previous[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				current[j] = min(current[j], before[j-2]+1)
-			}
-		}
-		before, previous, current = previous, current, before
-	}
-	return previous[len(b)]
 }

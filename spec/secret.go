@@ -121,7 +121,7 @@ func (l *loader) sops(n *node, s SOPSRef) {
 	err := read.err
 	if err == nil {
 		at = n.at("key")
-		err = read.file.Check(s.Key, Nearest)
+		err = read.file.Check(s.Key)
 	}
 	if bad, ok := errors.AsType[*sops.Error](err); ok {
 		l.error(at, bad.Hint, "%s: %s", s.File, bad.Summary)

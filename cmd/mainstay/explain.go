@@ -13,6 +13,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/schemas"
 	"github.com/mainstay-dev/mainstay/spec"
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 func newExplain() *cobra.Command {
@@ -111,8 +112,8 @@ func (s *schema) find(kind spec.Kind, path []string) (at *schema, full string, r
 			names := slices.Sorted(maps.Keys(owner.Properties))
 			where := strings.Join(append([]string{string(kind)}, path[:i]...), ".")
 			hint := "it has no fields"
-			if near := spec.Nearest(name, names); near != "" {
-				hint = fmt.Sprintf("did you mean %q?", near)
+			if meant := near.Name(name, names); meant != "" {
+				hint = fmt.Sprintf("did you mean %q?", meant)
 			} else if len(names) > 0 {
 				hint = "known are " + strings.Join(names, ", ")
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/schemas"
 	"github.com/mainstay-dev/mainstay/spec"
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 func newSchema() *cobra.Command {
@@ -89,8 +90,8 @@ func findKind(name string) (spec.Kind, error) {
 	}
 	slices.Sort(names)
 	hint := "known are " + strings.Join(names, ", ")
-	if near := spec.Nearest(name, names); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
+	if meant := near.Name(name, names); meant != "" {
+		hint = fmt.Sprintf("did you mean %q?", meant)
 	}
 	return "", usageError{fmt.Errorf("unknown kind %q; %s", name, hint)}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-jsonnet"
 	"github.com/google/go-jsonnet/ast"
 	"github.com/google/go-jsonnet/toolutils"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // maxText is how much of what a program says itself is shown, in bytes.
@@ -161,8 +163,8 @@ func (p *program) reword(text string) (summary, hint string) {
 		expand := func(s string) string { return line(string(w.says.ExpandString(nil, s, text, m))) }
 		summary, hint = expand(w.summary), w.hint
 		if w.wanted != "" {
-			if near := nearest(expand(w.wanted), p.names()); near != "" {
-				hint = fmt.Sprintf("did you mean %q?", near)
+			if meant := near.Name(expand(w.wanted), p.names()); meant != "" {
+				hint = fmt.Sprintf("did you mean %q?", meant)
 			}
 		}
 		return summary, hint
@@ -293,42 +295,4 @@ func short(name string) string {
 		return strings.ToValidUTF8(name[:120], "") + "..."
 	}
 	return name
-}
-
-// nearest returns the candidate that a name may be a misspelling of, or "". Of several that are as near, the first counts.
-func nearest(name string, candidates []string) string {
-	best, bestDistance := "", min(3, len(name)/3)+1
-	for _, c := range candidates {
-		if c == name {
-			continue
-		}
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance, in bytes, of texts cut to 64 bytes; two letters that changed places count once.
-func distance(a, b string) int {
-	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
-	before, previous, current := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range previous {
-		previous[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		current[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			current[j] = min(previous[j]+1, current[j-1]+1, previous[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				current[j] = min(current[j], before[j-2]+1)
-			}
-		}
-		before, previous, current = previous, current, before
-	}
-	return previous[len(b)]
 }

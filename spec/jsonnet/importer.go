@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-jsonnet"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // LibraryName is what a program imports to get the library.
@@ -125,7 +127,7 @@ func (i *importer) near(from, name string) string {
 	if len(sameName) == 1 {
 		return sameName[0]
 	}
-	return nearest(name, slices.Sorted(maps.Keys(written)))
+	return near.Name(name, slices.Sorted(maps.Keys(written)))
 }
 
 // relative returns the path of a file as a file in a folder writes it.

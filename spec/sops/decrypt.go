@@ -76,7 +76,7 @@ func (f *File) Open(key []byte) (*Opened, error) {
 
 // Value returns the encrypted value with this dotted name.
 func (o *Opened) Value(key string) (string, error) {
-	i, err := o.file.find(key, nil)
+	i, err := o.file.find(key)
 	if err != nil {
 		return "", err
 	}

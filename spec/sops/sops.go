@@ -11,6 +11,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // The bounds of a file.
@@ -159,14 +161,13 @@ func (f *File) Keys() []string {
 	return keys
 }
 
-// Check reports why the value with this dotted name cannot be a secret: it is not there, or in the clear. nearest may
-// return the one of the names that is meant.
-func (f *File) Check(key string, nearest func(name string, of []string) string) error {
-	_, err := f.find(key, nearest)
+// Check reports why the value with this dotted name cannot be a secret: it is not there, or in the clear.
+func (f *File) Check(key string) error {
+	_, err := f.find(key)
 	return err
 }
 
-func (f *File) find(key string, nearest func(string, []string) string) (int, error) {
+func (f *File) find(key string) (int, error) {
 	at, inside, listed := -1, "", false
 	for i, l := range f.leaves {
 		switch name := l.key(); {
@@ -188,13 +189,9 @@ func (f *File) find(key string, nearest func(string, []string) string) (int, err
 	case inside != "":
 		return 0, wrong("name one of the values in it, such as "+inside, "%q is a map there, not a single value", key)
 	default:
-		best := ""
-		if nearest != nil {
-			best = nearest(key, f.Keys())
-		}
 		hint := "add it with sops edit " + f.name
-		if best != "" {
-			hint = fmt.Sprintf("did you mean %q?", best)
+		if meant := near.Name(key, f.Keys()); meant != "" {
+			hint = fmt.Sprintf("did you mean %q?", meant)
 		}
 		return 0, wrong(hint, "it holds no %q", key)
 	}
