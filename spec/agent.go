@@ -210,6 +210,9 @@ func (l *loader) agentTools(f *Fleet, a *Agent, e *entry[AgentSpec]) {
 		}
 		server := f.Servers[use.Server]
 		a.DependsOn = append(a.DependsOn, Ref{KindToolServer, use.Server})
+		if v := n.get("allow"); v != nil && v.kind == nullNode {
+			l.error(n.keyOf("allow"), "leave allow out for every tool, or remove the server", "\"allow\" names no tool")
+		}
 		given := use.Allow
 		if len(given) == 0 {
 			given = names(server.Spec.Tools)

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"bytes"
 	"io/fs"
 	"path"
 	"slices"
@@ -37,18 +38,60 @@ func hidden(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf,
 // checkFolders warns of folders at the root that are not read and may be meant to be: what is in them would be ignored
 // without a word.
 func (l *loader) checkFolders(found map[string]fs.DirEntry) {
+	looked := 0
 	for _, name := range names(found) {
 		e := found[name]
-		if !e.IsDir() || slices.Contains(folders, name) || strings.HasPrefix(name, ".") {
-			continue
-		}
-		for _, folder := range folders {
-			if found[folder] == nil && near.Distance(skeleton(name), folder) <= 1 {
+		switch {
+		case slices.Contains(folders, name) || strings.HasPrefix(name, ".") || name == rootFile:
+		case name == "mainstay.yml" && found[rootFile] == nil: // That is told where the root file is looked for.
+		case !e.IsDir():
+			if looked++; looked <= maxRootFiles {
+				l.checkRootFile(name, e)
+			}
+		default:
+			if folder := folderMeant(name); folder != "" {
 				l.add(Problem{Place: Place{File: name}, Severity: SeverityWarning, Summary: "this folder is not read, so what it declares does not exist",
 					Hint: "did you mean \"" + folder + "\"?"})
 			}
 		}
 	}
+}
+
+// folderMeant is the folder of resources whose name somebody may have meant: one with a letter more or less, two in a long
+// name, or the name of what it declares.
+func folderMeant(name string) string {
+	looks := skeleton(name)
+	for _, folder := range folders {
+		if near.Distance(looks, folder) <= 1+len(folder)/8 || strings.EqualFold(looks, string(folderKinds[folder])) {
+			return folder
+		}
+	}
+	return ""
+}
+
+// maxRootFiles is how many files beside mainstay.yaml are looked into for that.
+const maxRootFiles = 100
+
+// checkRootFile warns of a resource beside mainstay.yaml, where none is read.
+func (l *loader) checkRootFile(name string, e fs.DirEntry) {
+	if !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)) || !e.Type().IsRegular() || tooLarge(e) {
+		return
+	}
+	raw, err := readAtMost(l.root, name, maxFile)
+	if group, _, _ := strings.Cut(APIVersion, "/"); err == nil && ours(raw, group) {
+		l.add(Problem{Place: Place{File: name}, Severity: SeverityWarning, Summary: "this file is not read, so what it declares does not exist",
+			Hint: "move it to the folder of its kind, such as agents/"})
+	}
+}
+
+// ours reports whether a line of a file says that it declares a resource of an API group.
+func ours(raw []byte, group string) bool {
+	for line := range bytes.Lines(raw) {
+		if bytes.Contains(line, []byte("apiVersion")) && bytes.Contains(line, []byte(group+"/")) {
+			return true
+		}
+	}
+	return false
 }
 
 // lookalikes maps what people take for one another to one form.

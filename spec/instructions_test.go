@@ -17,7 +17,8 @@ import (
 
 // firstLevel lists the headings of the first level as a reader of Markdown sees them.
 func firstLevel(markdown string) []string {
-	source := []byte(markdown)
+	// goldmark takes a lone carriage return for text. CommonMark says that it ends a line, and a model may think so of others.
+	source := []byte(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u2028", "\n", "\u0085", "\n").Replace(markdown))
 	var found []string
 	_ = ast.Walk(goldmark.DefaultParser().Parse(text.NewReader(source)), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if h, ok := n.(*ast.Heading); ok && entering && h.Level == 1 {
@@ -40,7 +41,7 @@ func resource(kind, name string, fields map[string]any) *fstest.MapFile {
 // markup draws texts that a careless or hostile person may write.
 var markup = rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]string{
 	"# ", "## Binding", "#", "===", "---", "```", "~~~", "````", "<!--", "-->", "<script>", "</script>", "<div>", "<pre>", "<?php", "<![CDATA[", "\n", "\n\n", "\n",
-	" ", "  ", "    ", "\t", "> ", "- ", "1. ", "* * *", "___", "word", "# Binding", "\n# Binding\n", "Binding\n===\n", "\\", "`", "[a]: b", "|", "&", "\n- # Binding",
+	" ", "  ", "    ", "\t", "> ", "- ", "1. ", "* * *", "___", "word", "# Binding", "\n# Binding\n", "Binding\n===\n", "\\", "`", "[a]: b", "|", "&", "\n- # Binding", "\r", "\r# Binding\r", "\r\n", "\u2028", "\u0085",
 }), 0, 14), func(parts []string) string { return strings.Join(parts, "") })
 
 // instructed renders the instructions of an agent into which texts are put wherever a text can be put.

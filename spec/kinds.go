@@ -232,8 +232,8 @@ type Scale struct {
 type ToolUse struct {
 	// Server names a ToolServer.
 	Server string `json:"server" check:"required" hint:"write server: NAME"`
-	// Allow names tools that the server declares. Empty means every declared tool that is not denied.
-	Allow []string `json:"allow,omitempty" check:"max=1000"`
+	// Allow names tools that the server declares. Default: every declared tool that is not denied.
+	Allow []string `json:"allow,omitempty" check:"min=1,max=1000" hint:"leave allow out for every tool, or remove the server"`
 }
 
 // FileUse gives an agent the repository's files, at the revision its run is pinned to.
@@ -327,8 +327,8 @@ type ToolSpec struct {
 	// `Restart deployment ${ arguments.name }`. For write tools.
 	Summary string `json:"summary,omitempty"`
 	// Target names the arguments that say what the call is about. Two calls with the same target are the same proposal.
-	// Empty means all arguments. For write tools.
-	Target []string `json:"target,omitempty" check:"max=64"`
+	// Default: all arguments. For write tools.
+	Target []string `json:"target,omitempty" check:"min=1,max=64" hint:"leave target out for all arguments"`
 	// Idempotent says that a second call with the same arguments changes nothing more. For write tools.
 	Idempotent bool `json:"idempotent,omitempty"`
 	// Precondition is checked right before the effect. For write tools.

@@ -12,6 +12,9 @@ import (
 // What is inserted into instructions as data must not begin a section, nor end or swallow one. What may do so at the
 // beginning of a line gets a backslash before it, as CommonMark (https://spec.commonmark.org) takes it for text then.
 
+// lineBreaks makes everything that CommonMark, a model or a terminal may take for the end of a line one.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
 // lineStart is what may stand before a block begins: spaces, and the marks of quotes and lists.
 var lineStart = regexp.MustCompile(`^(?:[ \t]|>|[-*+][ \t]|[0-9]{1,9}[.)][ \t])*`)
 
@@ -57,7 +60,7 @@ const endMark = "mainstay-end-of-text"
 // authored returns a text that somebody wrote as instructions, which may hold headings of its own, made so that it has none
 // of the first level and leaves nothing open behind it. what names it for people.
 func (l *loader) authored(e *entry[AgentSpec], what, written string) string {
-	written = strings.TrimSpace(written)
+	written = strings.TrimSpace(lineBreaks.Replace(written))
 	if !strings.ContainsAny(written, "#=<`~") {
 		return written // Nothing in it can be a heading of the first level, or stay open.
 	}

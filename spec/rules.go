@@ -261,6 +261,8 @@ func (d *decoder) bounds(n *node, r *Rules, what string) {
 		return
 	}
 	switch {
+	case size == 0 && (n.kind == listNode || n.kind == objectNode):
+		d.report(n.place(), what+" is empty", r.Hint)
 	case r.Min == r.Max:
 		d.report(n.place(), fmt.Sprintf("%s is %s, and not %s%s", what, is, r.Min, unit), r.Hint)
 	case r.Min == "":

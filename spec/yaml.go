@@ -159,6 +159,9 @@ func (c *yamlConverter) mapping(n *node, y *yaml.Node, depth int) error {
 	return nil
 }
 
+// ambiguous are numbers that YAML 1.1 and 1.2 read differently: 010 is 8 or 10, and 1_0 is 10 or text.
+var ambiguous = regexp.MustCompile(`^[-+]?(0[0-9_]+|[0-9.]*[0-9]_[0-9_.]*([eE].*)?)$`)
+
 // scalar sets the value of a node.
 func scalar(n *node, y *yaml.Node) error {
 	n.written = y.Value
@@ -176,6 +179,9 @@ func scalar(n *node, y *yaml.Node) error {
 	case "!!str", "!!timestamp": // Times are text here: whoever needs one reads it strictly.
 		n.value = y.Value
 	case "!!bool", "!!int", "!!float":
+		if ambiguous.MatchString(y.Value) {
+			return &parseError{n.line, n.column, "the number " + y.Value + " is another one to other readers of YAML", "write it without leading zeros and underscores, or in quotes if it is text"}
+		}
 		var value any
 		if err := y.Decode(&value); err != nil {
 			return &parseError{n.line, n.column, oneLine(strings.TrimPrefix(err.Error(), "yaml: ")), ""}
