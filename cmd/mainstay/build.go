@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mainstay-dev/mainstay/spec"
+	"github.com/mainstay-dev/mainstay/spec/format"
 )
 
 func newBuild(env environment) *cobra.Command {
@@ -55,13 +57,13 @@ func newBuild(env environment) *cobra.Command {
 				if len(wanted) > 0 {
 					return usageError{errors.New("--out writes the whole repository: name no resources")}
 				}
-				return writeBuilt(fleet, declared.files, docs, out)
+				return writeBuilt(cmd.Context(), fleet, declared.files, docs, out)
 			case instructions:
 				return printInstructions(cmd.OutOrStdout(), fleet, wanted)
 			case output == "json":
 				return printItems(cmd.OutOrStdout(), output, docs)
 			case output == "" || output == "yaml":
-				return printDocuments(cmd.OutOrStdout(), docs)
+				return printDocuments(cmd.Context(), cmd.OutOrStdout(), docs)
 			}
 			return usageError{fmt.Errorf("unknown output %q; known are json and yaml", output)}
 		},
@@ -179,9 +181,19 @@ func buildAgent(d *document, fleet *spec.Fleet, a *spec.Agent) {
 	}
 }
 
-func printDocuments(w io.Writer, docs []document) error {
+// yaml returns the document as mainstay fmt would have it.
+func (d document) yaml(ctx context.Context) ([]byte, error) {
+	raw, err := yaml.Marshal(d)
+	if err != nil || d.Kind == spec.KindAction { // An Action is never formatted.
+		return raw, err
+	}
+	formatted, problems, err := new(format.Formatter).File(ctx, "built.yaml", raw)
+	return formatted, errors.Join(err, problems.Err())
+}
+
+func printDocuments(ctx context.Context, w io.Writer, docs []document) error {
 	for i, d := range docs {
-		raw, err := yaml.Marshal(d)
+		raw, err := d.yaml(ctx)
 		if err != nil {
 			return err
 		}
@@ -207,7 +219,7 @@ func printInstructions(w io.Writer, fleet *spec.Fleet, wanted []string) error {
 
 // writeBuilt writes a repository of the resolved form. Skills and actions are copied byte for byte: a skill is what its
 // files are, and an action was approved as it stands.
-func writeBuilt(fleet *spec.Fleet, files fs.FS, docs []document, out string) error {
+func writeBuilt(ctx context.Context, fleet *spec.Fleet, files fs.FS, docs []document, out string) error {
 	if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
 		return fmt.Errorf("the folder %s is not empty: name one that is, or one that is not there yet", out)
 	}
@@ -237,7 +249,7 @@ func writeBuilt(fleet *spec.Fleet, files fs.FS, docs []document, out string) err
 			}
 		default:
 			var raw []byte
-			if raw, err = yaml.Marshal(d); err == nil {
+			if raw, err = d.yaml(ctx); err == nil {
 				err = write(spec.FileOf(spec.Ref{Kind: d.Kind, Name: d.Metadata.Name}), raw)
 			}
 		}

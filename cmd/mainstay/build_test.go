@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mainstay-dev/mainstay/spec"
+	"github.com/mainstay-dev/mainstay/spec/format"
 )
 
 // What build writes is valid, and every resource in it has the digest that it has in the files it was built from.
@@ -52,7 +53,7 @@ func TestBuildThenValidateIsTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			out := t.TempDir()
-			if err := writeBuilt(before, os.DirFS(tt.dir), docs, out); err != nil {
+			if err := writeBuilt(t.Context(), before, os.DirFS(tt.dir), docs, out); err != nil {
 				t.Fatal(err)
 			}
 			after := loaded(t, out, "")
@@ -65,6 +66,20 @@ func TestBuildThenValidateIsTheSame(t *testing.T) {
 			}
 			if diff := cmp.Diff(digests(before), digests(after)); diff != "" {
 				t.Error(diff)
+			}
+			if files, err := format.Files(os.DirFS(out)); err != nil {
+				t.Error(err)
+			} else {
+				for _, name := range files {
+					content, err := os.ReadFile(filepath.Join(out, name))
+					if err != nil {
+						t.Fatal(err)
+					}
+					formatted, problems, err := new(format.Formatter).File(t.Context(), name, content)
+					if err != nil || problems != nil || string(formatted) != string(content) {
+						t.Errorf("%s is not as fmt has it: %v%s", name, err, problems)
+					}
+				}
 			}
 		})
 	}
