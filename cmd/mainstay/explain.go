@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,19 +100,32 @@ func (s *schema) values() *schema {
 	return nil
 }
 
-// find follows a path of fields. A first field that a resource does not have is one of its spec.
+// position is what picks an item of a list, as in a path of kubectl.
+var position = regexp.MustCompile(`\[[^\[\]]*\]`)
+
+// find follows a path of fields. A first field that a resource does not have is one of its spec. What picks an item of a
+// list, or a value of a map by its key, may be there, and says nothing.
 func (s *schema) find(kind spec.Kind, path []string) (at *schema, full string, required bool, err error) {
 	if len(path) > 0 && s.Properties[path[0]] == nil {
 		path = append([]string{"spec"}, path...)
 	}
 	at = s
+	var fields []string
 	for i, name := range path {
 		owner := at.fields()
+		name = position.ReplaceAllString(name, "")
 		next := owner.Properties[name]
+		if next == nil && i > 0 && path[i-1] != "" && at.values() != nil {
+			path[i] = "" // Only one key can follow a map.
+			continue
+		}
 		if next == nil {
 			names := slices.Sorted(maps.Keys(owner.Properties))
 			where := strings.Join(append([]string{string(kind)}, path[:i]...), ".")
 			hint := "it has no fields"
+			if at.typeName() == "map" {
+				hint = "its fields are named by whoever writes it"
+			}
 			if meant := near.Name(name, names); meant != "" {
 				hint = fmt.Sprintf("did you mean %q?", meant)
 			} else if len(names) > 0 {
@@ -120,8 +134,9 @@ func (s *schema) find(kind spec.Kind, path []string) (at *schema, full string, r
 			return nil, "", false, usageError{fmt.Errorf("%s has no field %q; %s", where, name, hint)}
 		}
 		at, required = next, slices.Contains(owner.Required, name)
+		fields = append(fields, name)
 	}
-	return at, strings.Join(path, "."), required, nil
+	return at, strings.Join(fields, "."), required, nil
 }
 
 // typeName is a type as people know it.
