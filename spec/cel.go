@@ -151,6 +151,10 @@ func (l *language) compile(expression string, want *cel.Type) (cel.Program, erro
 	if err != nil {
 		return nil, err
 	}
+	return newProgram(env, checked)
+}
+
+func newProgram(env *cel.Env, checked *cel.Ast) (cel.Program, error) {
 	// CEL can bound the memory too, but that costs ten times the time of the evaluation itself, and takes any value that is
 	// nested deeper than five levels for too large, as results of tools are. See boundedStrings.
 	program, err := env.Program(checked, cel.CostLimit(maxExpressionCost))
@@ -242,6 +246,8 @@ func evaluate(program cel.Program, vars map[string]any) (ref.Val, error) {
 type Condition struct {
 	text    string
 	program cel.Program
+	// compared are the fields that it compares with texts.
+	compared []comparison
 	// partial returns the same for a call of which not all is known, or nil. It is not made before it is needed.
 	partial func() cel.Program
 }
@@ -266,11 +272,15 @@ func (l *language) condition(text string) (*Condition, error) {
 	if strings.TrimSpace(text) == "" {
 		return &Condition{}, nil
 	}
-	program, err := l.compile(text, cel.BoolType)
+	env, checked, err := l.checked(text, cel.BoolType)
 	if err != nil {
 		return nil, err
 	}
-	return &Condition{text: text, program: program, partial: sync.OnceValue(func() cel.Program {
+	program, err := newProgram(env, checked)
+	if err != nil {
+		return nil, err
+	}
+	return &Condition{text: text, program: program, compared: comparisons(checked), partial: sync.OnceValue(func() cel.Program {
 		env, checked, err := l.checked(text, cel.BoolType)
 		if err != nil {
 			return nil

@@ -40,6 +40,7 @@ func (l *loader) resolve() *Fleet {
 	l.checkKnowledge()
 	f.Policies = l.resolvePolicies()
 	l.deniedTools()
+	l.unknownNames()
 	l.countShared()
 	l.resolveAgents(f, defaults, ceilings)
 	l.checkLockedRuntimes()
