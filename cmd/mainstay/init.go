@@ -39,12 +39,16 @@ func newInit() *cobra.Command {
 		Short: "Make a new spec repository that is useful at once",
 		Long: "Write a spec repository into DIR (default: this folder): an agent that answers questions about the repository and\n" +
 			"proposes fixes to its documents, a persona, a skill, a policy, a model, and a workflow that checks pull requests.\n" +
-			"Where there is no Git repository one is made. Nothing is committed, and no file is ever overwritten.",
+			"Where there is no Git repository one is made. Nothing is committed, and no file is ever overwritten: a\n" +
+			"README.md and the like stay as they are, and with any other file of the same name nothing is written.",
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
+			}
+			if dir == "" {
+				return usageError{errors.New("the folder has no name; leave it out for this folder")}
 			}
 			i := initialising{cmd: cmd, dir: dir}
 			return i.run(model)
@@ -80,7 +84,8 @@ func (i *initialising) run(model string) error {
 		}
 		makePartial(files, where)
 	}
-	conflicts, err := takeOutWhatIsThere(abs, files)
+	attributes := files[".gitattributes"]
+	conflicts, kept, err := takeOutWhatIsThere(abs, files)
 	if err != nil {
 		return err
 	}
@@ -97,7 +102,13 @@ func (i *initialising) run(model string) error {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		i.say("%s", filepath.Join(i.dir, filepath.FromSlash(name)))
 	}
-	if len(files) == 0 {
+	for _, name := range kept {
+		i.say("%s stays as it is", filepath.Join(i.dir, filepath.FromSlash(name)))
+	}
+	if slices.Contains(kept, ".gitattributes") {
+		i.say("\nAdd this to %s, or digests differ between systems:\n\n%s\n", filepath.Join(i.dir, ".gitattributes"), bytes.TrimSpace(attributes))
+	}
+	if len(files) == 0 && len(kept) == 0 {
 		i.say("nothing to write: all of it is there")
 	}
 	if !inside {
@@ -211,17 +222,19 @@ func folderWith(dir, name string) (string, bool) {
 	}
 }
 
-// takeOutWhatIsThere takes the files out that are there with the same content, and returns the names of those that are not
-// the same, sorted.
-func takeOutWhatIsThere(dir string, files map[string][]byte) ([]string, error) {
+// optional are the files that most repositories have, and that a spec repository can do without.
+var optional = []string{".gitattributes", ".vscode/settings.json", "README.md"}
+
+// takeOutWhatIsThere takes the files out that are there with the same content or are optional, and returns the names of
+// those that are not the same and those that are kept, sorted.
+func takeOutWhatIsThere(dir string, files map[string][]byte) (conflicts, kept []string, err error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer root.Close()
-	var conflicts []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		info, err := root.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -233,9 +246,14 @@ func takeOutWhatIsThere(dir string, files map[string][]byte) ([]string, error) {
 				continue
 			}
 		}
+		if err == nil && info.Mode().IsRegular() && slices.Contains(optional, name) {
+			kept = append(kept, name)
+			delete(files, name)
+			continue
+		}
 		conflicts = append(conflicts, name) // A folder on the way may be a file, too.
 	}
-	return conflicts, nil
+	return conflicts, kept, nil
 }
 
 // writeNew writes files that are not there.
