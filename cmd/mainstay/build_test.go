@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -87,7 +86,7 @@ func TestBuildThenValidateIsTheSame(t *testing.T) {
 
 func loaded(t *testing.T, dir, env string) *spec.Fleet {
 	t.Helper()
-	fleet, problems, err := loadDir(context.Background(), dir, env)
+	fleet, problems, err := loadDir(t.Context(), dir, spec.LoadOptions{Env: env})
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -19,30 +20,84 @@ const severityNote = "note"
 type findings struct {
 	Valid bool `json:"valid"`
 	// Digest is that of the whole fleet, where it is valid.
-	Digest    spec.Digest    `json:"digest,omitempty"`
-	Resources int            `json:"resources"`
-	Problems  []spec.Problem `json:"problems"`
+	Digest    spec.Digest `json:"digest,omitempty"`
+	Resources int         `json:"resources"`
+	Problems  []finding   `json:"problems"`
 	// Notes have the severity note. They say what is checked and not acted on.
-	Notes []spec.Problem `json:"notes"`
+	Notes []finding `json:"notes"`
+}
+
+// finding is one problem.
+type finding struct {
+	spec.Problem
+	// Env are the overlays with which it is there, sorted, where it is not there without one.
+	Env []string `json:"env,omitempty"`
+}
+
+// String returns the problem in one line, and says with which overlays it is there.
+func (f finding) String() string {
+	if len(f.Env) > 0 {
+		f.Summary += ", " + withOverlays(f.Env)
+	}
+	return f.Problem.String()
+}
+
+// text is what a problem says, without its place.
+func (f finding) text() string {
+	f.Place, f.Severity = spec.Place{}, ""
+	return f.String()
+}
+
+// withOverlays names overlays, of which there is at least one.
+func withOverlays(envs []string) string {
+	if len(envs) == 1 {
+		return "with the overlay " + envs[0]
+	}
+	return "with the overlays " + and(envs)
+}
+
+// and lists words, of which there is at least one.
+func and(words []string) string {
+	if n := len(words); n > 1 {
+		return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
+	}
+	return words[0]
 }
 
 func newFindings(fleet *spec.Fleet, problems spec.Problems) *findings {
-	f := &findings{Valid: !problems.HasErrors(), Problems: append([]spec.Problem{}, problems...), Notes: []spec.Problem{}}
+	f := &findings{Valid: !problems.HasErrors(), Problems: []finding{}, Notes: []finding{}}
+	for _, p := range problems {
+		f.Problems = append(f.Problems, finding{Problem: p})
+	}
 	if !f.Valid {
 		return f
 	}
 	f.Digest, f.Resources = fleet.Digest, len(fleet.Resources)
 	for _, r := range fleet.Resources {
 		if text := r.NotYetReconciled(); text != "" {
-			f.Notes = append(f.Notes, spec.Problem{Place: r.Place, Severity: severityNote, Summary: fmt.Sprintf("%s: %s", r.Ref, text)})
+			f.Notes = append(f.Notes, finding{Problem: spec.Problem{Place: r.Place, Severity: severityNote, Summary: fmt.Sprintf("%s: %s", r.Ref, text)}})
 		}
 	}
 	return f
 }
 
+// with adds the problems that are there with an overlay, but for those that are there without one too.
+func (f *findings) with(env string, problems spec.Problems) {
+	f.Valid = f.Valid && !problems.HasErrors()
+	for _, p := range problems {
+		i := slices.IndexFunc(f.Problems, func(known finding) bool { return known.Problem == p })
+		switch {
+		case i < 0:
+			f.Problems = append(f.Problems, finding{Problem: p, Env: []string{env}})
+		case len(f.Problems[i].Env) > 0:
+			f.Problems[i].Env = append(f.Problems[i].Env, env)
+		}
+	}
+}
+
 // all are the problems, then the notes.
-func (f *findings) all() []spec.Problem {
-	return append(append([]spec.Problem{}, f.Problems...), f.Notes...)
+func (f *findings) all() []finding {
+	return append(append([]finding{}, f.Problems...), f.Notes...)
 }
 
 // sum writes the line that ends valid findings.
@@ -52,12 +107,6 @@ func (f *findings) sum(w io.Writer, dir string) error {
 	}
 	_, err := fmt.Fprintf(w, "%s: valid, %d resources, %s\n", dir, f.Resources, f.Digest)
 	return err
-}
-
-// problemText is what a problem says, without its place.
-func problemText(p spec.Problem) string {
-	p.Place, p.Severity = spec.Place{}, ""
-	return p.String()
 }
 
 // checkedOut is the path of dir within the Git checkout that holds it, with slashes: how Git hosts name its files. A folder
@@ -94,7 +143,7 @@ func (f *findings) github(w io.Writer, root string) error {
 		if p.Column > 0 {
 			properties += fmt.Sprintf(",col=%d", p.Column)
 		}
-		if _, err := fmt.Fprintf(w, "::%s %s::%s\n", commands[p.Severity], properties, githubData.Replace(problemText(p))); err != nil {
+		if _, err := fmt.Fprintf(w, "::%s %s::%s\n", commands[p.Severity], properties, githubData.Replace(p.text())); err != nil {
 			return err
 		}
 	}
@@ -169,7 +218,7 @@ func (f *findings) sarif(root string) sarifLog {
 		Results:    []sarifResult{},
 	}
 	for _, p := range f.all() {
-		result := sarifResult{RuleID: p.Severity, Level: p.Severity, Message: sarifText{problemText(p)}}
+		result := sarifResult{RuleID: p.Severity, Level: p.Severity, Message: sarifText{p.text()}}
 		if p.File != "" {
 			uri := url.URL{Path: path.Join(root, p.File)}
 			at := sarifPhysical{Artifact: sarifArtifact{uri.String()}}

@@ -85,7 +85,7 @@ type locking struct {
 
 // readLocking loads what is declared, and the lock that there is.
 func readLocking(ctx context.Context, dir, env string, wanted []string) (*locking, error) {
-	fleet, problems, err := loadDirWith(dir, spec.LoadOptions{Env: env, Jsonnet: evaluator(ctx), IgnoreLock: true})
+	fleet, problems, err := loadDir(ctx, dir, spec.LoadOptions{Env: env, IgnoreLock: true})
 	if err := errors.Join(err, problems.Err()); err != nil {
 		return nil, err
 	}

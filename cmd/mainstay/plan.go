@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -97,9 +95,9 @@ func newPlan(env environment) *cobra.Command {
 
 // declared is what the files of a folder, or of the tip of a branch, declare.
 type declared struct {
+	// loading loads the folder that holds mainstay.yaml, and has loaded fleet.
+	*loading
 	fleet *spec.Fleet
-	// files are those of the folder that holds mainstay.yaml.
-	files fs.FS
 	// name says what it is, for people.
 	name string
 	// dir is the folder, and "" where it is the tip of a branch. Then source has read it, and seen it is.
@@ -118,8 +116,12 @@ func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []st
 			dir = args[0]
 		}
 		dir = filepath.Join(dir, repo.path)
-		fleet, problems, err := loadDir(ctx, dir, repo.env)
-		return &declared{fleet: fleet, files: os.DirFS(dir), name: dir, dir: dir, close: func() {}}, errors.Join(err, problems.Err())
+		files, err := openFolder(dir)
+		if err != nil {
+			return nil, err
+		}
+		d := &declared{loading: &loading{files: files}, name: dir, dir: dir, close: func() { _ = files.root.Close() }} // It was only read.
+		return d.loaded(ctx, repo.env)
 	}
 	if err := repo.resolve(); err != nil {
 		return nil, err
@@ -131,16 +133,23 @@ func declaredIn(ctx context.Context, env environment, repo *repoFlags, args []st
 	d := &declared{remote: rem, close: func() { _ = rem.Close() }} // It was only read.
 	d.source, err = source.New(source.Options{Remote: rem, Branch: repo.ref, Path: repo.path})
 	if err == nil {
-		if d.seen, err = d.source.Observe(ctx); err == nil {
-			var problems spec.Problems
-			d.files, d.name = d.seen.Tree, d.seen.Revision.Short()
-			d.fleet, problems = spec.Load(d.seen.Tree, spec.LoadOptions{Env: repo.env, Jsonnet: evaluator(ctx)})
-			err = problems.Err()
-		}
+		d.seen, err = d.source.Observe(ctx)
 	}
 	if err != nil {
 		d.close()
 		return nil, err
 	}
+	d.loading, d.name = &loading{files: d.seen.Tree}, d.seen.Revision.Short()
+	return d.loaded(ctx, repo.env)
+}
+
+// loaded is d with its fleet. Where it has none, it is closed.
+func (d *declared) loaded(ctx context.Context, env string) (*declared, error) {
+	fleet, problems, err := d.load(ctx, env)
+	if err = errors.Join(err, problems.Err()); err != nil {
+		d.close()
+		return nil, err
+	}
+	d.fleet = fleet
 	return d, nil
 }

@@ -252,10 +252,7 @@ func refs(list []spec.Ref, quote func(string) string) string {
 		}
 		names = append(names, quote(ref.String()))
 	}
-	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	}
-	return names[0]
+	return and(names)
 }
 
 // starts says when a run starts, and why.

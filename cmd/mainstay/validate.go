@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +18,8 @@ func newValidate() *cobra.Command {
 		Short: "Check a spec repository and report every problem in it",
 		Long: "Check the files of DIR (default: this folder), whether they are committed or not. Every problem is printed as\n" +
 			"file:line:column, what is wrong, and what to do. Nothing is contacted and nothing is run.\n\n" +
+			"Without --env everything is checked: what is declared, and then what each overlay makes of it. A problem that is there\n" +
+			"with an overlay alone says with which. The digest is that of what is declared without one.\n\n" +
 			"Exit status: 0 valid, even with warnings; 1 not valid; 2 the command line makes no sense.",
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -31,11 +31,10 @@ func newValidate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fleet, problems, err := loadDir(cmd.Context(), dir, env)
+			f, err := find(cmd.Context(), dir, env)
 			if err != nil {
 				return err
 			}
-			f := newFindings(fleet, problems)
 			if err := print(cmd.OutOrStdout(), cmd.ErrOrStderr(), f); err != nil {
 				return err
 			}
@@ -51,6 +50,31 @@ func newValidate() *cobra.Command {
 	return cmd
 }
 
+// find checks a folder: in one environment, or without one and in each that there is.
+func find(ctx context.Context, dir, env string) (*findings, error) {
+	files, err := openFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer files.root.Close()
+	l := &loading{files: files}
+	fleet, problems, err := l.load(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	f := newFindings(fleet, problems)
+	if env != "" {
+		return f, nil
+	}
+	for _, env := range l.environments() {
+		if _, problems, err = l.load(ctx, env); err != nil {
+			return nil, err
+		}
+		f.with(env, problems)
+	}
+	return f, nil
+}
+
 // findingsPrinter returns what writes findings in a format: all of it to out, but for text, whose notes go to notes.
 func findingsPrinter(format, dir string) (func(out, notes io.Writer, f *findings) error, error) {
 	switch format {
@@ -60,7 +84,7 @@ func findingsPrinter(format, dir string) (func(out, notes io.Writer, f *findings
 				fmt.Fprintln(out, p)
 			}
 			for _, n := range f.Notes {
-				fmt.Fprintf(notes, "note: %s\n", problemText(n))
+				fmt.Fprintf(notes, "note: %s\n", n.text())
 			}
 			return f.sum(out, dir)
 		}, nil
@@ -77,19 +101,16 @@ func findingsPrinter(format, dir string) (func(out, notes io.Writer, f *findings
 }
 
 // loadDir loads the spec repository in a folder of this machine.
-func loadDir(ctx context.Context, dir, env string) (*spec.Fleet, spec.Problems, error) {
-	return loadDirWith(dir, spec.LoadOptions{Env: env, Jsonnet: evaluator(ctx)})
-}
-
-func loadDirWith(dir string, opts spec.LoadOptions) (*spec.Fleet, spec.Problems, error) {
-	root, err := os.OpenRoot(dir) // It cannot be left, through a symbolic link or otherwise.
+func loadDir(ctx context.Context, dir string, opts spec.LoadOptions) (*spec.Fleet, spec.Problems, error) {
+	f, err := openFolder(dir)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("no folder %s", dir)
-		}
 		return nil, nil, err
 	}
-	defer root.Close()
-	fleet, problems := spec.Load(root.FS(), opts)
+	defer f.root.Close()
+	opts.Jsonnet = evaluator(ctx)
+	fleet, problems := spec.Load(f, opts)
+	if ctx.Err() != nil { // What a program was told then is no problem of the files.
+		return nil, nil, ctx.Err()
+	}
 	return fleet, problems, nil
 }
