@@ -37,7 +37,7 @@ type finding struct {
 // String returns the problem in one line, and says with which overlays it is there.
 func (f finding) String() string {
 	if len(f.Env) > 0 {
-		f.Summary += ", " + withOverlays(f.Env)
+		f.Summary += ", with " + overlays(f.Env)
 	}
 	return f.Problem.String()
 }
@@ -48,12 +48,12 @@ func (f finding) text() string {
 	return f.String()
 }
 
-// withOverlays names overlays, of which there is at least one.
-func withOverlays(envs []string) string {
+// overlays names overlays, of which there is at least one.
+func overlays(envs []string) string {
 	if len(envs) == 1 {
-		return "with the overlay " + envs[0]
+		return "the overlay " + envs[0]
 	}
-	return "with the overlays " + and(envs)
+	return "the overlays " + and(envs)
 }
 
 // and lists words, of which there is at least one.

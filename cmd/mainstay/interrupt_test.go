@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -67,6 +68,30 @@ func TestInterruptedAtTheStart(t *testing.T) {
 	var stderr strings.Builder
 	if code := report(ctx, err, &stderr); code != exitFailed || stderr.String() != "mainstay: interrupted\n" {
 		t.Errorf("exit code %d: %v\n%s", code, err, stderr.String())
+	}
+}
+
+// What a program cannot be asked any more is no problem of the files.
+func TestInterruptedWhileFilesAreLoaded(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "agents"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"mainstay.yaml":       "apiVersion: mainstay.dev/v1alpha1\nkind: Fleet\nmetadata: {name: shop}\nspec: {}\n",
+		"agents/many.jsonnet": "[]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for _, args := range [][]string{{"validate", dir}, {"validate", dir, "--env", "prod"}, {"build", dir}, {"plan", dir}, {"plan", dir, "--against", dir}, {"lock", dir, "--check"}} {
+		var stdout, stderr strings.Builder
+		if code := run(ctx, environment{}, args, strings.NewReader(""), &stdout, &stderr); code != exitFailed || stdout.String() != "" || stderr.String() != "mainstay: interrupted\n" {
+			t.Errorf("%s: exit code %d\n%s%s", args, code, stdout.String(), stderr.String())
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -26,8 +25,9 @@ type planner struct {
 	declared *declared
 	// notes say what cannot be seen in the plan.
 	notes []string
-	// secrets are the files of encrypted secrets that differ.
-	secrets []string
+	// secrets are the files of encrypted secrets that differ, and overlays the environments whose files do.
+	secrets  []string
+	overlays map[string]bool
 }
 
 // compare compares what is declared with another fleet, nil for nothing, whose files are known.
@@ -103,18 +103,12 @@ func (p *planner) againstFolder(ctx context.Context, dir string) (*plan.Change, 
 	if !isDir(dir) {
 		return nil, fmt.Errorf("--against: no folder %s", dir)
 	}
-	root, err := os.OpenRoot(dir)
+	files, err := openFolder(dir)
 	if err != nil {
 		return nil, fmt.Errorf("--against: %w", err)
 	}
-	defer root.Close()
-	before, err := p.load(ctx, root.FS(), dir)
-	if err != nil {
-		return nil, err
-	}
-	c := p.compare(before, plan.Paths{})
-	c.Before.Name = dir
-	return c, nil
+	defer files.root.Close()
+	return p.compareFiles(ctx, files, dir, plan.Paths{})
 }
 
 // againstCommit compares with a commit of the repository that what is declared is in.
@@ -123,15 +117,74 @@ func (p *planner) againstCommit(ctx context.Context, name, commit string) (*plan
 	if err != nil {
 		return nil, fmt.Errorf("--against %s: %w", name, err)
 	}
-	before, err := p.load(ctx, files, name)
+	c, err := p.compareFiles(ctx, files, name, paths)
+	if err == nil && !strings.HasPrefix(commit, name) {
+		c.Before.Name += " at " + commit[:7]
+	}
+	return c, err
+}
+
+// compareFiles compares with the files of a folder or revision, which is called name.
+func (p *planner) compareFiles(ctx context.Context, files fs.FS, name string, paths plan.Paths) (*plan.Change, error) {
+	other := &loading{files: files}
+	before, err := p.load(ctx, other, name)
 	if err != nil {
 		return nil, err
 	}
 	c := p.compare(before, paths)
-	if c.Before.Name = name; !strings.HasPrefix(commit, name) {
-		c.Before.Name += " at " + commit[:7]
+	c.Before.Name = name
+	if p.repo.env != "" {
+		p.noteOverlays()
+		return c, nil
 	}
-	return c, nil
+	return c, p.environments(ctx, c, other, before, paths)
+}
+
+// environments adds to a change what is widened in single environments. What an environment is compared with is what the
+// other side, which declares before, is in it, or else before itself.
+func (p *planner) environments(ctx context.Context, c *plan.Change, other *loading, before *spec.Fleet, paths plan.Paths) error {
+	were := []string{}
+	if before != nil {
+		were = other.environments()
+	}
+	for _, env := range p.declared.environments() {
+		differs := p.overlays[env] || before == nil
+		if !differs && before.Digest == p.declared.fleet.Digest {
+			continue
+		}
+		after, problems, err := p.declared.load(ctx, env)
+		if err != nil {
+			return err
+		}
+		if problems.HasErrors() {
+			p.note("with the overlay %s, %s is not valid, so that it is not in this plan: %s", env, p.declared.name, summed(problems))
+			continue
+		}
+		was := before
+		if slices.Contains(were, env) {
+			if was, problems, err = other.load(ctx, env); err != nil {
+				return err
+			}
+			if problems.HasErrors() {
+				p.note("with the overlay %s, %s is not valid, so that everything is new in %s: %s", env, c.Before.Name, env, summed(problems))
+			}
+		}
+		with := plan.Compare(was, after, paths)
+		c.AddEnvironment(env, with)
+		if differs && before != nil && !with.Empty() {
+			p.note("the overlay %s differs too: with it, there are %s; --env %s shows them", env, headline(with), env)
+		}
+	}
+	return nil
+}
+
+// summed is the first error among problems, of which there is one, and how many more there are.
+func summed(problems spec.Problems) string {
+	errs := slices.DeleteFunc(slices.Clone(problems), func(one spec.Problem) bool { return one.Severity != spec.SeverityError })
+	if len(errs) == 1 {
+		return errs[0].String()
+	}
+	return fmt.Sprintf("%s, and %s", errs[0], count(len(errs)-1, "more problem"))
 }
 
 // at returns the spec files of a commit in the repository that what is declared is in, and which files of the repository
@@ -173,36 +226,34 @@ func folderAt(clone *remote.Clone, commit, folder string) (fs.FS, error) {
 	return files, err
 }
 
-// load loads the side that is compared with. A side that declares nothing gives no fleet.
-func (p *planner) load(ctx context.Context, files fs.FS, name string) (*spec.Fleet, error) {
+// load loads the side that is compared with. A side that declares nothing gives no fleet, and neither does one that is not
+// valid: whoever repairs it can still see what that makes of it.
+func (p *planner) load(ctx context.Context, other *loading, name string) (*spec.Fleet, error) {
 	root := spec.FileOf(spec.Ref{Kind: spec.KindFleet})
-	if files == nil || missing(files, root) {
+	if other.files == nil || missing(other.files, root) {
 		p.note("%s holds no %s, so that everything is new", name, root)
 		return nil, nil
 	}
-	if overlay := "overlays/" + p.repo.env; p.repo.env != "" && missing(files, overlay) {
+	if overlay := "overlays/" + p.repo.env; p.repo.env != "" && missing(other.files, overlay) {
 		p.note("%s holds no %s, so that everything is new in %s", name, overlay, p.repo.env)
 		return nil, nil
 	}
-	if err := p.unloaded(files); err != nil {
+	if err := p.unloaded(other); err != nil {
 		return nil, err
 	}
-	fleet, problems := spec.Load(files, spec.LoadOptions{Env: p.repo.env, Jsonnet: evaluator(ctx)})
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+	fleet, problems, err := other.load(ctx, p.repo.env)
+	if err == nil && problems.HasErrors() {
+		p.note("%s is not valid, so that everything is new: %s", name, summed(problems))
 	}
-	if err := problems.Err(); err != nil {
-		return nil, fmt.Errorf("the other side, %s, is not valid:\n%w", name, err)
-	}
-	return fleet, nil
+	return fleet, err
 }
 
-// unloaded compares the files of both sides that are in no fleet: overlays that are not applied, of which it is noted that
-// they differ, and encrypted secrets.
-func (p *planner) unloaded(before fs.FS) error {
-	overlays := map[string]bool{}
+// unloaded compares the files of both sides that are in no fleet: overlays that are not applied, and encrypted secrets.
+// What is in no plan is noted.
+func (p *planner) unloaded(other *loading) error {
+	p.overlays = map[string]bool{}
 	for _, folder := range []string{"overlays", "secrets"} {
-		paths, err := differing(before, p.declared.files, folder)
+		paths, err := differing(other.files, p.declared.files, folder)
 		if err != nil {
 			return fmt.Errorf("compare the files in %s/: %w", folder, err)
 		}
@@ -211,14 +262,27 @@ func (p *planner) unloaded(before fs.FS) error {
 			continue
 		}
 		for _, path := range paths {
-			overlays[strings.Split(path, "/")[1]] = true
+			if parts := strings.Split(path, "/"); len(parts) > 2 {
+				p.overlays[parts[1]] = true
+			}
 		}
 	}
-	delete(overlays, p.repo.env)
-	for _, env := range slices.Sorted(maps.Keys(overlays)) {
-		p.note("the overlay %s differs too, and is not in this plan: see --env %s", env, env)
+	delete(p.overlays, p.repo.env)
+	declared := p.declared.environments()
+	for _, env := range slices.Sorted(maps.Keys(p.overlays)) {
+		if !slices.Contains(declared, env) {
+			p.note("the overlay %s was removed: nothing can run with --env %s", env, env)
+			delete(p.overlays, env)
+		}
 	}
 	return nil
+}
+
+// noteOverlays notes which overlays differ that are not in the plan.
+func (p *planner) noteOverlays() {
+	for _, env := range slices.Sorted(maps.Keys(p.overlays)) {
+		p.note("the overlay %s differs too, and is not in this plan: see --env %s", env, env)
+	}
 }
 
 // differing are the files in a folder that differ on two sides, sorted. Loading bounds how many and how long they are.

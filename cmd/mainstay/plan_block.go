@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -33,8 +34,9 @@ type row struct {
 
 var signs = map[plan.Mode]string{plan.Added: "+", plan.Changed: "~", plan.Removed: "-"}
 
-// planBlocks are those of all resources that change, the agents first. Agents to which the same happens share one.
-func planBlocks(c *plan.Change) []block {
+// planBlocks are those of all resources that change, the agents first. Agents to which the same happens share one, whose title
+// names at most so many.
+func planBlocks(c *plan.Change, most int) []block {
 	var agents, others []block
 	var alike [][]spec.Ref
 	told := map[spec.AgentName]plan.AgentChange{}
@@ -54,7 +56,7 @@ func planBlocks(c *plan.Change) []block {
 				agents, alike = append(agents, b), append(alike, nil)
 			}
 			alike[i] = append(alike[i], r.Ref)
-			agents[i].title = signs[r.Mode] + " " + refs(alike[i], plan.Quote)
+			agents[i].title = signs[r.Mode] + " " + refs(alike[i], plan.Quote, most)
 			continue
 		}
 		b.title = signs[r.Mode] + " " + plan.Quote(r.Ref.String())
@@ -241,12 +243,17 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// refs writes resources in a list, of which it names the first few.
-func refs(list []spec.Ref, quote func(string) string) string {
-	const most = 5
+// How many resources are named where the same is said of many.
+const (
+	allRefs = math.MaxInt
+	fewRefs = 5
+)
+
+// refs writes resources in a list, of which it names the first few where there are more than most.
+func refs(list []spec.Ref, quote func(string) string, most int) string {
 	var names []string
 	for i, ref := range list {
-		if i == most && len(list) > most+1 {
+		if i == most && len(list)-1 > most {
 			names = append(names, fmt.Sprintf("%d more", len(list)-most))
 			break
 		}

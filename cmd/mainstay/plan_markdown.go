@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"html"
+	"slices"
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/reconciler/plan"
@@ -25,13 +26,17 @@ func planMarkdown(c *plan.Change, limit int) string {
 		m.write("### Mainstay plan: nothing changes\n\nCompared with " + code(shortened(c.Before.Name)) + ".\n")
 		return m.String()
 	}
+	most := allRefs
+	if named(c) > limit/2 {
+		most = fewRefs
+	}
 	m.write("### Mainstay plan: " + headline(c) + "\n\nCompared with " + code(shortened(c.Before.Name)) + ".\n")
 	var notes []string
 	for _, note := range c.Notes {
 		notes = append(notes, code(shortened(note)))
 	}
 	m.list("**Not in this plan:**", notes, "note")
-	m.callout("WARNING", "**"+count(len(c.Widened), "permission")+" widened, or not known not to be.** Look at each of them.", sentences("", c.Widened, code), "permission")
+	m.callout("WARNING", "**"+count(len(c.Widened), "permission")+" widened, or not known not to be.** Look at each of them.", sentences("", c.Widened, code, most), "permission")
 	var actions []string
 	for _, a := range c.Actions {
 		actions = append(actions, action(a, code))
@@ -47,8 +52,8 @@ func planMarkdown(c *plan.Change, limit int) string {
 		steps = append(steps, code(string(s.Verb))+" "+code(s.Ref.String())+": "+code(shortened(s.Why)))
 	}
 	m.list("**Steps from what runs:**", steps, "step")
-	m.blocks(planBlocks(c))
-	if narrowed := sentences("", c.Narrowed, code); len(narrowed) > 0 {
+	m.blocks(planBlocks(c, most))
+	if narrowed := sentences("", c.Narrowed, code, most); len(narrowed) > 0 {
 		m.folded(count(len(narrowed), "permission")+" narrowed", "- "+strings.Join(narrowed, "\n- ")+"\n", len(narrowed), "narrowed permission")
 	}
 	if len(m.left) > 0 {
@@ -56,6 +61,18 @@ func planMarkdown(c *plan.Change, limit int) string {
 		m.write("\n_Left out, because a comment holds at most " + thousands(limit) + " characters: " + strings.Join(m.left, ", ") + ". `mainstay plan` shows all of it._\n")
 	}
 	return m.String()
+}
+
+// named is how long the names are of all resources of which something is said together, in bytes.
+func named(c *plan.Change) int {
+	size := 0
+	for _, p := range slices.Concat(c.Widened, c.Narrowed) {
+		size += len(refs(p.Resources, code, allRefs))
+	}
+	for _, b := range planBlocks(c, allRefs) {
+		size += len(b.title)
+	}
+	return size
 }
 
 // maxLeftOut is what the sentence about what is left out may take, in bytes.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -58,6 +59,7 @@ func (p *planner) applied(ctx context.Context, state string, s reconciler.Status
 		c.Before.Name = whatRuns + ", " + s.Applied.Short() + ", of which only digests are known"
 		return c, nil
 	}
+	p.noteOverlays()
 	c := p.compare(before, paths)
 	c.Before.Name = whatRuns + ", " + s.Applied.Short()
 	return c, nil
@@ -95,11 +97,12 @@ func (p *planner) loadRevision(ctx context.Context, files fs.FS) (*spec.Fleet, e
 	if files == nil {
 		return nil, fs.ErrNotExist
 	}
-	fleet, problems := spec.Load(files, spec.LoadOptions{Env: p.repo.env, Jsonnet: evaluator(ctx)})
-	if err := problems.Err(); err != nil {
+	applied := &loading{files: files}
+	fleet, problems, err := applied.load(ctx, p.repo.env)
+	if err := errors.Join(err, problems.Err()); err != nil {
 		return nil, err
 	}
-	return fleet, p.unloaded(files)
+	return fleet, p.unloaded(applied)
 }
 
 // watchedFolder is the folder of the repository that the reconciler of a state folder watches.

@@ -28,7 +28,7 @@ func writePlan(w io.Writer, c *plan.Change) error {
 		}
 		b.WriteString("\n")
 	}
-	section("Permissions widened, or not known not to be:", sentences("! ", c.Widened, plan.Quote))
+	section("Permissions widened, or not known not to be:", sentences("! ", c.Widened, plan.Quote, allRefs))
 	var actions []string
 	for _, a := range c.Actions {
 		actions = append(actions, "! "+action(a, plan.Quote))
@@ -39,7 +39,7 @@ func writePlan(w io.Writer, c *plan.Change) error {
 		runs = append(runs, starts(r, plan.Quote))
 	}
 	section("Runs that would start, unless a policy denies them:", runs)
-	for _, block := range planBlocks(c) {
+	for _, block := range planBlocks(c, allRefs) {
 		var lines []string
 		for _, l := range block.lines {
 			if l.diff {
@@ -52,7 +52,7 @@ func writePlan(w io.Writer, c *plan.Change) error {
 			fmt.Fprintf(&b, "%s\n\n", block.title)
 		}
 	}
-	section("Permissions narrowed:", sentences("", c.Narrowed, plan.Quote))
+	section("Permissions narrowed:", sentences("", c.Narrowed, plan.Quote, allRefs))
 	for _, note := range c.Notes {
 		fmt.Fprintf(&b, "Note: %s.\n", oneLine(note))
 	}
@@ -70,11 +70,19 @@ func writePlan(w io.Writer, c *plan.Change) error {
 	return err
 }
 
-// sentences are permissions as people read them.
-func sentences(sign string, list []plan.Permission, quote func(string) string) []string {
+// sentences are permissions as people read them, with at most so many resources named in each.
+func sentences(sign string, list []plan.Permission, quote func(string) string, most int) []string {
 	var out []string
 	for _, p := range list {
-		out = append(out, sign+refs(p.Resources, quote)+" "+p.Phrase(quote))
+		text := refs(p.Resources, quote, most) + " " + p.Phrase(quote)
+		if len(p.Env) > 0 {
+			envs := make([]string, len(p.Env))
+			for i, env := range p.Env {
+				envs[i] = quote(env)
+			}
+			text = "with " + overlays(envs) + ": " + text
+		}
+		out = append(out, sign+text)
 	}
 	return out
 }

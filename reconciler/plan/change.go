@@ -25,7 +25,7 @@ type Change struct {
 	// Steps are what a reconciler would do now. [Compare] sets none: they follow from what runs; see [Diff].
 	Steps []Step `json:"steps"`
 	// Widened are the permissions that are more than before, as far as can be told: what cannot be told is among them.
-	// Narrowed are those that are less.
+	// Those of single environments come last. Narrowed are those that are less.
 	Widened  []Permission `json:"widened"`
 	Narrowed []Permission `json:"narrowed"`
 	// Actions are those that are new, or not as they were: a merge approves them, and has them executed.

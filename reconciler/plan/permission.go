@@ -19,6 +19,9 @@ type Permission struct {
 	Resources []spec.Ref `json:"resources"`
 	// Text says what has become of the resources, without naming them: "gained the write tool cluster__restart".
 	Text string `json:"text"`
+	// Env are the environments in which it becomes more, sorted, where it does not without an overlay; see
+	// [Change.AddEnvironment].
+	Env []string `json:"env,omitempty"`
 
 	format string
 	values []string
