@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/go-git/go-billy/v5"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
@@ -28,8 +30,14 @@ type Clone struct {
 // ErrNoClone means that a folder is in no clone.
 var ErrNoClone = errors.New("the folder is in no Git repository")
 
-// OpenClone opens the repository whose working tree holds dir. The error has [ErrNoClone] where there is none.
+// OpenClone opens the repository whose working tree holds dir, or what dir is a symbolic link to. The error has [ErrNoClone]
+// where there is none.
 func OpenClone(dir string) (*Clone, error) {
+	if abs, err := filepath.Abs(dir); err == nil {
+		if real, err := filepath.EvalSymlinks(abs); err == nil {
+			dir = real
+		}
+	}
 	repo, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNoClone)
@@ -92,15 +100,42 @@ func (c *Clone) Within(dir string) (string, error) {
 }
 
 // Resolve returns the id of the commit that a revision names, as gitrevisions(7) says: a branch, origin/main, a tag,
-// HEAD~1, an id or the beginning of one. The error has [ErrMissing] where there is none.
+// HEAD~1, an id or the beginning of one. The name of a branch or a tag comes before the beginning of an id, and may hold @.
+// The error has [ErrMissing] where there is none.
 func (c *Clone) Resolve(revision string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h, err := c.repo.ResolveRevision(plumbing.Revision(revision))
+	exact := revision
+	if end := strings.IndexAny(revision, "~^"); end >= 0 {
+		exact = revision[:end]
+	}
+	if h, ok := c.named(exact); ok {
+		exact = h.String() + revision[len(exact):]
+	} else {
+		exact = revision
+	}
+	h, err := c.repo.ResolveRevision(plumbing.Revision(exact))
 	if err != nil {
 		return "", fmt.Errorf("%q in %s: %w: %w", revision, c.top, ErrMissing, err)
 	}
 	return h.String(), nil
+}
+
+// named is what the reference points to that has a name, in full or in short, by the rules of gitrevisions(7).
+func (c *Clone) named(name string) (plumbing.Hash, bool) {
+	if plumbing.IsHash(name) {
+		return plumbing.ZeroHash, false // A full id is no name.
+	}
+	for _, rule := range plumbing.RefRevParseRules {
+		full := plumbing.ReferenceName(fmt.Sprintf(rule, name))
+		if full.Validate() != nil || !strings.HasPrefix(full.String(), "refs/") {
+			continue
+		}
+		if ref, err := storer.ResolveReference(c.repo.Storer, full); err == nil {
+			return ref.Hash(), true
+		}
+	}
+	return plumbing.ZeroHash, false
 }
 
 // Snapshot returns the file tree of a commit. The error has [ErrMissing] if it is not there.

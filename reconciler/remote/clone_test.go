@@ -122,3 +122,49 @@ func TestACloneIsReadFromItsObjects(t *testing.T) {
 		t.Errorf("a folder that is in no clone: %v", err)
 	}
 }
+
+// A revision is what git takes it for, whatever its branches are called.
+func TestARevisionIsNamedAsGitNamesIt(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "clone")
+	gitIn(t, base, "init", "-q", "-b", "main", dir)
+	gitIn(t, dir, "commit", "-q", "--allow-empty", "-m", "one")
+	one := gitIn(t, dir, "rev-parse", "HEAD")
+	gitIn(t, dir, "commit", "-q", "--allow-empty", "-m", "two")
+	gitIn(t, dir, "branch", one[:7])
+	gitIn(t, dir, "branch", "a@b")
+	gitIn(t, dir, "branch", "dep/@types/node-1", "HEAD~1")
+	gitIn(t, dir, "tag", "-a", "-m", "x", "v1@x", "HEAD~1")
+	gitIn(t, dir, "tag", "both", "HEAD~1")
+	gitIn(t, dir, "branch", "both")
+	gitIn(t, dir, "update-ref", "refs/remotes/origin/c@d", "HEAD")
+	gitIn(t, dir, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/c@d")
+	gitIn(t, dir, "pack-refs", "--all")
+	if err := os.Mkdir(filepath.Join(dir, "fleet"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(base, "link")
+	if err := os.Symlink(filepath.Join(dir, "fleet"), link); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []string{dir, link} {
+		c, err := remote.OpenClone(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, revision := range []string{
+			one, one[:7], one[:9], "HEAD", "HEAD~1", "HEAD^", "main", "main~1", "a@b", "a@b~1", "a@b^", "refs/heads/a@b", "dep/@types/node-1", "v1@x",
+			"both", "heads/both", "origin/c@d", "origin",
+		} {
+			want := gitIn(t, dir, "rev-parse", "-q", "--verify", revision+"^{commit}")
+			if got, err := c.Resolve(revision); got != want || err != nil {
+				t.Errorf("%s is %s, %v; want %s", revision, got, err, want)
+			}
+		}
+		for _, revision := range []string{"", "config", "../config", "a@c", "refs/heads/../../config", "refs", "refs/heads", "main...HEAD"} {
+			if got, err := c.Resolve(revision); !errors.Is(err, remote.ErrMissing) {
+				t.Errorf("%q is %s, %v", revision, got, err)
+			}
+		}
+	}
+}
