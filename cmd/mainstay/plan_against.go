@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -62,11 +61,14 @@ func (p *planner) against(ctx context.Context, other string) (*plan.Change, erro
 var (
 	// commitRE matches the id of a commit, branchRE what may be the name of a branch.
 	commitRE = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	branchRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
+	branchRE = regexp.MustCompile(`^[A-Za-z0-9@][A-Za-z0-9._/@-]*$`)
 )
 
 // resolve returns the commit that a revision names, in the repository that what is declared is in.
 func (p *planner) resolve(revision string) (string, error) {
+	if one, _, two := strings.Cut(revision, ".."); two && one != "" {
+		return "", usageError{fmt.Errorf("--against %s: what is declared is compared with one revision, as both are; name that one, such as %s", revision, one)}
+	}
 	if p.declared.remote != nil {
 		if commit, ok := p.declared.seen.Branches[revision]; ok {
 			return commit, nil
@@ -210,7 +212,7 @@ func (p *planner) at(ctx context.Context, commit, folder string) (fs.FS, plan.Pa
 		}
 	}
 	files, err := folderAt(clone, commit, folder)
-	return files, localPaths(ctx, clone.Top(), commit, p.declared.fleet), err
+	return files, p.localPaths(ctx, clone, commit), err
 }
 
 // folderAt is a folder as it was at a commit. Where it was not there, it is empty.
@@ -319,50 +321,4 @@ func differing(before, after fs.FS, folder string) ([]string, error) {
 func missing(files fs.FS, name string) bool {
 	_, err := fs.Stat(files, name)
 	return errors.Is(err, fs.ErrNotExist)
-}
-
-// watches reports whether a fleet has triggers that wait for files to change.
-func watches(fleet *spec.Fleet) bool {
-	return slices.ContainsFunc(fleet.Triggers, func(t *spec.Trigger) bool { return len(t.Paths) > 0 })
-}
-
-// remotePaths are the files that differ between a commit, or nothing, and the tip of the branch.
-func (p *planner) remotePaths(ctx context.Context, commit string) plan.Paths {
-	if !watches(p.declared.fleet) {
-		return plan.Paths{}
-	}
-	tip := p.declared.seen.Revision.Commit()
-	changed, err := p.declared.remote.Changed(ctx, commit, tip)
-	if err != nil {
-		return plan.Paths{}
-	}
-	all, err := p.declared.remote.Changed(ctx, "", tip)
-	return plan.Paths{Known: err == nil, Changed: changed, All: all}
-}
-
-// localPaths are the files that differ between a commit, or nothing, and a working tree, without those that git ignores.
-// Where git cannot tell them, they are not known.
-func localPaths(ctx context.Context, top, commit string, fleet *spec.Fleet) plan.Paths {
-	if !watches(fleet) {
-		return plan.Paths{}
-	}
-	list := func(args ...string) ([]string, error) {
-		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", top, "-c", "core.fsmonitor=false"}, args...)...)
-		out, err := cmd.Output()
-		paths := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
-		return slices.DeleteFunc(paths, func(path string) bool { return path == "" }), err
-	}
-	all, allErr := list("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	changed := all // Since nothing.
-	var changedErr, newErr error
-	if commit != "" {
-		var fresh []string
-		changed, changedErr = list("diff", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "-z", commit, "--")
-		fresh, newErr = list("ls-files", "-z", "--others", "--exclude-standard")
-		changed = append(changed, fresh...)
-	}
-	for _, paths := range [][]string{changed, all} {
-		slices.Sort(paths)
-	}
-	return plan.Paths{Known: errors.Join(allErr, changedErr, newErr) == nil, Changed: slices.Compact(changed), All: slices.Compact(all)}
 }

@@ -39,7 +39,7 @@ func (p *planner) applied(ctx context.Context, state string, s reconciler.Status
 		if p.declared.remote != nil {
 			paths = p.remotePaths(ctx, "")
 		} else if clone, err := remote.OpenClone(p.declared.dir); err == nil {
-			paths = localPaths(ctx, clone.Top(), "", p.declared.fleet)
+			paths = p.localPaths(ctx, clone, "")
 		}
 		c := p.compare(nil, paths)
 		c.Before.Name = whatRuns + ", which is nothing"
