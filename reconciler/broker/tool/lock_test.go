@@ -155,18 +155,26 @@ func TestTheNewestLockCountsToo(t *testing.T) {
 	}
 }
 
-// What a server says of its tools holds no secret that it was given, so neither does a lock.
+// What a server says of its tools holds no secret that it was given, however it writes it, so neither does a lock.
 func TestAPinHoldsNoSecret(t *testing.T) {
-	const token = "hunter2-\"<&>"
-	servers, dir := newServers(t, map[string]string{"CLUSTER_TOKEN": token})
-	if err := os.MkdirAll(filepath.Join(dir, "cluster"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "cluster", tooltest.Description), []byte("My token is "+token+"."), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got := pins(t, servers, tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}}))["get"]
-	if got.Description != "My token is [redacted]." {
-		t.Errorf("got %q", got.Description)
+	for _, tt := range []struct{ name, token, says, pinned string }{
+		{"as it is", "hunter2-\"<&>", "My token is hunter2-\"<&>.", "My token is [redacted]."},
+		{"trimmed", " hunter2-hunter2 \n", "My token is hunter2-hunter2.", "My token is [redacted]."},
+		{"in JSON", "hunter2\n\"hunter2\"", `My token is "hunter2\n\"hunter2\"".`, `My token is "[redacted]".`},
+		{"one of its lines", "-----BEGIN KEY\nhunter2hunter2hunter2\n-----END KEY", "My key has hunter2hunter2hunter2.", "My key has [redacted]."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			servers, dir := newServers(t, map[string]string{"CLUSTER_TOKEN": tt.token})
+			if err := os.MkdirAll(filepath.Join(dir, "cluster"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "cluster", tooltest.Description), []byte(tt.says), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := pins(t, servers, tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}}))["get"]
+			if got.Description != tt.pinned {
+				t.Errorf("got %q", got.Description)
+			}
+		})
 	}
 }
