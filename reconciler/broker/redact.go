@@ -56,44 +56,37 @@ func (r *Redactor) Stream(out func(string)) *secret.Stream { return r.now().Stre
 // Error returns an error without secrets in its text, that callers can branch on as they can on err. What a server says of
 // its tools is cleaned before a [*spec.LockMismatch] compares it word by word: a secret in pieces is not found any more.
 func (r *Redactor) Error(err error) error {
-	if err == nil {
-		return nil
-	}
 	hider := r.now()
-	redacted, differs := &redactedError{text: err.Error(), err: err}, false
-	if m, ok := errors.AsType[*spec.LockMismatch](err); ok {
-		clean := *m
-		clean.Changes = slices.Clone(m.Changes)
-		for i := range clean.Changes {
-			c := &clean.Changes[i]
-			c.Tool, c.Field, c.From, c.To = hider.Text(c.Tool), hider.Text(c.Field), hider.Text(c.From), hider.Text(c.To)
-		}
-		redacted.mismatch, differs = &clean, !slices.Equal(clean.Changes, m.Changes)
-		redacted.text = strings.ReplaceAll(redacted.text, m.Error(), clean.Error())
+	m, ok := errors.AsType[*spec.LockMismatch](err)
+	if !ok {
+		return hider.Error(err)
 	}
-	redacted.text = hider.Text(redacted.text)
-	if redacted.text == err.Error() && !differs {
-		return err
+	clean := *m
+	clean.Changes = slices.Clone(m.Changes)
+	for i := range clean.Changes {
+		c := &clean.Changes[i]
+		c.Tool, c.Field, c.From, c.To = hider.Text(c.Tool), hider.Text(c.Field), hider.Text(c.From), hider.Text(c.To)
 	}
-	return redacted
+	text := hider.Text(strings.ReplaceAll(err.Error(), m.Error(), clean.Error()))
+	return &redactedMismatch{text: text, clean: &clean, err: err}
 }
 
-// redactedError is an error whose text is another.
-type redactedError struct {
-	text     string
-	err      error
-	mismatch *spec.LockMismatch // instead of the one in err
+// redactedMismatch is an error with a mismatch, which is another one for whoever takes it out.
+type redactedMismatch struct {
+	text  string
+	clean *spec.LockMismatch
+	err   error
 }
 
-func (r *redactedError) Error() string { return r.text }
+func (r *redactedMismatch) Error() string { return r.text }
 
-func (r *redactedError) Unwrap() error { return r.err }
+func (r *redactedMismatch) Unwrap() error { return r.err }
 
-// As keeps a mismatch from being taken out as it was.
-func (r *redactedError) As(target any) bool {
+// As takes out the mismatch.
+func (r *redactedMismatch) As(target any) bool {
 	m, ok := target.(**spec.LockMismatch)
-	if ok = ok && r.mismatch != nil; ok {
-		*m = r.mismatch
+	if ok {
+		*m = r.clean
 	}
 	return ok
 }

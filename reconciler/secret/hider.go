@@ -63,6 +63,24 @@ func (h *Hider) Holds(text string) bool {
 	return false
 }
 
+// Error returns an error without secrets in its text, that unwraps to err; it is err itself where there are none.
+func (h *Hider) Error(err error) error {
+	if err == nil || !h.Holds(err.Error()) {
+		return err
+	}
+	return &cleanError{h.Text(err.Error()), err}
+}
+
+// cleanError is an error whose text is another.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (c *cleanError) Error() string { return c.text }
+
+func (c *cleanError) Unwrap() error { return c.err }
+
 // Value returns a JSON value (maps, slices, strings, numbers and so on) without secrets, in keys as in strings. A number that
 // is or holds one becomes a string. What it changes is a copy.
 func (h *Hider) Value(value any) any {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -176,5 +177,26 @@ func TestAPinHoldsNoSecret(t *testing.T) {
 				t.Errorf("got %q", got.Description)
 			}
 		})
+	}
+}
+
+// TestAServerThatRefusesTellsNoSecret answers the handshake with an error, or the list of its tools, that holds the token.
+func TestAServerThatRefusesTellsNoSecret(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell to write a server in")
+	}
+	// Each request is one line.
+	const id = `id=${line##*'"id":'}; id=${id%%,*}; `
+	const refuse = `while read -r line; do ` + id + `echo '{"jsonrpc":"2.0","id":'$id',"error":{"code":-32601,"message":"no '$TOKEN'"}}'; done`
+	const greet = `read -r line; ` + id + `echo '{"jsonrpc":"2.0","id":'$id',"result":{"protocolVersion":"2025-03-26","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}}'; `
+	for name, script := range map[string]string{"it does not answer as an MCP server": refuse, "list tools of tool server cluster": greet + refuse} {
+		servers, _ := newServers(t, map[string]string{"CLUSTER_TOKEN": "hunter2-hunter2"})
+		server := tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}})
+		server.Spec.Command = []string{shell, "-c", script}
+		_, err := servers.Schemas(t.Context(), server)
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "no [redacted]") || strings.Contains(err.Error(), ": hunter2") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

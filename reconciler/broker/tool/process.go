@@ -99,7 +99,7 @@ func (p *process) shakeHands() error {
 	request := mcp.InitializeRequest{}
 	request.Params.ClientInfo = mcp.Implementation{Name: "mainstay", Version: "v1alpha1"}
 	if _, err := p.client.Initialize(p.starting, request); err != nil {
-		return fmt.Errorf("it does not answer as an MCP server: %w", err)
+		return fmt.Errorf("it does not answer as an MCP server: %w", p.hide.Error(err))
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func (p *process) schemas(ctx context.Context) (listed map[string]Schema, lists 
 	for {
 		page, err := p.client.ListToolsByPage(ctx, request)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, p.hide.Error(err)
 		}
 		for _, t := range page.Tools {
 			schema, err := hideIn(t.InputSchema, p.hide)
