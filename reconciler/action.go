@@ -203,9 +203,9 @@ func (t toolCaller) Call(ctx context.Context, server *spec.ToolServer, name stri
 	result, err := t.r.parts.Tools.Call(ctx, server, name, args, tool.CallOptions{IdempotencyKey: key})
 	redact := t.r.broker.Redactor()
 	if errors.Is(err, tool.ErrNotSent) {
-		err = fmt.Errorf("%w: %s", execute.ErrNotSent, redact.Text(err.Error()))
+		err = fmt.Errorf("%w: %s", execute.ErrNotSent, redact.Error(err).Error())
 	} else if err != nil {
-		err = errors.New(redact.Text(err.Error()))
+		err = errors.New(redact.Error(err).Error())
 	}
 	return execute.Result{Text: redact.Text(result.Text), Structured: redact.Value(result.Structured), IsError: result.IsError}, err
 }

@@ -108,7 +108,7 @@ func (r *Reconciler) checkServers(ctx context.Context) {
 			continue
 		}
 		wg.Go(func() {
-			err := r.checkServer(ctx, server)
+			err := r.broker.Redactor().Error(r.checkServer(ctx, server))
 			if ctx.Err() != nil {
 				return
 			}
@@ -125,6 +125,7 @@ func (r *Reconciler) checkServers(ctx context.Context) {
 // will not start.
 func (r *Reconciler) checkSecrets(ctx context.Context, server *spec.ToolServer) {
 	runs, err := r.parts.Tools.CheckSecrets(ctx, server)
+	err = r.broker.Redactor().Error(err)
 	if ctx.Err() != nil {
 		return
 	}

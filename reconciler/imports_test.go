@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"reconciler/policy":               {"spec"},
 	"reconciler/host":                 {"spec", "plugins", "plugins/pluginpb"},
 	"reconciler/run":                  {"spec"},
-	"reconciler/broker":               {"spec", "plugins", "reconciler/policy", "reconciler/broker/model", "reconciler/broker/tool"},
+	"reconciler/broker":               {"spec", "plugins", "reconciler/policy", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/secret"},
 	"reconciler/broker/model":         {"spec", "plugins", "reconciler/secret"},
 	"reconciler/broker/tool":          {"spec", "reconciler/secret"},
 	"reconciler/secret":               {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
+	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -47,7 +48,7 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 			}
 		}
 	}
-	var stream *Stream
+	var stream *secret.Stream
 	if delta != nil {
 		stream = b.opts.Redactor.Stream(delta)
 		delta = stream.Write

@@ -126,30 +126,13 @@ func (b *Broker) Answer(ctx context.Context, call Call, delta func(string)) (Rep
 	if refused, ok := err.(*refusal); ok {
 		reply = Reply{Answer: &spec.Answer{Error: refused.message, Rule: refused.rule}}
 	} else if err != nil {
-		return Reply{}, fmt.Errorf("answer request %d: %w", call.N, b.redactError(err))
+		return Reply{}, fmt.Errorf("answer request %d: %w", call.N, b.opts.Redactor.Error(err))
 	}
 	if reply.Answer != nil && reply.Answer.Error != "" {
 		reply.Answer.Error = b.opts.Redactor.Text(reply.Answer.Error)
 	}
 	return reply, nil
 }
-
-// redactError keeps what callers branch on and takes secrets out of the text.
-func (b *Broker) redactError(err error) error {
-	if text := err.Error(); b.opts.Redactor.Holds(text) {
-		return &redactedError{text: b.opts.Redactor.Text(text), err: err}
-	}
-	return err
-}
-
-type redactedError struct {
-	text string
-	err  error
-}
-
-func (r *redactedError) Error() string { return r.text }
-
-func (r *redactedError) Unwrap() error { return r.err }
 
 func (b *Broker) random(call Call) (Reply, error) {
 	var request plugins.RandomRequest

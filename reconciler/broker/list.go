@@ -102,7 +102,7 @@ func (b *Broker) ToolList(ctx context.Context, agent *spec.Agent) ([]Tool, error
 				if ctx.Err() != nil {
 					return nil, ctx.Err()
 				}
-				return nil, &Unavailable{What: "tool server " + t.Server.Name, Err: b.redactError(err)}
+				return nil, &Unavailable{What: "tool server " + t.Server.Name, Err: b.opts.Redactor.Error(err)}
 			}
 			schemas[t.Server.Digest] = known
 		}

@@ -1,6 +1,8 @@
 package broker_test
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
+	"github.com/mainstay-dev/mainstay/spec"
 )
 
 func redactor(secrets ...string) *broker.Redactor {
@@ -90,5 +93,37 @@ func TestAStreamHoldsBackOnlyWhatMayBeASecret(t *testing.T) {
 	want := []string{"my name is ", "hubert, and ", "[redacted] is it"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestAnErrorTellsNoSecret has one whose words a comparison would take apart, and one that is cut in the middle.
+func TestAnErrorTellsNoSecret(t *testing.T) {
+	mismatch := &spec.LockMismatch{Resource: spec.Ref{Kind: spec.KindToolServer, Name: "vault"}, File: spec.LockFile, Changes: []spec.LockChange{
+		{Tool: "reveal", Field: "description", Change: spec.LockChanged, From: "Tell the code word.", To: "Tell the code word of hunter2 the third."},
+		{Tool: "reveal", Field: "inputSchema", Change: spec.LockAdded, To: strings.Repeat("x", 395) + "code word of hunter2 the third"},
+	}}
+	r := redactor("code word of hunter2 the third")
+	err := r.Error(fmt.Errorf("call it: %w", mismatch))
+	got, ok := errors.AsType[*spec.LockMismatch](err)
+	if !ok || !errors.Is(err, mismatch) {
+		t.Fatalf("got %v", err)
+	}
+	for _, text := range []string{err.Error(), got.Error(), fmt.Errorf("again: %w", err).Error(), got.Changes[0].To, got.Changes[1].To} {
+		if strings.Contains(text, "hunter2") || strings.Contains(text, "code word of") || strings.Contains(text, "xxcode") {
+			t.Errorf("it tells %q", text)
+		}
+	}
+	if !strings.HasPrefix(err.Error(), "call it: ToolServer/vault is not what mainstay.lock pins") || !strings.Contains(err.Error(), "{+[redacted]") {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(mismatch.Changes[0].To, "redacted") {
+		t.Error("the error was changed in place")
+	}
+	plain := errors.New("all is said")
+	if r.Error(plain) != plain || r.Error(nil) != nil {
+		t.Error("an error without secrets is another")
+	}
+	if got := r.Error(fmt.Errorf("no: code word of hunter2 the third: %w", plain)); got.Error() != "no: [redacted]: all is said" || !errors.Is(got, plain) {
+		t.Errorf("got %v", got)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -82,20 +81,18 @@ func (r *Resolver) Resolve(ctx context.Context, ref spec.SecretRef) (Value, erro
 	return NewValue(text), nil
 }
 
-// remember notes a value. Whoever tells a secret often leaves out the blanks around it.
+// remember notes a value.
 func (r *Resolver) remember(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range []string{strings.TrimSpace(text), text} {
-		if n := len(r.known); v == "" || n > 0 && r.known[n-1] == v {
-			continue
-		}
-		if at := slices.Index(r.known, v); at >= 0 {
-			r.known = slices.Delete(r.known, at, at+1)
-		}
-		if r.known = append(r.known, v); len(r.known) > maxKept {
-			r.known = slices.Delete(r.known, 0, 1)
-		}
+	if n := len(r.known); n > 0 && r.known[n-1] == text {
+		return
+	}
+	if at := slices.Index(r.known, text); at >= 0 {
+		r.known = slices.Delete(r.known, at, at+1)
+	}
+	if r.known = append(r.known, text); len(r.known) > maxKept {
+		r.known = slices.Delete(r.known, 0, 1)
 	}
 }
 

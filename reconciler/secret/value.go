@@ -5,9 +5,6 @@ import (
 	"log/slog"
 )
 
-// hidden stands where a value would be shown.
-const hidden = "[redacted]"
-
 // Value is a secret. It shows itself to nobody who does not ask with [Value.Reveal]: fmt, encoding/json, YAML and log/slog
 // all write `[redacted]`. The zero value is an empty secret.
 type Value struct{ text *string }
@@ -24,16 +21,16 @@ func (v Value) Reveal() string {
 }
 
 // String hides the secret.
-func (v Value) String() string { return hidden }
+func (v Value) String() string { return Redacted }
 
 // GoString hides the secret.
-func (v Value) GoString() string { return hidden }
+func (v Value) GoString() string { return Redacted }
 
 // Format hides the secret, whatever the verb.
-func (v Value) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
+func (v Value) Format(f fmt.State, _ rune) { fmt.Fprint(f, Redacted) }
 
 // LogValue hides the secret.
-func (v Value) LogValue() slog.Value { return slog.StringValue(hidden) }
+func (v Value) LogValue() slog.Value { return slog.StringValue(Redacted) }
 
 // MarshalText hides the secret, in JSON and YAML too.
-func (v Value) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+func (v Value) MarshalText() ([]byte, error) { return []byte(Redacted), nil }

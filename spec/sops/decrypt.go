@@ -61,6 +61,9 @@ func (f *File) Open(key []byte) (*Opened, error) {
 		if kind == "bool" {
 			value = strings.ToLower(value) // SOPS writes True and False, as Python does.
 		}
+		if !isKind(value, kind) {
+			return nil, errChanged
+		}
 		o.values[i] = value
 	}
 	modified, err := time.Parse(time.RFC3339, f.metadata.LastModified)
@@ -110,6 +113,25 @@ func unseal(block cipher.Block, text, belongs string) (value, kind string, err e
 	}
 	plain, err := gcm.Open(nil, raw[1], append(raw[0], raw[2]...), []byte(belongs))
 	return string(plain), parts[4], err
+}
+
+// isKind reports whether a value may be of the kind that is written beside it, where neither the tag nor the MAC covers it.
+func isKind(value, kind string) bool {
+	var err error
+	switch kind {
+	case "str", "bytes":
+	case "bool":
+		return value == "true" || value == "false"
+	case "int":
+		_, err = strconv.ParseInt(value, 10, 64)
+	case "float":
+		_, err = strconv.ParseFloat(value, 64)
+	case "time":
+		_, err = time.Parse(time.RFC3339, value)
+	default:
+		return false
+	}
+	return err == nil
 }
 
 // asBytes is what the MAC is over, of a value in the clear.

@@ -163,8 +163,14 @@ func TestWhatWasChangedIsNotRead(t *testing.T) {
 			at := strings.Index(s, "quoted: ENC")
 			return s[:at] + "quoted: mine" + s[at+strings.Index(s[at:], "\n"):]
 		},
-		"the time": func(s string) string { return strings.Replace(s, "lastmodified: \"2026", "lastmodified: \"2027", 1) },
-		"no time":  func(s string) string { return strings.Replace(s, "lastmodified:", "last:", 1) },
+		"the time":               func(s string) string { return strings.Replace(s, "lastmodified: \"2026", "lastmodified: \"2027", 1) },
+		"no time":                func(s string) string { return strings.Replace(s, "lastmodified:", "last:", 1) },
+		"a text made true":       asType("token", "str", "bool"),
+		"a text made a number":   asType("token", "str", "int"),
+		"a text made a fraction": asType("token", "str", "float"),
+		"a text made a time":     asType("token", "str", "time"),
+		"a text made a comment":  asType("token", "str", "comment"),
+		"a kind that is none":    asType("token", "str", "text"),
 		"the other MAC": func(s string) string {
 			return strings.Replace(s, "sops:\n", "sops:\n    mac_only_encrypted: true\n", 1)
 		},
@@ -218,6 +224,14 @@ func TestEncryptIsReadAgain(t *testing.T) {
 		if got, err := opened.Value(key); err != nil || got != values[key] {
 			t.Errorf("%s is %q, %v", key, got, err)
 		}
+	}
+}
+
+// asType changes what kind of value the one with a name is said to be, which SOPS does not authenticate.
+func asType(name, from, to string) func(string) string {
+	return func(s string) string {
+		at := strings.Index(s, " "+name+": ENC")
+		return s[:at] + strings.Replace(s[at:], "type:"+from+"]", "type:"+to+"]", 1)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -155,18 +156,47 @@ func TestTheNewestLockCountsToo(t *testing.T) {
 	}
 }
 
-// What a server says of its tools holds no secret that it was given, so neither does a lock.
+// What a server says of its tools holds no secret that it was given, however it writes it, so neither does a lock.
 func TestAPinHoldsNoSecret(t *testing.T) {
-	const token = "hunter2-\"<&>"
-	servers, dir := newServers(t, map[string]string{"CLUSTER_TOKEN": token})
-	if err := os.MkdirAll(filepath.Join(dir, "cluster"), 0o700); err != nil {
-		t.Fatal(err)
+	for _, tt := range []struct{ name, token, says, pinned string }{
+		{"as it is", "hunter2-\"<&>", "My token is hunter2-\"<&>.", "My token is [redacted]."},
+		{"trimmed", " hunter2-hunter2 \n", "My token is hunter2-hunter2.", "My token is [redacted]."},
+		{"in JSON", "hunter2\n\"hunter2\"", `My token is "hunter2\n\"hunter2\"".`, `My token is "[redacted]".`},
+		{"one of its lines", "-----BEGIN KEY\nhunter2hunter2hunter2\n-----END KEY", "My key has hunter2hunter2hunter2.", "My key has [redacted]."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			servers, dir := newServers(t, map[string]string{"CLUSTER_TOKEN": tt.token})
+			if err := os.MkdirAll(filepath.Join(dir, "cluster"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "cluster", tooltest.Description), []byte(tt.says), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := pins(t, servers, tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}}))["get"]
+			if got.Description != tt.pinned {
+				t.Errorf("got %q", got.Description)
+			}
+		})
 	}
-	if err := os.WriteFile(filepath.Join(dir, "cluster", tooltest.Description), []byte("My token is "+token+"."), 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// TestAServerThatRefusesTellsNoSecret answers the handshake with an error, or the list of its tools, that holds the token.
+func TestAServerThatRefusesTellsNoSecret(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell to write a server in")
 	}
-	got := pins(t, servers, tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}}))["get"]
-	if got.Description != "My token is [redacted]." {
-		t.Errorf("got %q", got.Description)
+	// Each request is one line.
+	const id = `id=${line##*'"id":'}; id=${id%%,*}; `
+	const refuse = `while read -r line; do ` + id + `echo '{"jsonrpc":"2.0","id":'$id',"error":{"code":-32601,"message":"no '$TOKEN'"}}'; done`
+	const greet = `read -r line; ` + id + `echo '{"jsonrpc":"2.0","id":'$id',"result":{"protocolVersion":"2025-03-26","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}}'; `
+	for name, script := range map[string]string{"it does not answer as an MCP server": refuse, "list tools of tool server cluster": greet + refuse} {
+		servers, _ := newServers(t, map[string]string{"CLUSTER_TOKEN": "hunter2-hunter2"})
+		server := tooltest.Server("cluster", spec.EnvVar{Name: "TOKEN", From: &spec.SecretRef{Env: "CLUSTER_TOKEN"}})
+		server.Spec.Command = []string{shell, "-c", script}
+		_, err := servers.Schemas(t.Context(), server)
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "no [redacted]") || strings.Contains(err.Error(), ": hunter2") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

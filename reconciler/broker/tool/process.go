@@ -19,6 +19,7 @@ import (
 	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
 
+	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -27,7 +28,7 @@ type process struct {
 	cmd    *exec.Cmd
 	log    *slog.Logger
 	stderr *tail
-	hide   *strings.Replacer // takes secrets out of what the server says of its tools
+	hide   *secret.Hider // takes secrets out of what the server says of its tools
 
 	// users, lastUsed and given belong to Servers, under its lock.
 	users    int
@@ -63,7 +64,7 @@ func newProcess(name string, command, env []string, dir string, secrets []string
 	cmd.WaitDelay = stopTimeout
 	starting, giveUp := context.WithTimeout(context.Background(), startTimeout)
 	p := &process{
-		cmd: cmd, log: log.With("server", name), stderr: newTail(secrets), hide: hider(secrets, minSecret),
+		cmd: cmd, log: log.With("server", name), stderr: newTail(secrets), hide: secret.NewHider(secrets, secret.MinHidden),
 		starting: starting, giveUp: giveUp,
 		ready: make(chan struct{}), closing: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -98,7 +99,7 @@ func (p *process) shakeHands() error {
 	request := mcp.InitializeRequest{}
 	request.Params.ClientInfo = mcp.Implementation{Name: "mainstay", Version: "v1alpha1"}
 	if _, err := p.client.Initialize(p.starting, request); err != nil {
-		return fmt.Errorf("it does not answer as an MCP server: %w", err)
+		return fmt.Errorf("it does not answer as an MCP server: %w", p.hide.Error(err))
 	}
 	return nil
 }
@@ -244,14 +245,14 @@ func (p *process) schemas(ctx context.Context) (listed map[string]Schema, lists 
 	for {
 		page, err := p.client.ListToolsByPage(ctx, request)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, p.hide.Error(err)
 		}
 		for _, t := range page.Tools {
 			schema, err := hideIn(t.InputSchema, p.hide)
 			if err != nil {
 				return nil, 0, fmt.Errorf("schema of %s: %w", spec.Escaped(t.Name), err)
 			}
-			listed[t.Name] = Schema{Description: p.hide.Replace(t.Description), InputSchema: schema, Annotations: hints(t.Annotations)}
+			listed[t.Name] = Schema{Description: p.hide.Text(t.Description), InputSchema: schema, Annotations: hints(t.Annotations)}
 		}
 		if len(listed) > maxTools {
 			return nil, 0, fmt.Errorf("the server lists more than %d tools", maxTools)
@@ -266,35 +267,41 @@ func (p *process) schemas(ctx context.Context) (listed map[string]Schema, lists 
 	return p.listed, p.lists, nil
 }
 
-// tail keeps the last bytes that are written to it, without the secrets that the server was given.
+// tail keeps the last bytes that are written to it, without the secrets that the server was given: what is kept may begin
+// anywhere, also where one was.
 type tail struct {
-	hide *strings.Replacer
-
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	clean *secret.Stream
+	buf   bytes.Buffer
 }
 
-func newTail(secrets []string) *tail { return &tail{hide: hider(secrets, 1)} }
+func newTail(secrets []string) *tail {
+	t := &tail{}
+	t.clean = secret.NewHider(secrets, 1).Stream(func(text string) {
+		t.buf.WriteString(text)
+		if over := t.buf.Len() - maxStderr; over > 0 {
+			t.buf.Next(over)
+		}
+	})
+	return t
+}
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.buf.Write(b)
-	if over := t.buf.Len() - maxStderr; over > 0 {
-		t.buf.Next(over)
-	}
+	t.clean.Write(string(b))
 	return len(b), nil
 }
 
-// String returns what is kept. A line whose beginning was dropped is left out, because it may begin inside a secret.
+// String returns what is kept. A line whose beginning was dropped is left out.
 func (t *tail) String() string {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	text := t.buf.String()
-	t.mu.Unlock()
 	if len(text) >= maxStderr {
 		_, text, _ = strings.Cut(text, "\n")
 	}
-	return t.hide.Replace(strings.ToValidUTF8(text, "\uFFFD"))
+	return strings.ToValidUTF8(text+t.clean.Rest(), "\uFFFD")
 }
 
 // lines reads a server's messages and ends when one is too long: the library that reads it would keep all of it.

@@ -153,3 +153,21 @@ func TestASecretWithANULByteStartsNothing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestASecretThatIsTooLongForAVariableStartsNothing(t *testing.T) {
+	servers, _ := newServers(t, nil)
+	server, file, write := fromFile(t)
+	longest := strings.Repeat("x", 128<<10-len("TOKEN=")-1)
+	write(longest)
+	if got := token(t, servers, server); got != longest {
+		t.Errorf("got %d bytes of %d", len(got), len(longest))
+	}
+	if _, err := servers.Call(t.Context(), server, "die", nil, tool.CallOptions{}); err == nil || !strings.Contains(err.Error(), `its stderr ends with "out of luck, token [redacted]"`) {
+		t.Errorf("got %.200v", err)
+	}
+	write(longest + "x")
+	_, err := servers.Call(t.Context(), server, "environment", nil, tool.CallOptions{})
+	if !errors.Is(err, tool.ErrNotSent) || !strings.Contains(err.Error(), "variable TOKEN of tool server cluster: the file "+file+" is too long for a variable") {
+		t.Errorf("got %.200v", err)
+	}
+}

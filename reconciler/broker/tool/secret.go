@@ -36,6 +36,9 @@ func (s *Servers) resolve(ctx context.Context, server *spec.ToolServer) (given, 
 			if strings.ContainsRune(value, 0) {
 				return given{}, fmt.Errorf("variable %s of tool server %s: %s holds a NUL byte, which no variable can", v.Name, server.Name, v.From)
 			}
+			if len(v.Name)+len("=")+len(value) >= maxVariable {
+				return given{}, fmt.Errorf("variable %s of tool server %s: %s is too long for a variable, which holds at most %d KiB with its name: let the server read it from a file", v.Name, server.Name, v.From, maxVariable>>10)
+			}
 			g.secrets = append(g.secrets, value)
 		}
 		g.env = append(g.env, v.Name+"="+value)

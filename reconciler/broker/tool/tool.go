@@ -42,10 +42,11 @@ const (
 	// MaxProcesses bounds the processes that run at once, besides those that end their last calls with an old secret.
 	MaxProcesses = 64
 
-	maxLine      = 16 << 20 // one message from a server
-	maxStderr    = 8 << 10  // what is kept of a server's stderr
-	maxWords     = 5        // lines of it in an error
-	maxTools     = 1000     // tools listed by one server
+	maxLine      = 16 << 20  // one message from a server
+	maxStderr    = 8 << 10   // what is kept of a server's stderr
+	maxWords     = 5         // lines of it in an error
+	maxTools     = 1000      // tools listed by one server
+	maxVariable  = 128 << 10 // NAME=value and the byte at its end, which is what Linux allows
 	startTimeout = 30 * time.Second
 	stopTimeout  = 2 * time.Second // for each of: end of input, SIGTERM, SIGKILL
 )
