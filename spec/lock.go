@@ -115,7 +115,8 @@ func (p ToolPin) Same(other ToolPin) bool {
 	return p.Description == other.Description && p.InputSchema == other.InputSchema && maps.Equal(p.Annotations, other.Annotations)
 }
 
-// ParseLock reads a lock file. name is for the places of problems. There is a Lock where there is no error.
+// ParseLock reads a lock file. name is for the places of problems. There is a Lock where there is no error. It is an error if
+// the file holds what its reviewer does not see: a character that is not shown and no escape, or a key of a schema twice.
 func ParseLock(name string, raw []byte) (*Lock, Problems) {
 	l := &loader{}
 	if len(raw) > maxLock {
@@ -170,6 +171,7 @@ type writtenToolPin struct {
 // parseLock reads a lock, or reports what is wrong with it and returns nil.
 func (l *loader) parseLock(f *file) *lockFile {
 	before := len(l.problems) + l.more
+	l.checkLockForm(f)
 	nodes, err := parseYAML(f, f.text, 0)
 	switch {
 	case err != nil:
@@ -192,6 +194,7 @@ func (l *loader) parseLock(f *file) *lockFile {
 	var written writtenLock
 	strict := &decoder{report: func(p Place, summary, _ string) { l.errorAt(p, lockHint, "%s", summary) }}
 	strict.decode(top, reflect.ValueOf(&written).Elem(), "a lock")
+	l.checkLockNames(top, &written)
 	lock := NewLock(f.path)
 	if written.Models != nil {
 		lock.Models = written.Models
@@ -210,11 +213,7 @@ func (l *loader) parseLock(f *file) *lockFile {
 		pin := ServerPin{Tools: map[string]ToolPin{}}
 		for tool, w := range server.Tools {
 			p := ToolPin{Description: w.Description, Annotations: w.Annotations}
-			raw, err := decodeSchema(w.InputSchema)
-			if err != nil && w.InputSchema != "" {
-				l.error(top.at("servers", name, "tools", tool, "inputSchema"), lockHint, "the input schema of %q is not JSON: %s", tool, oneLine(err.Error()))
-			}
-			p.InputSchema = string(raw)
+			p.InputSchema = l.lockedSchema(top.at("servers", name, "tools", tool, "inputSchema"), tool, w.InputSchema)
 			pin.Tools[tool] = p
 		}
 		lock.Servers[name] = pin
@@ -223,13 +222,6 @@ func (l *loader) parseLock(f *file) *lockFile {
 		return nil
 	}
 	return &lockFile{Lock: lock, top: top}
-}
-
-func decodeSchema(text string) (json.RawMessage, error) {
-	if !json.Valid([]byte(text)) { // What follows a value is reported, too.
-		return nil, json.Unmarshal([]byte(text), new(any))
-	}
-	return Canonical(json.RawMessage(text))
 }
 
 // lockHeader opens every lock file.

@@ -39,7 +39,8 @@ type LockChange struct {
 	Field string `json:"field,omitempty"`
 	// Change is LockAdded, LockRemoved or LockChanged.
 	Change string `json:"change"`
-	// From and To are the text, or the value as JSON, before and after. They are what a server said, to the letter.
+	// From and To are what a server said before and after, to the letter: a description, or what became of one text within
+	// a schema, as the text that it is, and all else of a schema as JSON.
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 }
@@ -93,7 +94,7 @@ func (k *Lock) Changes(other *Lock) []LockChange {
 	return all
 }
 
-// Changes lists what differs from p in other, for a tool of a server.
+// Changes lists what differs from p in other, for a tool of a server. There is nothing exactly where the two are the same.
 func (p ToolPin) Changes(server, tool string, other ToolPin) []LockChange {
 	var all []LockChange
 	add := func(field, change, from, to string) {
@@ -115,7 +116,13 @@ func (p ToolPin) Changes(server, tool string, other ToolPin) []LockChange {
 	if p.Description != other.Description {
 		add("description", LockChanged, p.Description, other.Description)
 	}
-	schemaChanges("inputSchema", parsedSchema(p.InputSchema), parsedSchema(other.InputSchema), add)
+	if p.InputSchema != other.InputSchema {
+		found := len(all)
+		schemaChanges("inputSchema", parsedSchema(p.InputSchema), parsedSchema(other.InputSchema), add)
+		if len(all) == found { // One of them is in no canonical form.
+			add("inputSchema", LockChanged, p.InputSchema, other.InputSchema)
+		}
+	}
 	return all
 }
 
@@ -150,9 +157,16 @@ func schemaChanges(at string, was, is any, add func(field, change, from, to stri
 	before, ok := was.(map[string]any)
 	after, both := is.(map[string]any)
 	if !ok || !both {
-		if from, to := jsonText(was), jsonText(is); from != to {
-			add(at, LockChanged, from, to)
+		from, to := jsonText(was), jsonText(is)
+		if from == to {
+			return
 		}
+		if a, ok := was.(string); ok {
+			if b, both := is.(string); both { // Told word by word, which needs no quotes.
+				from, to = a, b
+			}
+		}
+		add(at, LockChanged, from, to)
 		return
 	}
 	for _, key := range names(union(before, after)) {
@@ -169,11 +183,8 @@ func schemaChanges(at string, was, is any, add func(field, change, from, to stri
 	}
 }
 
-// jsonText is a text as it is, and every other value as JSON.
+// jsonText is a value as JSON in its canonical form.
 func jsonText(value any) string {
-	if text, ok := value.(string); ok {
-		return text
-	}
 	raw, err := Canonical(value)
 	if err != nil {
 		return fmt.Sprint(value)
@@ -292,5 +303,5 @@ func (m *LockMismatch) Error() string {
 	if more := len(parts) - MaxShownChanges; more > 0 {
 		parts = append(parts[:MaxShownChanges], fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("%s is not what %s pins, and is refused until you run `%s` and commit the result: %s", m.Resource, m.File, LockCommand(m.File), strings.Join(parts, "; "))
+	return fmt.Sprintf("%s is not what %s pins, and is refused until you run `%s` and commit the result: %s", Escaped(m.Resource.String()), Escaped(m.File), Escaped(LockCommand(m.File)), strings.Join(parts, "; "))
 }

@@ -39,17 +39,19 @@ func TestALockReadsAsItWasWritten(t *testing.T) {
 
 func anyLock(t *rapid.T) *spec.Lock {
 	lock := spec.NewLock(spec.LockFile)
-	name := rapid.OneOf(rapid.SampledFrom([]string{"true", "No", "1", "1e3", "0x1f", "-", "<<", "~", "a", "null", "a-b_C", "ünïcode", "a: b", ""}), rapid.String())
+	name := rapid.OneOf(rapid.SampledFrom([]string{"true", "no", "1", "1e3", "0x1f", "a", "null", "y"}), rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`))
+	toolName := rapid.OneOf(rapid.SampledFrom([]string{"true", "No", "-", "_", "1", "1_000", "a-b_C"}), rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`))
+	platform := rapid.StringMatching(`[a-z0-9]{1,9}/[a-z0-9]{1,9}`)
 	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{
 		"one\ntwo", " \n ", "\n", "a\n\n b\n", "# not a comment", "- a\n- b", "\u200b", "\u2028", "\U000e0041", "tab\there", "a\r\nb", "\"quoted\" \\n", "...\n---\n", "\x00", "%YAML",
 	}))
 	for _, m := range rapid.SliceOfN(name, 0, 3).Draw(t, "models") {
 		lock.Models[m] = spec.ModelPin{Digest: spec.DigestBytes([]byte(m))}
-		lock.Runtimes[m] = spec.RuntimePin{"linux/amd64": spec.DigestBytes(nil), m: spec.DigestBytes([]byte(m))}
+		lock.Runtimes[m] = spec.RuntimePin{"linux/amd64": spec.DigestBytes(nil), platform.Draw(t, "platform"): spec.DigestBytes([]byte(m))}
 	}
 	for _, s := range rapid.SliceOfN(name, 0, 3).Draw(t, "servers") {
 		tools := map[string]spec.ToolPin{}
-		for _, tool := range rapid.SliceOfNDistinct(name, 1, 3, rapid.ID).Draw(t, "tools") {
+		for _, tool := range rapid.SliceOfNDistinct(toolName, 1, 3, rapid.ID).Draw(t, "tools") {
 			schema, err := json.Marshal(map[string]any{
 				"type": "object", text.Draw(t, "key"): map[string]any{"description": text.Draw(t, "text"), "maximum": rapid.Float64().Draw(t, "number"), "enum": []any{nil, true, 1 << 60}},
 			})
@@ -98,6 +100,12 @@ func TestChangesAreToldWordByWord(t *testing.T) {
 			"restart inputSchema.properties.name.type: [-string-]{+integer+}",
 			`restart inputSchema.required: removed: ["name"]`,
 		}},
+		{"a value that becomes a text", pin(old.Description, `{"type":"object","properties":{"name":{"type":"string"}},"required":"[\"name\"]"}`, old.Annotations), []string{
+			`restart inputSchema.required: [-["name"]-]{+"[\"name\"]"+}`,
+		}},
+		{"a text that poses as a value", pin(old.Description, `{"type":"object","properties":{"name":{"type":"string","default":"true"}},"required":["name"]}`, old.Annotations), []string{
+			`restart inputSchema.properties.name.default: added: "true"`,
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
@@ -112,6 +120,12 @@ func TestChangesAreToldWordByWord(t *testing.T) {
 			}
 		})
 	}
+	for _, texts := range [][2]string{{"true", "null"}, {`"true"`, "true"}, {`{"x":1}`, `"{\"x\":1}"`}, {"", "null"}, {"[1]", `["1"]`}} {
+		from, to := spec.ToolPin{InputSchema: texts[0]}, spec.ToolPin{InputSchema: texts[1]}
+		if changes := from.Changes("a", "b", to); len(changes) != 1 || changes[0].From == changes[0].To {
+			t.Errorf("from %q to %q: %v", texts[0], texts[1], changes)
+		}
+	}
 	much := strings.Repeat("so on ", 20)
 	far := pin(much+"left"+" "+much, "{}", nil).Changes("a", "b", pin(much+"right"+" "+much, "{}", nil))
 	if want := "b description: …so on so on so on [-left-]{+right+} so on so on so on…"; len(far) != 1 || far[0].String() != want {
@@ -122,6 +136,88 @@ func TestChangesAreToldWordByWord(t *testing.T) {
 		if n := len(c.String()); n > 2000 {
 			t.Errorf("the change is shown in %d bytes", n)
 		}
+	}
+}
+
+// Two pins that are not the same have changes, and the same ones have none: a server is refused by the one, and the changes
+// are what its reviewer reads.
+func TestChangesAreThereExactlyWhereTwoPinsDiffer(t *testing.T) {
+	values := []any{nil, true, 1, 1.5, "", "true", "1", "null", "{}", "[]", `{"x":1}`, "word", "two words", map[string]any{}, []any{}, map[string]any{"x": 1}, []any{"true"}, []any{true}}
+	schema := rapid.Custom(func(t *rapid.T) json.RawMessage {
+		object := map[string]any{}
+		for _, key := range rapid.SliceOfN(rapid.SampledFrom([]string{"", "a", "b", "a.b"}), 0, 3).Draw(t, "keys") {
+			if value := rapid.SampledFrom(values).Draw(t, "value"); rapid.Bool().Draw(t, "deep") {
+				object[key] = map[string]any{"b": value}
+			} else {
+				object[key] = value
+			}
+		}
+		raw, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	})
+	anyPin := rapid.Custom(func(t *rapid.T) spec.ToolPin {
+		hints := map[string]bool{}
+		for _, hint := range rapid.SliceOfN(rapid.SampledFrom([]string{"readOnlyHint", "openWorldHint"}), 0, 2).Draw(t, "hints") {
+			hints[hint] = rapid.Bool().Draw(t, "hint")
+		}
+		pin, err := spec.NewToolPin(rapid.SampledFrom([]string{"", " ", "a", "a\nb", `a\nb`}).Draw(t, "description"), schema.Draw(t, "schema"), hints)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pin
+	})
+	server := &spec.ToolServer{Spec: spec.ToolServerSpec{Tools: map[string]spec.ToolSpec{"get": {Effect: spec.EffectRead}}}}
+	rapid.Check(t, func(t *rapid.T) {
+		was, is := anyPin.Draw(t, "was"), anyPin.Draw(t, "is")
+		changes := was.Changes("a", "get", is)
+		if was.Same(is) != (len(changes) == 0) {
+			t.Fatalf("the same: %t, changes: %v", was.Same(is), changes)
+		}
+		if err := server.CheckPins(map[string]spec.ToolPin{"get": was}, map[string]spec.ToolPin{"get": is}); was.Same(is) != (err == nil) {
+			t.Fatalf("the same: %t, error: %v", was.Same(is), err)
+		}
+		for _, c := range changes {
+			if c.Change == spec.LockChanged && c.From == c.To {
+				t.Fatalf("a change from %q to itself", c.From)
+			}
+		}
+	})
+}
+
+// What a reviewer of a lock does not see is not in it, and nothing is called what it cannot be called.
+func TestALockHoldsNothingThatItsReviewerDoesNotSee(t *testing.T) {
+	const top = "apiVersion: mainstay.dev/v1alpha1\nkind: Lock\n"
+	tool := func(fields string) string { return top + "servers:\n  a:\n    tools:\n      get:\n" + fields }
+	digest := string(spec.DigestBytes(nil))
+	for _, tt := range []struct{ name, text, want string }{
+		{"as it is written", string((&spec.Lock{Servers: map[string]spec.ServerPin{"a": {Tools: map[string]spec.ToolPin{"get": {Description: "a\u200b", InputSchema: `{"a":"\u202e"}`}}}}}).Format()), ""},
+		{"with the line ends of Windows", strings.ReplaceAll(tool("        inputSchema: '{}'\n"), "\n", "\r\n"), ""},
+		{"in another form", "# Merged by hand.\n" + tool("        {description: Get., inputSchema: '{\"b\": [{\"c\": 1}, {\"c\": \"b\"}], \"a\": {\"b\": \"a\"}}'}\n"), ""},
+		{"a text that runs to the left", tool("        inputSchema: '{}'\n        description: Get \u202eit.\n"), "mainstay.lock:8:26: the character U+202E cannot be seen here: it must be an escape (it is made by `mainstay lock`: run that"},
+		{"a tag in a schema", tool("        inputSchema: |-\n          {\"description\": \"a\U000e0041\"}\n"), "mainstay.lock:8:29: the character U+E0041 cannot be seen here"},
+		{"a tab in a comment", "#\t\n" + top, "mainstay.lock:1:2: the character U+0009 cannot be seen here"},
+		{"a line that is written over", "# harmless\r" + top, "mainstay.lock:1:11: the character U+000D cannot be seen here"},
+		{"a mark of the byte order", "\ufeff" + top, "mainstay.lock:1:1: the character U+FEFF cannot be seen here"},
+		{"a key twice", tool("        inputSchema: |-\n          {\"type\": \"object\",\n           \"properties\": {\"a\": {}, \"b\": {\"a\": 1}, \"\\u0061\": {\"type\": \"string\"}}}\n"), `mainstay.lock:9:11: "a" is written twice in one object of the input schema of "get", and only the last one would count`},
+		{"a key twice in a list", tool("        inputSchema: '[[{}, {\"a\": [{\"b\": 1}], \"a\": 2}]]'\n"), `"a" is written twice in one object`},
+		{"a server that forges a line", top + "servers: {\"a\\e[1m\\nx\": {tools: {get: {inputSchema: '{}'}}}}\n", `mainstay.lock:3:11: "a\x1b[1m x" is not the name of a tool server`},
+		{"a tool", top + "servers: {a: {tools: {\"get it\": {inputSchema: '{}'}}}}\n", `"get it" is not the name of a tool`},
+		{"a model", top + "models: {A: {digest: " + digest + "}}\n", `"A" is not the name of a model`},
+		{"a runtime", top + "runtimes: {\"\": {linux/amd64: " + digest + "}}\n", `"" is not the name of a runtime`},
+		{"a platform", top + "runtimes: {graph: {linux: " + digest + "}}\n", `"linux" is not the name of a platform such as linux/amd64`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			lock, problems := spec.ParseLock(spec.LockFile, []byte(tt.text))
+			switch {
+			case (lock == nil) != (tt.want != ""):
+				t.Errorf("a lock: %t; %s", lock != nil, problems)
+			case !strings.Contains(problems.String(), tt.want):
+				t.Errorf("got %s", problems)
+			}
+		})
 	}
 }
 

@@ -185,7 +185,7 @@ func (s *ToolServer) CheckPins(pins, said map[string]ToolPin) error {
 		case !has:
 		case !pinned:
 			m.Unpinned = append(m.Unpinned, "tool "+name)
-		default:
+		case !pin.Same(is):
 			m.Changes = append(m.Changes, pin.Changes(s.Name, name, is)...)
 		}
 	}

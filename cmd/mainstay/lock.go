@@ -188,6 +188,10 @@ func (m *madeLock) content() []byte {
 // upToDate reports whether the file is what it should be.
 func (m *madeLock) upToDate() bool { return string(m.content()) == string(m.raw) }
 
+// reformed reports whether the file pins what it should, and is only written in another form: it was edited, or merged by
+// hand, or comes from another version.
+func (m *madeLock) reformed() bool { return m.old != nil && len(m.changes) == 0 && !m.upToDate() }
+
 // settle writes the file, or checks it, and returns why the command fails.
 func (m *madeLock) settle(check bool) error {
 	errs := m.errs
@@ -196,6 +200,8 @@ func (m *madeLock) settle(check bool) error {
 	case m.upToDate():
 	case check && m.raw == nil:
 		errs = append(errs, fmt.Errorf("there is no %s: run `%s`, and commit what it writes", m.file, command))
+	case check && m.reformed():
+		errs = append(errs, fmt.Errorf("%s is out of date: it pins what it should, and only its form differs; run `%s`, and commit what it writes", m.file, command))
 	case check:
 		errs = append(errs, fmt.Errorf("%s is out of date: read the changes, run `%s`, and commit what it writes", m.file, command))
 	default:
@@ -215,9 +221,9 @@ func (m *madeLock) settle(check bool) error {
 func (m *madeLock) print(stdout, stderr io.Writer, check bool) error {
 	signs := map[string]string{spec.LockAdded: "+", spec.LockRemoved: "-", spec.LockChanged: "~"}
 	for _, c := range m.changes {
-		fmt.Fprintln(stdout, signs[c.Change], c.Resource, c)
+		fmt.Fprintln(stdout, signs[c.Change], spec.Escaped(c.Resource.String()), c)
 	}
-	upToDate := m.upToDate()
+	upToDate, reformed := m.upToDate(), m.reformed()
 	if err := m.settle(check); err != nil {
 		return err
 	}
@@ -226,6 +232,8 @@ func (m *madeLock) print(stdout, stderr io.Writer, check bool) error {
 		fmt.Fprintln(stdout, "there is nothing to lock: no tool server, no model that has a digest, and no runtime of your own")
 	case upToDate:
 		fmt.Fprintf(stdout, "%s: up to date\n", m.file)
+	case reformed:
+		fmt.Fprintf(stdout, "%s: written; only its form differs from before, and not what it pins; commit it\n", m.file)
 	default:
 		fmt.Fprintf(stdout, "%s: written, with %s; commit it\n", m.file, changes(len(m.changes)))
 	}

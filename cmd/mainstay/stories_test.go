@@ -96,6 +96,16 @@ func TestStories(t *testing.T) {
 			env.Setenv("MAINSTAY_SIGNING_KEY", filepath.Join(env.WorkDir, "keys", "reconciler"))
 			return nil
 		},
+		Condition: func(name string) (bool, error) {
+			if name != "readable:/proc/kmsg" { // A regular file that does not end. It is for root, on Linux.
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			f, err := os.Open("/proc/kmsg")
+			if err == nil {
+				err = f.Close()
+			}
+			return err == nil, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"quickstart": writeQuickstart, "platformteam": writePlatformTeam, "seed": seed, "commit": commit,
 			"eventually": eventually, "exits": exits, "pick": pick, "grepcount": grepCount, "nowhere": nowhere,

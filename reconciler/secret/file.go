@@ -7,18 +7,21 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // readFile reads a secret from a file of the machine, without the newline at its end. Links are followed: that is how
-// Kubernetes mounts a Secret, and how it changes it in one step.
-func readFile(name string) (string, error) {
-	info, err := os.Stat(name) // A pipe that nobody writes to would keep Open from returning.
+// Kubernetes mounts a Secret, and how it changes it in one step. What can be polled is read for patience at most; see
+// [patient] for the rest.
+func readFile(name string, patience time.Duration) (string, error) {
+	info, err := os.Stat(name) // To open a device may be enough for it to do something.
 	if err == nil && !info.Mode().IsRegular() {
-		return "", errors.New("it is not a regular file")
+		return "", errNotRegular
 	}
 	var f *os.File
 	if err == nil {
-		f, err = os.Open(name)
+		f, err = os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // It may have become a pipe that nobody writes to.
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -29,8 +32,17 @@ func readFile(name string) (string, error) {
 		return "", withoutPath(err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return "", withoutPath(err)
+	} else if !info.Mode().IsRegular() {
+		return "", errNotRegular
+	}
+	_ = f.SetReadDeadline(time.Now().Add(patience)) // Most files have none, since they do not wait.
 	content, err := io.ReadAll(io.LimitReader(f, MaxValue+3))
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "", tooSlow(patience)
+	case err != nil:
 		return "", withoutPath(err)
 	}
 	text, ok := strings.CutSuffix(string(content), "\r\n")
@@ -39,6 +51,8 @@ func readFile(name string) (string, error) {
 	}
 	return text, nil
 }
+
+var errNotRegular = errors.New("it is not a regular file")
 
 // withoutPath is an error without the path, which whoever wraps it names.
 func withoutPath(err error) error {

@@ -5,6 +5,7 @@
 package secret
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	retry = 5 * time.Second
 	// getTimeout is how long the API server may take.
 	getTimeout = 5 * time.Second
+	// patience is how long reading a file may take where [Options] do not say.
+	patience = 5 * time.Second
 	// maxKept is how many sources are remembered, and how many values.
 	maxKept = 1000
 )
@@ -42,11 +45,15 @@ type Options struct {
 	// Kubernetes says how to reach the API server. Nil is [KubernetesConfig] of Env. It is asked when it is first needed,
 	// and again as long as it fails.
 	Kubernetes func() (*Cluster, error)
+	// Patience is how long reading a file of the machine may take: one on a server that is gone never ends. Zero means five
+	// seconds.
+	Patience time.Duration
 }
 
 // Resolver resolves references. It is safe for concurrent use.
 type Resolver struct {
-	opts Options
+	opts  Options
+	files patient
 
 	mu      sync.Mutex
 	opened  map[string]*opened
@@ -60,6 +67,7 @@ func New(opts Options) *Resolver {
 	if opts.Kubernetes == nil {
 		opts.Kubernetes = func() (*Cluster, error) { return KubernetesConfig(opts.Env) }
 	}
+	opts.Patience = cmp.Or(opts.Patience, patience)
 	return &Resolver{opts: opts, opened: map[string]*opened{}, objects: map[object]*fetched{}}
 }
 
@@ -113,11 +121,16 @@ func (r *Resolver) read(ctx context.Context, ref spec.SecretRef) (string, error)
 		}
 		return text, nil
 	case ref.File != "":
-		return readFile(ref.File)
+		return r.file(ctx, ref.File)
 	case ref.SOPS != nil:
-		return r.sops(*ref.SOPS)
+		return r.sops(ctx, *ref.SOPS)
 	case ref.Kubernetes != nil:
 		return r.kubernetes(ctx, *ref.Kubernetes)
 	}
 	return "", errors.New("it names no source")
+}
+
+// file reads a file of the machine.
+func (r *Resolver) file(ctx context.Context, path string) (string, error) {
+	return r.files.read(ctx, path, r.opts.Patience, func(path string) (string, error) { return readFile(path, r.opts.Patience) })
 }

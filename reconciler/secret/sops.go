@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,7 @@ type opened struct {
 }
 
 // sops reads a value from a file of the revision that is declared now.
-func (r *Resolver) sops(ref spec.SOPSRef) (string, error) {
+func (r *Resolver) sops(ctx context.Context, ref spec.SOPSRef) (string, error) {
 	tree, err := r.opts.Tree()
 	if err != nil {
 		return "", fmt.Errorf("read the revision: %w", err)
@@ -42,7 +43,7 @@ func (r *Resolver) sops(ref spec.SOPSRef) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		key, err := r.dataKey(file.Recipients())
+		key, err := r.dataKey(ctx, file.Recipients())
 		if err != nil {
 			return "", err
 		}
@@ -78,8 +79,8 @@ func readTree(tree fs.FS, name string) ([]byte, error) {
 }
 
 // dataKey decrypts a file's key with one of the age identities that this machine has.
-func (r *Resolver) dataKey(recipients []sops.Recipient) ([]byte, error) {
-	identities, places, err := r.identities()
+func (r *Resolver) dataKey(ctx context.Context, recipients []sops.Recipient) ([]byte, error) {
+	identities, places, err := r.identities(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (r *Resolver) dataKey(recipients []sops.Recipient) ([]byte, error) {
 
 // identities are the age identities of this machine, from all the places that SOPS looks at and that need no other
 // program, and those places. The last one is where people put them.
-func (r *Resolver) identities() (all []age.Identity, places []string, err error) {
+func (r *Resolver) identities(ctx context.Context) (all []age.Identity, places []string, err error) {
 	add := func(place, text string) error {
 		found, err := age.ParseIdentities(strings.NewReader(text))
 		if err != nil { // The parser's own error may quote a line of the key file.
@@ -118,7 +119,7 @@ func (r *Resolver) identities() (all []age.Identity, places []string, err error)
 		}
 	}
 	if name, ok := r.opts.Env("SOPS_AGE_KEY_FILE"); ok {
-		text, err := readFile(name)
+		text, err := r.file(ctx, name)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s, which SOPS_AGE_KEY_FILE names: %w", name, err)
 		}
@@ -127,19 +128,29 @@ func (r *Resolver) identities() (all []age.Identity, places []string, err error)
 		}
 	}
 	usual := filepath.Join(r.configDir(), "sops", "age", "keys.txt")
-	if _, err := os.Stat(usual); err == nil {
-		text, err := readFile(usual)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", usual, err)
+	text, err := r.files.read(ctx, usual, r.opts.Patience, func(path string) (string, error) {
+		if _, err := os.Stat(path); err != nil {
+			return "", errNoKeys
 		}
-		if err := add(usual, text); err != nil {
-			return nil, nil, err
+		return readFile(path, r.opts.Patience)
+	})
+	switch {
+	case errors.Is(err, errNoKeys):
+		if len(all) == 0 {
+			places = append(places, usual)
 		}
-	} else if len(all) == 0 {
-		places = append(places, usual)
+		return all, places, nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("%s: %w", usual, err)
+	}
+	if err := add(usual, text); err != nil {
+		return nil, nil, err
 	}
 	return all, places, nil
 }
+
+// errNoKeys says that the file that is looked at without being asked for is not there.
+var errNoKeys = errors.New("there is no such file")
 
 // configDir is where a user's settings are, as SOPS finds it.
 func (r *Resolver) configDir() string {
