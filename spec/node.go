@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/spec/near"
@@ -33,7 +34,7 @@ type file struct {
 }
 
 // nodeKind is the kind of a value in a file.
-type nodeKind int
+type nodeKind uint8
 
 const (
 	nullNode nodeKind = iota
@@ -43,7 +44,7 @@ const (
 )
 
 // textStyle says how a text stands in its file, so that a place inside the text can be found there.
-type textStyle int
+type textStyle uint8
 
 const (
 	plainText   textStyle = iota // as it is, from the node's place on
@@ -56,15 +57,15 @@ const (
 // node is a value in a file, with its place. The formats are read into it, and everything else starts from it.
 type node struct {
 	kind    nodeKind
+	style   textStyle
 	value   any // of a scalar: bool, int64, float64 or string
 	written string
-	style   textStyle
 	file    *file
 	line    int
 	column  int
 	fields  []field
 	items   []*node
-	// index finds fields by name.
+	// index finds fields by name, where there are many.
 	index map[string]int
 	// removed are the nulls by which an overlay removed fields: what is then missing is reported there.
 	removed map[string]*node
@@ -84,19 +85,38 @@ func (n *node) get(name string) *node {
 	if n == nil {
 		return nil
 	}
-	if i, ok := n.index[name]; ok {
+	if i := n.position(name); i >= 0 {
 		return n.fields[i].value
 	}
 	return nil
 }
 
+// fewFields is how many fields are looked through rather than indexed: nearly all objects have no more.
+const fewFields = 12
+
+// position is that of a field, or -1.
+func (n *node) position(name string) int {
+	if n.index != nil {
+		if i, ok := n.index[name]; ok {
+			return i
+		}
+		return -1
+	}
+	return slices.IndexFunc(n.fields, func(f field) bool { return f.name == name })
+}
+
 // add appends a field that is not there yet.
 func (n *node) add(f field) {
-	if n.index == nil {
-		n.index = map[string]int{}
-	}
-	n.index[f.name] = len(n.fields)
 	n.fields = append(n.fields, f)
+	switch {
+	case n.index != nil:
+		n.index[f.name] = len(n.fields) - 1
+	case len(n.fields) > fewFields:
+		n.index = make(map[string]int, 2*len(n.fields))
+		for i, f := range n.fields {
+			n.index[f.name] = i
+		}
+	}
 }
 
 // has reports whether a field is there and not null.
@@ -130,7 +150,7 @@ func (n *node) at(path ...any) *node {
 
 // keyOf returns the node of a field's name, or n.
 func (n *node) keyOf(name string) *node {
-	if i, ok := n.index[name]; ok {
+	if i := n.position(name); i >= 0 {
 		return n.fields[i].key
 	}
 	return n

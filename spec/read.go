@@ -178,7 +178,9 @@ func newFile(name string, raw []byte) (*file, *parseError) {
 		return nil, &parseError{line: bytes.Count(raw[:at], []byte("\n")) + 1, summary: "this is not UTF-8", hint: "save the file as UTF-8"}
 	}
 	text := strings.TrimPrefix(string(raw), "\ufeff")
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	if strings.Contains(text, "\r") {
+		text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	}
 	return &file{path: name, raw: raw, text: text}, nil
 }
 
@@ -232,7 +234,12 @@ func readAtMost(root fs.FS, name string, n int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, n+1))
+	var b bytes.Buffer
+	if info, err := f.Stat(); err == nil && info.Size() <= n {
+		b.Grow(int(info.Size()) + bytes.MinRead) // So that it is read at once.
+	}
+	_, err = b.ReadFrom(io.LimitReader(f, n+1))
+	return b.Bytes(), err
 }
 
 // reason is an error without the path, which the problem's place says already.

@@ -104,6 +104,7 @@ func (c *yamlConverter) convert(y *yaml.Node, depth int) (*node, error) {
 		return n, c.mapping(n, y, depth)
 	case yaml.SequenceNode:
 		n.kind = listNode
+		n.items = make([]*node, 0, len(y.Content))
 		for _, item := range y.Content {
 			converted, err := c.convert(item, depth+1)
 			if err != nil {
@@ -119,6 +120,7 @@ func (c *yamlConverter) convert(y *yaml.Node, depth int) (*node, error) {
 // mapping converts the fields of an object. Fields that come from a merge key (`<<`) never replace the object's own.
 func (c *yamlConverter) mapping(n *node, y *yaml.Node, depth int) error {
 	var merged []field
+	n.fields = make([]field, 0, len(y.Content)/2)
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		key, value := y.Content[i], y.Content[i+1]
 		converted, err := c.convert(value, depth+1)
