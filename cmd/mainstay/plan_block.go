@@ -56,7 +56,7 @@ func planBlocks(c *plan.Change, most int) []block {
 				agents, alike = append(agents, b), append(alike, nil)
 			}
 			alike[i] = append(alike[i], r.Ref)
-			agents[i].title = signs[r.Mode] + " " + refs(alike[i], plan.Quote, most)
+			agents[i].title = signs[r.Mode] + " "
 			continue
 		}
 		b.title = signs[r.Mode] + " " + plan.Quote(r.Ref.String())
@@ -66,6 +66,9 @@ func planBlocks(c *plan.Change, most int) []block {
 			b.diff(f.Diff, f.Mode)
 		}
 		others = append(others, b.align())
+	}
+	for i := range agents {
+		agents[i].title += refs(alike[i], plan.Quote, most)
 	}
 	return append(agents, others...)
 }

@@ -217,3 +217,27 @@ func TestALongPlanSaysWhatIsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// Every resource of a permission is named, and a comment names the first few where all of them would fill it.
+func TestAPermissionNamesItsResources(t *testing.T) {
+	c := plan.Compare(nil, nil, plan.Paths{})
+	list := func(n int) {
+		c.Widened = []plan.Permission{{Code: "x"}}
+		for i := range n {
+			c.Widened[0].Resources = append(c.Widened[0].Resources, spec.Ref{Kind: spec.KindAgent, Name: fmt.Sprintf("a%d", i)})
+		}
+	}
+	for _, tt := range []struct {
+		n    int
+		want string
+	}{{400, "Agent/a399"}, {4000, "and 3995 more"}} {
+		list(tt.n)
+		if got := planMarkdown(c, maxComment); !strings.Contains(got, tt.want) || strings.Contains(got, "Left out") {
+			t.Errorf("%d: %s", tt.n, got)
+		}
+		var terminal bytes.Buffer
+		if err := writePlan(&terminal, c); err != nil || strings.Count(terminal.String(), "Agent/a") != tt.n {
+			t.Errorf("%d: %v\n%s", tt.n, err, terminal.String())
+		}
+	}
+}
