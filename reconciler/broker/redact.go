@@ -49,9 +49,9 @@ func (r *Redactor) Holds(text string) bool { return r.now().Holds(text) }
 // is or holds one becomes a string. What it changes is a copy.
 func (r *Redactor) Value(value any) any { return r.now().Value(value) }
 
-// Stream returns a stream that gives clean pieces to out. It knows the secrets of this moment: those that whoever writes it
-// was given must be among them.
-func (r *Redactor) Stream(out func(string)) *secret.Stream { return r.now().Stream(out) }
+// Stream returns a stream that gives clean pieces to out. It knows the secrets of the moment when the first piece comes:
+// those that whoever writes it was given are among them.
+func (r *Redactor) Stream(out func(string)) *secret.Stream { return secret.NewStream(r.now, out) }
 
 // Error returns an error without secrets in its text, that callers can branch on as they can on err. What a server says of
 // its tools is cleaned before a [*spec.LockMismatch] compares it word by word: a secret in pieces is not found any more.

@@ -96,6 +96,19 @@ func TestAStreamHoldsBackOnlyWhatMayBeASecret(t *testing.T) {
 	}
 }
 
+// TestAStreamKnowsTheSecretsOfItsFirstPiece resolves the secret of a model's server after the stream was made.
+func TestAStreamKnowsTheSecretsOfItsFirstPiece(t *testing.T) {
+	var secrets []string
+	var got string
+	stream := broker.NewRedactor(func() []string { return secrets }).Stream(func(piece string) { got += piece })
+	secrets = []string{"hunter2!"}
+	stream.Write("it is hunter2!")
+	stream.Close()
+	if got != "it is [redacted]" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestAnErrorTellsNoSecret has one whose words a comparison would take apart, and one that is cut in the middle.
 func TestAnErrorTellsNoSecret(t *testing.T) {
 	mismatch := &spec.LockMismatch{Resource: spec.Ref{Kind: spec.KindToolServer, Name: "vault"}, File: spec.LockFile, Changes: []spec.LockChange{

@@ -145,18 +145,23 @@ func (h *Hider) at(text string, last bool) (found int, open bool) {
 // Stream takes secrets out of a text that comes in pieces. It holds back what may be the beginning of one, which is always
 // shorter than its longest form, until the next piece shows what it is. It is for one goroutine at a time.
 type Stream struct {
+	hider   func() *Hider
 	scanner scanner
 	held    string
 	out     func(string)
 }
 
-// Stream returns a stream that gives clean pieces to out.
-func (h *Hider) Stream(out func(string)) *Stream {
-	return &Stream{scanner: scanner{hider: h}, out: out}
+// NewStream returns a stream that gives clean pieces to out. It asks for the hider when the first piece comes: whoever writes
+// it may have been given a secret by then.
+func NewStream(hider func() *Hider, out func(string)) *Stream {
+	return &Stream{hider: hider, out: out}
 }
 
 // Write takes the next piece.
 func (s *Stream) Write(piece string) {
+	if s.scanner.hider == nil {
+		s.scanner.hider = s.hider()
+	}
 	text := s.held + piece
 	clean := s.scanner.scan(text, false)
 	s.held = strings.Clone(text[s.scanner.read:])

@@ -277,7 +277,8 @@ type tail struct {
 
 func newTail(secrets []string) *tail {
 	t := &tail{}
-	t.clean = secret.NewHider(secrets, 1).Stream(func(text string) {
+	hider := secret.NewHider(secrets, 1)
+	t.clean = secret.NewStream(func() *secret.Hider { return hider }, func(text string) {
 		t.buf.WriteString(text)
 		if over := t.buf.Len() - maxStderr; over > 0 {
 			t.buf.Next(over)
