@@ -55,8 +55,11 @@ func (c LockChange) String() string {
 	case LockRemoved:
 		return fmt.Sprintf("%s: removed: %s", at, shown(c.From))
 	}
-	return fmt.Sprintf("%s: %s", at, wordDiff(c.From, c.To))
+	return fmt.Sprintf("%s: %s", at, c.Words())
 }
+
+// Words returns what became of the text, word by word and in one line that is safe to show, as in [LockChange.String].
+func (c LockChange) Words() string { return wordDiff(c.From, c.To) }
 
 // Changes lists what differs from k in other, sorted. Nil is a lock that pins nothing.
 func (k *Lock) Changes(other *Lock) []LockChange {

@@ -108,6 +108,11 @@ func (x *comparison) agent(before, after *spec.Agent) {
 	if before.Runtime != after.Runtime {
 		c.Fields = append(c.Fields, Field{Path: "runtime", Before: before.Runtime, After: after.Runtime, Widens: true})
 		x.widened.add(after.Ref, "runtime", "changed the runtime from %s to %s", before.Runtime, after.Runtime)
+	} else if c.Mode == Changed {
+		for _, f := range x.pinned[lockedRuntime(after.Runtime)] {
+			f.Path = "runtime." + f.Path
+			c.Fields = append(c.Fields, f)
+		}
 	}
 	c.Fields = append(c.Fields, x.judged(after.Ref, spec.KindAgent, x.agentTree(x.before, before), x.agentTree(x.after, after))...)
 	c.Instructions = unified(before.Instructions, after.Instructions)
@@ -180,6 +185,9 @@ func (x *comparison) agentModel(c *AgentChange, before, after *spec.Agent) {
 		x.widened.add(after.Ref, "model", "changed the model from %s to %s", described(was), described(is))
 	}
 	c.Model.Fields = to.judged(is.Ref, spec.KindModel, x.before.tree(was.Resource), x.after.tree(is.Resource))
+	if was.Name == is.Name {
+		c.Model.Fields = append(c.Model.Fields, x.pinned[lockedModel(is.Name)]...)
+	}
 }
 
 func modelUse(m *spec.Model) *ModelUse {
@@ -220,6 +228,7 @@ func (x *comparison) agentTools(c *AgentChange, before, after *spec.Agent) {
 			continue
 		}
 		own, server := x.toolFields(old, tool)
+		own = append(own, x.pinned[lockedTool(tool.Server.Name, tool.Name)]...)
 		if len(own) > 0 {
 			t.Changed = append(t.Changed, ToolChange{name, own})
 		}

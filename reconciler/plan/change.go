@@ -156,6 +156,10 @@ type comparison struct {
 	*Change
 	before, after     *fleetSide
 	widened, narrowed permissions
+	// pins are what differs in what the locks pin of a resource, by the names that the lock has for it. pinned are the same
+	// for agents, by the path of a tool, model or runtime in the lock.
+	pins   map[spec.Ref][]Field
+	pinned map[string][]Field
 }
 
 // fleetSide is one fleet, with the written form of those of its resources that were asked for.
@@ -259,6 +263,7 @@ func (x *comparison) added(r spec.Resource) {
 				x.widened.add(r.Ref, "secret", "was given the secret %s as %s", Value(d.after), d.name())
 			}
 		}
+		changed.Fields = append(changed.Fields, x.pins[r.Ref]...)
 		x.addedKind(r)
 	}
 	x.Resources = append(x.Resources, changed)
@@ -278,7 +283,7 @@ func (x *comparison) both(before, after spec.Resource) {
 	if after.Kind == spec.KindAgent {
 		was, is = x.before.Agents[spec.AgentName(before.Name)], x.after.Agents[spec.AgentName(after.Name)]
 	}
-	if before.Digest == after.Digest && (is == nil || was.Description == is.Description) {
+	if before.Digest == after.Digest && len(x.pins[after.Ref]) == 0 && (is == nil || was.Description == is.Description) {
 		return
 	}
 	changed := ResourceChange{Ref: after.Ref, Mode: Changed, Place: after.Place, From: before.Digest, To: after.Digest}
@@ -288,7 +293,7 @@ func (x *comparison) both(before, after spec.Resource) {
 	case spec.KindSkill:
 		changed.Files = skillFiles(x.before.Skills[after.Name], x.after.Skills[after.Name])
 	default:
-		changed.Fields = x.judged(after.Ref, after.Kind, x.before.tree(before), x.after.tree(after))
+		changed.Fields = append(x.judged(after.Ref, after.Kind, x.before.tree(before), x.after.tree(after)), x.pins[after.Ref]...)
 	}
 	x.Resources = append(x.Resources, changed)
 }

@@ -196,9 +196,11 @@ const maxValue = 300
 // Value is a value as it stands in a sentence, cut where it is long. A text is itself, and all else is JSON.
 func Value(v any) string { return shortened(whole(v)) }
 
-func shortened(text string) string {
-	if r := []rune(text); len(r) > maxValue {
-		return string(r[:maxValue]) + fmt.Sprintf("… (%d characters more)", len(r)-maxValue)
+func shortened(text string) string { return shortenedTo(maxValue, text) }
+
+func shortenedTo(most int, text string) string {
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + fmt.Sprintf("… (%d characters more)", len(r)-most)
 	}
 	return text
 }

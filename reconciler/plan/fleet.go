@@ -39,6 +39,8 @@ func (x *comparison) fleet() {
 	default:
 		changed.Fields = append(changed.Fields, x.judged(ref, spec.KindFleet, x.before.tree(before.Resource), x.after.tree(after.Resource))...)
 		changed.Fields = append(changed.Fields, x.others(ref)...)
+		x.lock(ref)
+		changed.Fields = append(changed.Fields, x.pins[ref]...)
 		x.keys(ref)
 	}
 	if changed.Mode != Changed || len(changed.Fields) > 0 {
@@ -97,7 +99,7 @@ func hasKey(keys []spec.Key, key spec.Key) bool {
 
 // compared are the fields of [spec.Fleet] that are looked into elsewhere.
 var compared = []string{
-	"Resource", "Approvers", "Signatures", "Ledger", "Expires", "Agents", "Models", "Servers", "Skills", "Actions", "Policies", "Triggers", "Resources",
+	"Resource", "Approvers", "Signatures", "Ledger", "Lock", "Expires", "Agents", "Models", "Servers", "Skills", "Actions", "Policies", "Triggers", "Resources",
 }
 
 // maxTold is how many differences are told one by one in whatever else a fleet holds.
