@@ -11,6 +11,7 @@ import (
 // see markup.go.
 func (l *loader) instructions(e *entry[AgentSpec], who *persona, p *prompt, skills []*Skill) string {
 	var b strings.Builder
+	b.Grow(1024 + len(e.written.Instructions))
 	if who != nil {
 		heading(&b, "# Who you are")
 		paragraph(&b, l.authored(e, "the role of its persona", who.Role))

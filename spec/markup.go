@@ -12,8 +12,18 @@ import (
 // What is inserted into instructions as data must not begin a section, nor end or swallow one. What may do so at the
 // beginning of a line gets a backslash before it, as CommonMark (https://spec.commonmark.org) takes it for text then.
 
-// lineBreaks makes everything that CommonMark, a model or a terminal may take for the end of a line one.
-var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+// lineBreaks is everything but a line feed that CommonMark, a model or a terminal may take for the end of a line.
+const lineBreaks = "\r\v\f\u0085\u2028\u2029"
+
+var lineFeeds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
+// withLineFeeds returns a text in which only line feeds end a line.
+func withLineFeeds(text string) string {
+	if !strings.ContainsAny(text, lineBreaks) {
+		return text // The replacer would copy it.
+	}
+	return lineFeeds.Replace(text)
+}
 
 // lineStart is what may stand before a block begins: spaces, and the marks of quotes and lists.
 var lineStart = regexp.MustCompile(`^(?:[ \t]|>|[-*+][ \t]|[0-9]{1,9}[.)][ \t])*`)
@@ -60,7 +70,7 @@ const endMark = "mainstay-end-of-text"
 // authored returns a text that somebody wrote as instructions, which may hold headings of its own, made so that it has none
 // of the first level and leaves nothing open behind it. what names it for people.
 func (l *loader) authored(e *entry[AgentSpec], what, written string) string {
-	written = strings.TrimSpace(lineBreaks.Replace(written))
+	written = strings.TrimSpace(withLineFeeds(written))
 	if !strings.ContainsAny(written, "#=<`~") {
 		return written // Nothing in it can be a heading of the first level, or stay open.
 	}

@@ -346,7 +346,7 @@ func argumentText(value any, alone bool) string {
 	case nil:
 		return ""
 	case string:
-		return lineBreaks.Replace(v)
+		return withLineFeeds(v)
 	case []any:
 		items := make([]string, len(v))
 		for i, item := range v {

@@ -40,6 +40,7 @@ func parseYAML(f *file, text string, skip int) (nodes []*node, err error) {
 		if len(document.Content) == 0 || document.Content[0].ShortTag() == "!!null" {
 			continue
 		}
+		c.nodes = make([]node, 0, values(document.Content[0]))
 		n, err := c.convert(document.Content[0], 0)
 		if err != nil {
 			return nil, err
@@ -85,13 +86,33 @@ type yamlConverter struct {
 	file  *file
 	skip  int
 	count int
+	// nodes holds the nodes of a document, which live as long as one another. What aliases repeat does not fit.
+	nodes []node
+}
+
+// values counts the nodes of a document.
+func values(y *yaml.Node) int {
+	n := 1
+	for _, inner := range y.Content {
+		n += values(inner)
+	}
+	return n
+}
+
+func (c *yamlConverter) node(y *yaml.Node) *node {
+	line, column := y.Line+c.skip, y.Column
+	if len(c.nodes) == cap(c.nodes) {
+		return &node{file: c.file, line: line, column: column}
+	}
+	c.nodes = append(c.nodes, node{file: c.file, line: line, column: column})
+	return &c.nodes[len(c.nodes)-1]
 }
 
 func (c *yamlConverter) convert(y *yaml.Node, depth int) (*node, error) {
 	if y.Kind == yaml.AliasNode {
 		return c.convert(y.Alias, depth+1)
 	}
-	n := &node{file: c.file, line: y.Line + c.skip, column: y.Column}
+	n := c.node(y)
 	if depth > maxDepth {
 		return nil, &parseError{n.line, n.column, fmt.Sprintf("this is nested deeper than %d levels", maxDepth), "make it flatter"}
 	}
