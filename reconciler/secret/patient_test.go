@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,9 +19,10 @@ import (
 func TestAReadThatDoesNotEndIsLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p patient
-		hangs, begun := make(chan struct{}), 0
+		hangs := make(chan struct{})
+		var begun atomic.Int32
 		hanging := func(string) (string, error) {
-			begun++
+			begun.Add(1)
 			<-hangs
 			return "too late", nil
 		}
@@ -29,8 +31,8 @@ func TestAReadThatDoesNotEndIsLeftBehind(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if begun != 1 {
-			t.Errorf("it was begun %d times", begun)
+		if begun.Load() != 1 {
+			t.Errorf("it was begun %d times", begun.Load())
 		}
 		if text, err := p.read(t.Context(), "/here", time.Second, func(path string) (string, error) { return path, nil }); text != "/here" || err != nil {
 			t.Errorf("another file: %q, %v", text, err)
