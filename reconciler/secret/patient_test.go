@@ -89,13 +89,13 @@ func TestWhoIsToldToStopStopsReading(t *testing.T) {
 func TestARegularFileMayWait(t *testing.T) {
 	f, err := os.Open("/proc/kmsg")
 	if err != nil {
-		t.Skip(err) // It is for root, on Linux.
+		t.Skip("the log of the kernel is for root, on Linux:", err)
 	}
 	defer f.Close()
 	r := New(Options{Patience: 10 * time.Millisecond})
 	value, err := r.Resolve(t.Context(), spec.SecretRef{File: "/proc/kmsg"})
 	if err == nil { // The kernel has said something meanwhile.
-		t.Skip(len(value.Reveal()))
+		t.Skipf("the kernel has said %d bytes meanwhile", len(value.Reveal()))
 	}
 	if !strings.Contains(err.Error(), "resolve the file /proc/kmsg: reading it does not end within 10ms: ") {
 		t.Error(err)
