@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"bufio"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -126,23 +127,24 @@ func (l *loader) fleetDigest(f *Fleet) Digest {
 		own.Spec = l.fleet[0].written
 	}
 	// One line for each resource, so that a fleet of thousands costs no more than to hash their digests.
-	lines := make([]byte, 0, 160*len(f.Resources))
-	lines = append(lines, l.digest(f.Place, own)...)
+	sum := sha256.New()
+	lines := bufio.NewWriterSize(sum, 16<<10)
+	write := func(parts ...string) {
+		for _, part := range parts {
+			lines.WriteString(part) // A hash takes everything.
+		}
+	}
+	write(string(l.digest(f.Place, own)))
 	for _, r := range f.Resources[1:] {
-		lines = append(lines, '\n')
-		lines = append(lines, r.Kind...)
-		lines = append(lines, '/')
-		lines = append(lines, r.Name...)
-		lines = append(lines, ' ')
-		lines = append(lines, r.Digest...)
+		write("\n", string(r.Kind), "/", r.Name, " ", string(r.Digest))
 	}
 	for _, a := range l.agentList {
 		if a.Description != "" {
-			lines = append(append(append(append(lines, '\n'), a.Name...), ' '), a.Description...)
+			write("\n", string(a.Name), " ", a.Description)
 		}
 	}
-	sum := sha256.Sum256(lines)
-	return Digest("sha256:" + hex.EncodeToString(sum[:]))
+	lines.Flush()
+	return Digest("sha256:" + hex.EncodeToString(sum.Sum(nil)))
 }
 
 // fleetSpec checks the Fleet's own spec, and returns the highest limits that an agent may set.

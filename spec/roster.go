@@ -47,8 +47,7 @@ func (l *loader) indexAgents(documents []*document) {
 	if l.cache != nil {
 		r = &l.cache.roster
 	}
-	var named []*document
-	var entries []*entry[AgentSpec]
+	named, entries := make([]*document, 0, len(documents)), make([]*entry[AgentSpec], 0, len(documents))
 	whole := true
 	for _, d := range documents {
 		e := decoded[AgentSpec](l, d)
