@@ -145,9 +145,10 @@ func (j *locking) make(ctx context.Context, env environment, stderr io.Writer) (
 		return nil, err
 	}
 	secrets := secret.New(secret.Options{Env: os.LookupEnv, Tree: func() (fs.FS, error) { return os.DirFS(j.dir), nil }, Now: env.clock()})
-	tools := tool.New(tool.Options{Dir: dir, Self: self, Env: os.LookupEnv, Secret: secrets.Resolve, Now: env.clock()})
+	hide := broker.NewRedactor(secrets.Known).Text
+	tools := tool.New(tool.Options{Dir: dir, Self: self, Env: os.LookupEnv, Secret: secrets.Resolve, Hide: hide, Now: env.clock()})
 	defer tools.Close()
-	l := broker.Locking{Fleet: j.fleet, Old: j.old, Tools: tools, Models: model.Providers{Secret: secrets.Resolve}, Platform: host.Platform,
+	l := broker.Locking{Fleet: j.fleet, Old: j.old, Tools: tools, Models: model.Providers{Secret: secrets.Resolve, Hide: hide}, Platform: host.Platform,
 		Runtime: func(name string) (spec.Digest, error) {
 			found, err := runtimes(self)(name)
 			if err != nil {

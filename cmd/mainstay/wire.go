@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mainstay-dev/mainstay/reconciler"
+	"github.com/mainstay-dev/mainstay/reconciler/broker"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
@@ -252,7 +253,8 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	closers = append(closers, agents.Close)
 	var joined *reconciler.Reconciler // Nothing is resolved before a revision is declared.
 	secrets := secret.New(secret.Options{Env: w.getenv, Tree: func() (fs.FS, error) { return joined.Declared() }, Now: env.clock()})
-	tools := tool.New(tool.Options{Dir: filepath.Join(dir, "tools"), Self: self, Env: w.getenv, Secret: secrets.Resolve, Now: env.clock(), Logger: w.log})
+	hide := broker.NewRedactor(secrets.Known).Text
+	tools := tool.New(tool.Options{Dir: filepath.Join(dir, "tools"), Self: self, Env: w.getenv, Secret: secrets.Resolve, Hide: hide, Now: env.clock(), Logger: w.log})
 	closers = append(closers, func(context.Context) error { return tools.Close() })
 
 	src, err := source.New(source.Options{Remote: rem, Branch: w.repo.ref, Path: w.repo.path})
@@ -265,7 +267,7 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	}
 	const email = "mainstay@localhost"
 	parts := reconciler.Parts{
-		Remote: rem, Source: src, Store: st, Host: agents, Models: model.Providers{Secret: secrets.Resolve}, Tools: tools, Secrets: secrets.Known, Signer: signer,
+		Remote: rem, Source: src, Store: st, Host: agents, Models: model.Providers{Secret: secrets.Resolve, Hide: hide}, Tools: tools, Secrets: secrets.Known, Signer: signer,
 		Proposals: func(k reconciler.Knowledge) proposal.Driver {
 			return local.New(local.Options{Remote: rem, Branch: w.repo.ref, Path: w.repo.path, Name: "mainstay", Email: email,
 				Signer: signer, Ledger: k.Ledger, FleetAt: k.FleetAt, Now: env.clock()})

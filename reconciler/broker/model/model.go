@@ -61,6 +61,8 @@ type Providers struct {
 	HTTP *http.Client
 	// Secret resolves a reference. It is asked before each request of a model that has one, and may be nil where none has.
 	Secret func(ctx context.Context, ref spec.SecretRef) (secret.Value, error)
+	// Hide takes secrets out of a text before it is cut, for half a secret is found by nobody. Nil leaves all as it is.
+	Hide func(text string) string
 }
 
 // Chat asks m to continue the conversation. Where delta is not nil it is called with each piece of the text as it comes,

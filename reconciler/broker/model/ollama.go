@@ -64,7 +64,7 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 		err = errors.New("the server ended the answer before it was complete")
 	}
 	if err != nil && !errors.Is(err, errCut) {
-		return plugins.ModelAnswer{}, explain(ctx, err, endpoint, "/api/chat", m.Spec.Name)
+		return plugins.ModelAnswer{}, p.explain(ctx, err, endpoint, "/api/chat", m.Spec.Name)
 	}
 	answer.Text = text.String()
 	finish(&answer)
@@ -103,7 +103,7 @@ func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest
 	}
 	list, err := client.List(ctx)
 	if err != nil {
-		return "", explain(ctx, err, endpoint, "/api/tags", m.Spec.Name)
+		return "", p.explain(ctx, err, endpoint, "/api/tags", m.Spec.Name)
 	}
 	name := m.Spec.Name
 	if !strings.Contains(name[strings.LastIndex(name, "/")+1:], ":") {
@@ -175,7 +175,7 @@ func chatRequest(m spec.ModelSpec, request Request) (*api.ChatRequest, error) {
 }
 
 // explain says what to do about an error, and whether a later try may mend it.
-func explain(ctx context.Context, err error, endpoint *url.URL, path, name string) error {
+func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, path, name string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -190,19 +190,22 @@ func explain(ctx context.Context, err error, endpoint *url.URL, path, name strin
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
 	case errors.As(err, &status) && status.StatusCode < http.StatusInternalServerError && status.StatusCode != http.StatusTooManyRequests:
-		return fmt.Errorf("the Ollama server at %s refuses the request: %s", endpoint.Redacted(), short(status.Error()))
+		return fmt.Errorf("the Ollama server at %s refuses the request: %s", endpoint.Redacted(), p.short(status.Error()))
 	case errors.As(err, &status):
-		return unavailable{fmt.Errorf("the Ollama server at %s failed: %s", endpoint.Redacted(), short(status.Error()))}
+		return unavailable{fmt.Errorf("the Ollama server at %s failed: %s", endpoint.Redacted(), p.short(status.Error()))}
 	case errors.As(err, &network):
 		return unavailable{fmt.Errorf("the Ollama server at %s cannot be reached: %w: start it with `ollama serve`", endpoint.Redacted(), network.Err)}
 	default:
-		return unavailable{fmt.Errorf("the Ollama server at %s broke off: %s", endpoint.Redacted(), short(err.Error()))}
+		return unavailable{fmt.Errorf("the Ollama server at %s broke off: %s", endpoint.Redacted(), p.short(err.Error()))}
 	}
 }
 
 // short keeps a page of HTML, or whatever else a server sends, out of messages.
-func short(text string) string {
+func (p Providers) short(text string) string {
 	const most = 300
+	if p.Hide != nil {
+		text = p.Hide(text)
+	}
 	if len(text) <= most {
 		return text
 	}

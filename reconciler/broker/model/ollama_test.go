@@ -223,3 +223,16 @@ func TestAnAnswerWithoutEndIsCut(t *testing.T) {
 		t.Errorf("got %d bytes, %d in pieces, finish %q, %v", len(got.Text), size, got.Finish, err)
 	}
 }
+
+func TestASecretIsHiddenBeforeAnErrorIsCut(t *testing.T) {
+	const key = "hunter2-hunter2-hunter2"
+	for offset := range len(key) {
+		m := newOllama(t, func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"error":"`+strings.Repeat(".", 290-offset)+key+strings.Repeat(".", 300)+`"}`, http.StatusBadRequest)
+		})
+		asked := model.Providers{Hide: func(text string) string { return strings.ReplaceAll(text, key, "[redacted]") }}
+		if _, err := asked.Chat(t.Context(), m, question, nil); err == nil || strings.Contains(err.Error(), key[:6]) || len(err.Error()) > 500 {
+			t.Fatalf("got %v", err)
+		}
+	}
+}

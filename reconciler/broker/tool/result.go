@@ -9,8 +9,8 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
-// newResult makes text of a result's content and keeps the limits.
-func newResult(answer *mcp.CallToolResult) Result {
+// newResult makes text of a result's content and keeps the limits. hide takes out secrets before anything is cut.
+func newResult(answer *mcp.CallToolResult, hide func(string) string) Result {
 	var parts []string
 	for _, content := range answer.Content {
 		switch c := content.(type) {
@@ -33,7 +33,7 @@ func newResult(answer *mcp.CallToolResult) Result {
 			parts = append(parts, "[content of an unknown type, left out]")
 		}
 	}
-	result := Result{Text: cut(strings.Join(parts, "\n")), IsError: answer.IsError}
+	result := Result{Text: cut(hide(strings.Join(parts, "\n"))), IsError: answer.IsError}
 	if answer.StructuredContent == nil {
 		return result
 	}

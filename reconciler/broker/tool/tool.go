@@ -54,7 +54,7 @@ const (
 // MetaIdempotencyKey is the field of a call's `_meta` that carries [CallOptions.IdempotencyKey].
 const MetaIdempotencyKey = "mainstay.dev/idempotency-key"
 
-// Options are what [New] needs. All fields but Logger are required.
+// Options are what [New] needs. All fields but Hide and Logger are required.
 type Options struct {
 	// Dir holds one private working folder for each server, by its name.
 	Dir string
@@ -64,6 +64,8 @@ type Options struct {
 	Env func(name string) (string, bool)
 	// Secret resolves a reference. It is asked before each call of a server that has one.
 	Secret func(ctx context.Context, ref spec.SecretRef) (secret.Value, error)
+	// Hide takes secrets out of a text before it is cut, for half a secret is found by nobody. Nil leaves all as it is.
+	Hide func(text string) string
 	// Now is the clock, for [Servers.StopIdle].
 	Now func() time.Time
 	// Logger gets a line when a server starts or ends. Nil logs nothing.
@@ -88,6 +90,9 @@ type Servers struct {
 func New(opts Options) *Servers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Hide == nil {
+		opts.Hide = func(text string) string { return text }
 	}
 	return &Servers{opts: opts, processes: map[spec.Digest]*process{}, retired: map[*process]bool{}, refused: map[spec.Digest]error{}}
 }
@@ -168,9 +173,9 @@ func (s *Servers) Call(ctx context.Context, server *spec.ToolServer, tool string
 	answer, err := p.client.CallTool(withDelivery(ctx, &sent), request)
 	switch {
 	case err == nil:
-		return newResult(answer), nil
+		return newResult(answer, s.opts.Hide), nil
 	case sent.refused != "":
-		return Result{Text: cut(sent.refused), IsError: true}, nil
+		return Result{Text: cut(s.opts.Hide(sent.refused)), IsError: true}, nil
 	case sent.not:
 		return Result{}, fmt.Errorf("%s: %w: %w%s", where, ErrNotSent, err, p.lastWords())
 	case ctx.Err() == context.DeadlineExceeded:
