@@ -10,6 +10,7 @@ const (
 	KindTool   = "tool"
 	KindTime   = "time"
 	KindRandom = "random"
+	KindCheck  = "check"
 )
 
 // The limits of the protocol. The host enforces all of them.
@@ -102,6 +103,8 @@ type ToolCall struct {
 	ID        string          `json:"id"`
 	Name      string          `json:"name"`
 	Arguments json.RawMessage `json:"arguments"`
+	// Stream asks for deltas, which a call that gives a task to another agent has. It is no part of the JSON.
+	Stream bool `json:"-"`
 }
 
 // ToolResult is what a tool answers: the body of an answer of kind tool.
@@ -131,6 +134,19 @@ type RandomRequest struct {
 // RandomAnswer is the body of an answer of kind random.
 type RandomAnswer struct {
 	Bytes []byte `json:"bytes"`
+}
+
+// CheckRequest asks whether an output is what the run must end with: the body of a request of kind check.
+type CheckRequest struct {
+	Output string `json:"output"`
+}
+
+// CheckAnswer is the body of an answer of kind check.
+type CheckAnswer struct {
+	// OK says that the output may end the run.
+	OK bool `json:"ok"`
+	// Problem says, for a model, what is wrong with the output otherwise.
+	Problem string `json:"problem,omitempty"`
 }
 
 // The codes of refusals that the host itself uses.

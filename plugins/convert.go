@@ -17,7 +17,7 @@ type Request struct {
 	// Call is the id of the tool call, for kind tool.
 	Call string
 	Body json.RawMessage
-	// Stream says that a model's deltas are wanted. It is no part of the body.
+	// Stream says that deltas are wanted, of a model or a tool. It is no part of the body.
 	Stream bool
 }
 
@@ -43,7 +43,7 @@ func RequestFrom(m *pluginpb.Request) (Request, error) {
 		r.Kind, r.Stream = KindModel, b.Model.GetStream()
 		body, err = modelRequestFrom(b.Model)
 	case *pluginpb.Request_Tool:
-		r.Kind, r.Call = KindTool, b.Tool.GetCallId()
+		r.Kind, r.Call, r.Stream = KindTool, b.Tool.GetCallId(), b.Tool.GetStream()
 		body, err = toolCallFrom(b.Tool)
 	case *pluginpb.Request_Time:
 		r.Kind, body = KindTime, TimeRequest{}
@@ -52,6 +52,8 @@ func RequestFrom(m *pluginpb.Request) (Request, error) {
 		if n := b.Random.GetBytes(); n < 1 || n > MaxRandom {
 			err = fmt.Errorf("%d random bytes were asked for: ask for 1 to %d", n, MaxRandom)
 		}
+	case *pluginpb.Request_Check:
+		r.Kind, body = KindCheck, CheckRequest{Output: b.Check.GetOutput()}
 	default:
 		return r, ErrUnknownKind
 	}
@@ -108,7 +110,7 @@ func toolCallFrom(m *pluginpb.ToolCall) (ToolCall, error) {
 	return ToolCall{ID: m.GetCallId(), Name: m.GetName(), Arguments: arguments}, nil
 }
 
-// NewRequest puts a body ([ModelRequest], [ToolCall], [TimeRequest] or [RandomRequest]) on the wire. Text that is not
+// NewRequest puts a body ([ModelRequest], [ToolCall], [TimeRequest], [RandomRequest] or [CheckRequest]) on the wire. Text that is not
 // UTF-8 is made so.
 func NewRequest(id uint64, lane string, body any) (*pluginpb.Request, error) {
 	m := &pluginpb.Request{Id: id, Lane: lane}
@@ -124,7 +126,7 @@ func NewRequest(id uint64, lane string, body any) (*pluginpb.Request, error) {
 		m.Body = &pluginpb.Request_Model{Model: p}
 	case ToolCall:
 		m.Body = &pluginpb.Request_Tool{Tool: &pluginpb.ToolCall{
-			CallId: utf8(b.ID), Name: utf8(b.Name), ArgumentsJson: utf8(string(b.Arguments)),
+			CallId: utf8(b.ID), Name: utf8(b.Name), ArgumentsJson: utf8(string(b.Arguments)), Stream: b.Stream,
 		}}
 	case TimeRequest:
 		m.Body = &pluginpb.Request_Time{Time: &pluginpb.TimeRequest{}}
@@ -133,6 +135,8 @@ func NewRequest(id uint64, lane string, body any) (*pluginpb.Request, error) {
 			return nil, fmt.Errorf("%d random bytes were asked for: ask for 1 to %d", b.N, MaxRandom)
 		}
 		m.Body = &pluginpb.Request_Random{Random: &pluginpb.RandomRequest{Bytes: uint32(b.N)}}
+	case CheckRequest:
+		m.Body = &pluginpb.Request_Check{Check: &pluginpb.CheckRequest{Output: utf8(b.Output)}}
 	default:
 		return nil, fmt.Errorf("%T is not the body of a request", body)
 	}
@@ -148,7 +152,7 @@ func toolUses(uses []ToolUse) []*pluginpb.ToolUse {
 }
 
 // AnswerTo puts the answer to request id on the wire. The body is JSON in the form of the answer to a request of that
-// kind: [ModelAnswer], [ToolResult], [TimeAnswer] or [RandomAnswer].
+// kind: [ModelAnswer], [ToolResult], [TimeAnswer], [RandomAnswer] or [CheckAnswer].
 func AnswerTo(id uint64, kind string, body json.RawMessage) (*pluginpb.Answer, error) {
 	m := &pluginpb.Answer{Id: id}
 	var err error
@@ -174,6 +178,10 @@ func AnswerTo(id uint64, kind string, body json.RawMessage) (*pluginpb.Answer, e
 		var b RandomAnswer
 		err = json.Unmarshal(body, &b)
 		m.Body = &pluginpb.Answer_Random{Random: &pluginpb.RandomAnswer{Data: b.Bytes}}
+	case KindCheck:
+		var b CheckAnswer
+		err = json.Unmarshal(body, &b)
+		m.Body = &pluginpb.Answer_Check{Check: &pluginpb.CheckAnswer{Ok: b.OK, Problem: utf8(b.Problem)}}
 	default:
 		return nil, fmt.Errorf("answer a request of kind %q: %w", kind, ErrUnknownKind)
 	}
@@ -206,6 +214,8 @@ func AnswerFrom(m *pluginpb.Answer) (any, error) {
 		return TimeAnswer{Time: b.Time.GetTime()}, nil
 	case *pluginpb.Answer_Random:
 		return RandomAnswer{Bytes: b.Random.GetData()}, nil
+	case *pluginpb.Answer_Check:
+		return CheckAnswer{OK: b.Check.GetOk(), Problem: b.Check.GetProblem()}, nil
 	case *pluginpb.Answer_Refusal:
 		return nil, &Refusal{Code: b.Refusal.GetCode(), Message: b.Refusal.GetMessage()}
 	}

@@ -1,10 +1,12 @@
 package plugins
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/plugins/pluginpb"
@@ -18,6 +20,8 @@ type Run struct {
 	start  *pluginpb.Start
 	tools  []ToolInfo
 	skills []SkillInfo
+	// history is shared, and copied before it is handed out.
+	history []Message
 }
 
 // ToolInfo is a tool that the agent may call.
@@ -49,6 +53,9 @@ func newRun(w *wire, start *pluginpb.Start) *Run {
 	for _, s := range start.GetSkills() {
 		r.skills = append(r.skills, SkillInfo{Name: s.GetName(), Description: s.GetDescription()})
 	}
+	for _, m := range start.GetHistory() {
+		r.history = append(r.history, Message{Role: m.GetRole(), Text: m.GetText()})
+	}
 	return r
 }
 
@@ -66,6 +73,38 @@ func (r *Run) Tools() []ToolInfo { return r.tools }
 
 // Skills are the skills that the agent may ask for. The caller must not change them.
 func (r *Run) Skills() []SkillInfo { return r.skills }
+
+// History is what was said before in the thread that the run belongs to, oldest first. A conversation with a model begins
+// with it, and the task follows; see [Run.Conversation].
+func (r *Run) History() []Message { return slices.Clone(r.history) }
+
+// Conversation is what a conversation with a model begins with: the history, and the task as the user's message.
+func (r *Run) Conversation() []Message {
+	return append(r.History(), Message{Role: RoleUser, Text: r.Task()})
+}
+
+// OutputSchema is the JSON Schema that the output must follow as JSON, or empty for any text.
+func (r *Run) OutputSchema() json.RawMessage { return json.RawMessage(r.start.GetOutputSchemaJson()) }
+
+// Check asks the host whether the run may end with this output. Where it may not, problem says for a model what is wrong: let
+// it mend the output, and check again. A host that checks nothing is not asked.
+func (r *Run) Check(ctx context.Context, output string) (problem string, err error) {
+	if !r.start.GetCheck() {
+		return "", nil
+	}
+	p, err := r.wire.ask(ctx, r.lane, CheckRequest{Output: output}, false)
+	if err != nil {
+		return "", fmt.Errorf("check the output: %w", err)
+	}
+	answer, err := wait[CheckAnswer](ctx, p)
+	if err != nil {
+		return "", fmt.Errorf("check the output: %w", err)
+	}
+	if answer.OK {
+		return "", nil
+	}
+	return cmp.Or(answer.Problem, "The answer is not what it must be."), nil
+}
 
 // Limits are the run's limits.
 func (r *Run) Limits() Limits {
@@ -120,7 +159,7 @@ func (p *Pending) pass(ctx context.Context, onDelta func(string)) error {
 // StartTool sends a tool call and returns; it blocks only while [MaxOutstanding] requests wait. Calls are sent in the
 // order of the calls to StartTool.
 func (r *Run) StartTool(ctx context.Context, use ToolUse) (*Pending, error) {
-	p, err := r.wire.ask(ctx, r.lane, ToolCall(use), false)
+	p, err := r.wire.ask(ctx, r.lane, ToolCall{ID: use.ID, Name: use.Name, Arguments: use.Arguments}, false)
 	if err != nil {
 		return nil, fmt.Errorf("call the tool %s: %w", use.Name, err)
 	}

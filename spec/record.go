@@ -14,6 +14,7 @@ const (
 	RequestTool   = "tool"
 	RequestTime   = "time"
 	RequestRandom = "random"
+	RequestCheck  = "check"
 )
 
 // Request is one thing an agent asks its host for.

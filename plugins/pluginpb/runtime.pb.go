@@ -262,10 +262,18 @@ type Start struct {
 	// agent is the agent's name.
 	Agent string `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
 	// task is what the agent is told to do.
-	Task          string       `protobuf:"bytes,3,opt,name=task,proto3" json:"task,omitempty"`
-	Tools         []*ToolInfo  `protobuf:"bytes,4,rep,name=tools,proto3" json:"tools,omitempty"`
-	Skills        []*SkillInfo `protobuf:"bytes,5,rep,name=skills,proto3" json:"skills,omitempty"`
-	Limits        *Limits      `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
+	Task   string       `protobuf:"bytes,3,opt,name=task,proto3" json:"task,omitempty"`
+	Tools  []*ToolInfo  `protobuf:"bytes,4,rep,name=tools,proto3" json:"tools,omitempty"`
+	Skills []*SkillInfo `protobuf:"bytes,5,rep,name=skills,proto3" json:"skills,omitempty"`
+	Limits *Limits      `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
+	// history is what was said before in the thread that the run belongs to, oldest first: messages of the roles "user" and
+	// "assistant". A conversation with a model begins with it, and the task follows. Most runs have none.
+	History []*Message `protobuf:"bytes,7,rep,name=history,proto3" json:"history,omitempty"`
+	// output_schema_json is the JSON Schema that the result must follow as JSON, or empty for any text.
+	OutputSchemaJson string `protobuf:"bytes,8,opt,name=output_schema_json,json=outputSchemaJson,proto3" json:"output_schema_json,omitempty"`
+	// check says that the host checks the result, so that the agent should send a CheckRequest before it ends the run and
+	// mend what the answer names. A result that was not checked is checked then, and one that is not as it must be fails the run.
+	Check         bool `protobuf:"varint,9,opt,name=check,proto3" json:"check,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +348,27 @@ func (x *Start) GetLimits() *Limits {
 		return x.Limits
 	}
 	return nil
+}
+
+func (x *Start) GetHistory() []*Message {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *Start) GetOutputSchemaJson() string {
+	if x != nil {
+		return x.OutputSchemaJson
+	}
+	return ""
+}
+
+func (x *Start) GetCheck() bool {
+	if x != nil {
+		return x.Check
+	}
+	return false
 }
 
 // ToolInfo is a tool that the agent may call.
@@ -536,6 +565,7 @@ type Answer struct {
 	//	*Answer_Tool
 	//	*Answer_Time
 	//	*Answer_Random
+	//	*Answer_Check
 	//	*Answer_Refusal
 	Body          isAnswer_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -622,6 +652,15 @@ func (x *Answer) GetRandom() *RandomAnswer {
 	return nil
 }
 
+func (x *Answer) GetCheck() *CheckAnswer {
+	if x != nil {
+		if x, ok := x.Body.(*Answer_Check); ok {
+			return x.Check
+		}
+	}
+	return nil
+}
+
 func (x *Answer) GetRefusal() *Refusal {
 	if x != nil {
 		if x, ok := x.Body.(*Answer_Refusal); ok {
@@ -651,6 +690,10 @@ type Answer_Random struct {
 	Random *RandomAnswer `protobuf:"bytes,5,opt,name=random,proto3,oneof"`
 }
 
+type Answer_Check struct {
+	Check *CheckAnswer `protobuf:"bytes,7,opt,name=check,proto3,oneof"`
+}
+
 type Answer_Refusal struct {
 	// refusal: the host does not grant the request. The agent may go on without it.
 	Refusal *Refusal `protobuf:"bytes,6,opt,name=refusal,proto3,oneof"`
@@ -663,6 +706,8 @@ func (*Answer_Tool) isAnswer_Body() {}
 func (*Answer_Time) isAnswer_Body() {}
 
 func (*Answer_Random) isAnswer_Body() {}
+
+func (*Answer_Check) isAnswer_Body() {}
 
 func (*Answer_Refusal) isAnswer_Body() {}
 
@@ -938,6 +983,61 @@ func (x *RandomAnswer) GetData() []byte {
 	return nil
 }
 
+type CheckAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ok: a Result with this output ends the run well.
+	Ok bool `protobuf:"varint,1,opt,name=ok,proto3" json:"ok,omitempty"`
+	// problem is what is wrong with the output, written for a model: the agent adds it to the conversation as the user's
+	// next message and lets the model mend the output.
+	Problem       string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckAnswer) Reset() {
+	*x = CheckAnswer{}
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckAnswer) ProtoMessage() {}
+
+func (x *CheckAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckAnswer.ProtoReflect.Descriptor instead.
+func (*CheckAnswer) Descriptor() ([]byte, []int) {
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CheckAnswer) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *CheckAnswer) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// code is one word: "invalid", "unsupported" or "refused".
@@ -949,7 +1049,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[13]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1061,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[13]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1074,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{13}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Refusal) GetCode() string {
@@ -991,8 +1091,9 @@ func (x *Refusal) GetMessage() string {
 	return ""
 }
 
-// Delta is a piece of the text of a model's answer that is being made, sent only where the request asked to stream. The
-// answer that follows holds the whole text; after a restart there may be no deltas.
+// Delta is a piece of the text of an answer that is being made, of a model or of an agent that a tool call gives a task to,
+// sent only where the request asked to stream. The answer that follows holds the whole text; after a restart there may be no
+// deltas.
 type Delta struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1003,7 +1104,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[14]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1116,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[14]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1129,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{14}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Delta) GetId() uint64 {
@@ -1055,7 +1156,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[15]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1168,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[15]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1181,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{15}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Cancel) GetReason() string {
@@ -1106,7 +1207,7 @@ type AgentMessage struct {
 
 func (x *AgentMessage) Reset() {
 	*x = AgentMessage{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[16]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1219,7 @@ func (x *AgentMessage) String() string {
 func (*AgentMessage) ProtoMessage() {}
 
 func (x *AgentMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[16]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1232,7 @@ func (x *AgentMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentMessage.ProtoReflect.Descriptor instead.
 func (*AgentMessage) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{16}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AgentMessage) GetBody() isAgentMessage_Body {
@@ -1219,6 +1320,7 @@ type Request struct {
 	//	*Request_Tool
 	//	*Request_Time
 	//	*Request_Random
+	//	*Request_Check
 	Body          isRequest_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1226,7 +1328,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[17]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1340,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[17]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1353,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{17}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Request) GetId() uint64 {
@@ -1311,6 +1413,15 @@ func (x *Request) GetRandom() *RandomRequest {
 	return nil
 }
 
+func (x *Request) GetCheck() *CheckRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_Check); ok {
+			return x.Check
+		}
+	}
+	return nil
+}
+
 type isRequest_Body interface {
 	isRequest_Body()
 }
@@ -1333,6 +1444,10 @@ type Request_Random struct {
 	Random *RandomRequest `protobuf:"bytes,6,opt,name=random,proto3,oneof"`
 }
 
+type Request_Check struct {
+	Check *CheckRequest `protobuf:"bytes,7,opt,name=check,proto3,oneof"`
+}
+
 func (*Request_Model) isRequest_Body() {}
 
 func (*Request_Tool) isRequest_Body() {}
@@ -1340,6 +1455,8 @@ func (*Request_Tool) isRequest_Body() {}
 func (*Request_Time) isRequest_Body() {}
 
 func (*Request_Random) isRequest_Body() {}
+
+func (*Request_Check) isRequest_Body() {}
 
 // ModelRequest asks the agent's model to continue a conversation. The host puts the agent's instructions first: the agent
 // does not send its own system prompt in their place. There are no message ids and no times.
@@ -1358,7 +1475,7 @@ type ModelRequest struct {
 
 func (x *ModelRequest) Reset() {
 	*x = ModelRequest{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[18]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1487,7 @@ func (x *ModelRequest) String() string {
 func (*ModelRequest) ProtoMessage() {}
 
 func (x *ModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[18]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1500,7 @@ func (x *ModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelRequest.ProtoReflect.Descriptor instead.
 func (*ModelRequest) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{18}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ModelRequest) GetMessages() []*Message {
@@ -1430,7 +1547,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[19]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1559,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[19]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1572,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{19}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Message) GetRole() string {
@@ -1505,7 +1622,7 @@ type ToolUse struct {
 
 func (x *ToolUse) Reset() {
 	*x = ToolUse{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[20]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1634,7 @@ func (x *ToolUse) String() string {
 func (*ToolUse) ProtoMessage() {}
 
 func (x *ToolUse) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[20]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1647,7 @@ func (x *ToolUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolUse.ProtoReflect.Descriptor instead.
 func (*ToolUse) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{20}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ToolUse) GetCallId() string {
@@ -1560,13 +1677,15 @@ type ToolCall struct {
 	CallId        string `protobuf:"bytes,1,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	ArgumentsJson string `protobuf:"bytes,3,opt,name=arguments_json,json=argumentsJson,proto3" json:"arguments_json,omitempty"`
+	// stream asks for deltas, which only a call that gives a task to another agent has.
+	Stream        bool `protobuf:"varint,4,opt,name=stream,proto3" json:"stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ToolCall) Reset() {
 	*x = ToolCall{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[21]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1697,7 @@ func (x *ToolCall) String() string {
 func (*ToolCall) ProtoMessage() {}
 
 func (x *ToolCall) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[21]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1710,7 @@ func (x *ToolCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolCall.ProtoReflect.Descriptor instead.
 func (*ToolCall) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{21}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ToolCall) GetCallId() string {
@@ -1615,6 +1734,13 @@ func (x *ToolCall) GetArgumentsJson() string {
 	return ""
 }
 
+func (x *ToolCall) GetStream() bool {
+	if x != nil {
+		return x.Stream
+	}
+	return false
+}
+
 type TimeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1623,7 +1749,7 @@ type TimeRequest struct {
 
 func (x *TimeRequest) Reset() {
 	*x = TimeRequest{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[22]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1761,7 @@ func (x *TimeRequest) String() string {
 func (*TimeRequest) ProtoMessage() {}
 
 func (x *TimeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[22]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1774,7 @@ func (x *TimeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeRequest.ProtoReflect.Descriptor instead.
 func (*TimeRequest) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{22}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{23}
 }
 
 type RandomRequest struct {
@@ -1661,7 +1787,7 @@ type RandomRequest struct {
 
 func (x *RandomRequest) Reset() {
 	*x = RandomRequest{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[23]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1799,7 @@ func (x *RandomRequest) String() string {
 func (*RandomRequest) ProtoMessage() {}
 
 func (x *RandomRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[23]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1812,7 @@ func (x *RandomRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RandomRequest.ProtoReflect.Descriptor instead.
 func (*RandomRequest) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{23}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RandomRequest) GetBytes() uint32 {
@@ -1694,6 +1820,52 @@ func (x *RandomRequest) GetBytes() uint32 {
 		return x.Bytes
 	}
 	return 0
+}
+
+// CheckRequest asks whether an output is what the run must end with. The host allows a bounded number of them that find a
+// problem.
+type CheckRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Output        string                 `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckRequest) Reset() {
+	*x = CheckRequest{}
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckRequest) ProtoMessage() {}
+
+func (x *CheckRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
+func (*CheckRequest) Descriptor() ([]byte, []int) {
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CheckRequest) GetOutput() string {
+	if x != nil {
+		return x.Output
+	}
+	return ""
 }
 
 // Result ends the run well.
@@ -1706,7 +1878,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[24]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1890,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[24]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1903,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{24}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Result) GetOutput() string {
@@ -1751,7 +1923,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[25]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1763,7 +1935,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[25]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1776,7 +1948,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{25}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Failure) GetMessage() string {
@@ -1798,7 +1970,7 @@ type Log struct {
 
 func (x *Log) Reset() {
 	*x = Log{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[26]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +1982,7 @@ func (x *Log) String() string {
 func (*Log) ProtoMessage() {}
 
 func (x *Log) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[26]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +1995,7 @@ func (x *Log) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Log.ProtoReflect.Descriptor instead.
 func (*Log) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{26}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Log) GetLevel() string {
@@ -1856,14 +2028,17 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x06answer\x18\x02 \x01(\v2\x1b.mainstay.runtime.v1.AnswerH\x00R\x06answer\x122\n" +
 	"\x05delta\x18\x03 \x01(\v2\x1a.mainstay.runtime.v1.DeltaH\x00R\x05delta\x125\n" +
 	"\x06cancel\x18\x04 \x01(\v2\x1b.mainstay.runtime.v1.CancelH\x00R\x06cancelB\x06\n" +
-	"\x04body\"\xe5\x01\n" +
+	"\x04body\"\xe1\x02\n" +
 	"\x05Start\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x14\n" +
 	"\x05agent\x18\x02 \x01(\tR\x05agent\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\tR\x04task\x123\n" +
 	"\x05tools\x18\x04 \x03(\v2\x1d.mainstay.runtime.v1.ToolInfoR\x05tools\x126\n" +
 	"\x06skills\x18\x05 \x03(\v2\x1e.mainstay.runtime.v1.SkillInfoR\x06skills\x123\n" +
-	"\x06limits\x18\x06 \x01(\v2\x1b.mainstay.runtime.v1.LimitsR\x06limits\"l\n" +
+	"\x06limits\x18\x06 \x01(\v2\x1b.mainstay.runtime.v1.LimitsR\x06limits\x126\n" +
+	"\ahistory\x18\a \x03(\v2\x1c.mainstay.runtime.v1.MessageR\ahistory\x12,\n" +
+	"\x12output_schema_json\x18\b \x01(\tR\x10outputSchemaJson\x12\x14\n" +
+	"\x05check\x18\t \x01(\bR\x05check\"l\n" +
 	"\bToolInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12*\n" +
@@ -1877,13 +2052,14 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"tool_calls\x18\x02 \x01(\rR\ttoolCalls\x12 \n" +
 	"\fwall_time_ms\x18\x03 \x01(\x04R\n" +
 	"wallTimeMs\x12!\n" +
-	"\foutput_bytes\x18\x04 \x01(\x04R\voutputBytes\"\xbf\x02\n" +
+	"\foutput_bytes\x18\x04 \x01(\x04R\voutputBytes\"\xf9\x02\n" +
 	"\x06Answer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x128\n" +
 	"\x05model\x18\x02 \x01(\v2 .mainstay.runtime.v1.ModelAnswerH\x00R\x05model\x125\n" +
 	"\x04tool\x18\x03 \x01(\v2\x1f.mainstay.runtime.v1.ToolResultH\x00R\x04tool\x125\n" +
 	"\x04time\x18\x04 \x01(\v2\x1f.mainstay.runtime.v1.TimeAnswerH\x00R\x04time\x12;\n" +
 	"\x06random\x18\x05 \x01(\v2!.mainstay.runtime.v1.RandomAnswerH\x00R\x06random\x128\n" +
+	"\x05check\x18\a \x01(\v2 .mainstay.runtime.v1.CheckAnswerH\x00R\x05check\x128\n" +
 	"\arefusal\x18\x06 \x01(\v2\x1c.mainstay.runtime.v1.RefusalH\x00R\arefusalB\x06\n" +
 	"\x04body\"\xac\x01\n" +
 	"\vModelAnswer\x12\x12\n" +
@@ -1904,6 +2080,9 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x04time\x18\x01 \x01(\tR\x04time\"\"\n" +
 	"\fRandomAnswer\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"7\n" +
+	"\vCheckAnswer\x12\x0e\n" +
+	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x18\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem\"7\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"+\n" +
@@ -1917,14 +2096,15 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x06result\x18\x02 \x01(\v2\x1b.mainstay.runtime.v1.ResultH\x00R\x06result\x128\n" +
 	"\afailure\x18\x03 \x01(\v2\x1c.mainstay.runtime.v1.FailureH\x00R\afailure\x12,\n" +
 	"\x03log\x18\x04 \x01(\v2\x18.mainstay.runtime.v1.LogH\x00R\x03logB\x06\n" +
-	"\x04body\"\x9b\x02\n" +
+	"\x04body\"\xd6\x02\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04lane\x18\x02 \x01(\tR\x04lane\x129\n" +
 	"\x05model\x18\x03 \x01(\v2!.mainstay.runtime.v1.ModelRequestH\x00R\x05model\x123\n" +
 	"\x04tool\x18\x04 \x01(\v2\x1d.mainstay.runtime.v1.ToolCallH\x00R\x04tool\x126\n" +
 	"\x04time\x18\x05 \x01(\v2 .mainstay.runtime.v1.TimeRequestH\x00R\x04time\x12<\n" +
-	"\x06random\x18\x06 \x01(\v2\".mainstay.runtime.v1.RandomRequestH\x00R\x06randomB\x06\n" +
+	"\x06random\x18\x06 \x01(\v2\".mainstay.runtime.v1.RandomRequestH\x00R\x06random\x129\n" +
+	"\x05check\x18\a \x01(\v2!.mainstay.runtime.v1.CheckRequestH\x00R\x05checkB\x06\n" +
 	"\x04body\"\xa4\x01\n" +
 	"\fModelRequest\x128\n" +
 	"\bmessages\x18\x01 \x03(\v2\x1c.mainstay.runtime.v1.MessageR\bmessages\x12\x14\n" +
@@ -1941,14 +2121,17 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"\aToolUse\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
-	"\x0earguments_json\x18\x03 \x01(\tR\rargumentsJson\"^\n" +
+	"\x0earguments_json\x18\x03 \x01(\tR\rargumentsJson\"v\n" +
 	"\bToolCall\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
-	"\x0earguments_json\x18\x03 \x01(\tR\rargumentsJson\"\r\n" +
+	"\x0earguments_json\x18\x03 \x01(\tR\rargumentsJson\x12\x16\n" +
+	"\x06stream\x18\x04 \x01(\bR\x06stream\"\r\n" +
 	"\vTimeRequest\"%\n" +
 	"\rRandomRequest\x12\x14\n" +
-	"\x05bytes\x18\x01 \x01(\rR\x05bytes\" \n" +
+	"\x05bytes\x18\x01 \x01(\rR\x05bytes\"&\n" +
+	"\fCheckRequest\x12\x16\n" +
+	"\x06output\x18\x01 \x01(\tR\x06output\" \n" +
 	"\x06Result\x12\x16\n" +
 	"\x06output\x18\x01 \x01(\tR\x06output\"#\n" +
 	"\aFailure\x12\x18\n" +
@@ -1972,7 +2155,7 @@ func file_mainstay_runtime_v1_runtime_proto_rawDescGZIP() []byte {
 	return file_mainstay_runtime_v1_runtime_proto_rawDescData
 }
 
-var file_mainstay_runtime_v1_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_mainstay_runtime_v1_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_mainstay_runtime_v1_runtime_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: mainstay.runtime.v1.DescribeRequest
 	(*DescribeResponse)(nil), // 1: mainstay.runtime.v1.DescribeResponse
@@ -1987,55 +2170,60 @@ var file_mainstay_runtime_v1_runtime_proto_goTypes = []any{
 	(*ToolResult)(nil),       // 10: mainstay.runtime.v1.ToolResult
 	(*TimeAnswer)(nil),       // 11: mainstay.runtime.v1.TimeAnswer
 	(*RandomAnswer)(nil),     // 12: mainstay.runtime.v1.RandomAnswer
-	(*Refusal)(nil),          // 13: mainstay.runtime.v1.Refusal
-	(*Delta)(nil),            // 14: mainstay.runtime.v1.Delta
-	(*Cancel)(nil),           // 15: mainstay.runtime.v1.Cancel
-	(*AgentMessage)(nil),     // 16: mainstay.runtime.v1.AgentMessage
-	(*Request)(nil),          // 17: mainstay.runtime.v1.Request
-	(*ModelRequest)(nil),     // 18: mainstay.runtime.v1.ModelRequest
-	(*Message)(nil),          // 19: mainstay.runtime.v1.Message
-	(*ToolUse)(nil),          // 20: mainstay.runtime.v1.ToolUse
-	(*ToolCall)(nil),         // 21: mainstay.runtime.v1.ToolCall
-	(*TimeRequest)(nil),      // 22: mainstay.runtime.v1.TimeRequest
-	(*RandomRequest)(nil),    // 23: mainstay.runtime.v1.RandomRequest
-	(*Result)(nil),           // 24: mainstay.runtime.v1.Result
-	(*Failure)(nil),          // 25: mainstay.runtime.v1.Failure
-	(*Log)(nil),              // 26: mainstay.runtime.v1.Log
+	(*CheckAnswer)(nil),      // 13: mainstay.runtime.v1.CheckAnswer
+	(*Refusal)(nil),          // 14: mainstay.runtime.v1.Refusal
+	(*Delta)(nil),            // 15: mainstay.runtime.v1.Delta
+	(*Cancel)(nil),           // 16: mainstay.runtime.v1.Cancel
+	(*AgentMessage)(nil),     // 17: mainstay.runtime.v1.AgentMessage
+	(*Request)(nil),          // 18: mainstay.runtime.v1.Request
+	(*ModelRequest)(nil),     // 19: mainstay.runtime.v1.ModelRequest
+	(*Message)(nil),          // 20: mainstay.runtime.v1.Message
+	(*ToolUse)(nil),          // 21: mainstay.runtime.v1.ToolUse
+	(*ToolCall)(nil),         // 22: mainstay.runtime.v1.ToolCall
+	(*TimeRequest)(nil),      // 23: mainstay.runtime.v1.TimeRequest
+	(*RandomRequest)(nil),    // 24: mainstay.runtime.v1.RandomRequest
+	(*CheckRequest)(nil),     // 25: mainstay.runtime.v1.CheckRequest
+	(*Result)(nil),           // 26: mainstay.runtime.v1.Result
+	(*Failure)(nil),          // 27: mainstay.runtime.v1.Failure
+	(*Log)(nil),              // 28: mainstay.runtime.v1.Log
 }
 var file_mainstay_runtime_v1_runtime_proto_depIdxs = []int32{
 	3,  // 0: mainstay.runtime.v1.HostMessage.start:type_name -> mainstay.runtime.v1.Start
 	7,  // 1: mainstay.runtime.v1.HostMessage.answer:type_name -> mainstay.runtime.v1.Answer
-	14, // 2: mainstay.runtime.v1.HostMessage.delta:type_name -> mainstay.runtime.v1.Delta
-	15, // 3: mainstay.runtime.v1.HostMessage.cancel:type_name -> mainstay.runtime.v1.Cancel
+	15, // 2: mainstay.runtime.v1.HostMessage.delta:type_name -> mainstay.runtime.v1.Delta
+	16, // 3: mainstay.runtime.v1.HostMessage.cancel:type_name -> mainstay.runtime.v1.Cancel
 	4,  // 4: mainstay.runtime.v1.Start.tools:type_name -> mainstay.runtime.v1.ToolInfo
 	5,  // 5: mainstay.runtime.v1.Start.skills:type_name -> mainstay.runtime.v1.SkillInfo
 	6,  // 6: mainstay.runtime.v1.Start.limits:type_name -> mainstay.runtime.v1.Limits
-	8,  // 7: mainstay.runtime.v1.Answer.model:type_name -> mainstay.runtime.v1.ModelAnswer
-	10, // 8: mainstay.runtime.v1.Answer.tool:type_name -> mainstay.runtime.v1.ToolResult
-	11, // 9: mainstay.runtime.v1.Answer.time:type_name -> mainstay.runtime.v1.TimeAnswer
-	12, // 10: mainstay.runtime.v1.Answer.random:type_name -> mainstay.runtime.v1.RandomAnswer
-	13, // 11: mainstay.runtime.v1.Answer.refusal:type_name -> mainstay.runtime.v1.Refusal
-	20, // 12: mainstay.runtime.v1.ModelAnswer.calls:type_name -> mainstay.runtime.v1.ToolUse
-	9,  // 13: mainstay.runtime.v1.ModelAnswer.usage:type_name -> mainstay.runtime.v1.Usage
-	17, // 14: mainstay.runtime.v1.AgentMessage.request:type_name -> mainstay.runtime.v1.Request
-	24, // 15: mainstay.runtime.v1.AgentMessage.result:type_name -> mainstay.runtime.v1.Result
-	25, // 16: mainstay.runtime.v1.AgentMessage.failure:type_name -> mainstay.runtime.v1.Failure
-	26, // 17: mainstay.runtime.v1.AgentMessage.log:type_name -> mainstay.runtime.v1.Log
-	18, // 18: mainstay.runtime.v1.Request.model:type_name -> mainstay.runtime.v1.ModelRequest
-	21, // 19: mainstay.runtime.v1.Request.tool:type_name -> mainstay.runtime.v1.ToolCall
-	22, // 20: mainstay.runtime.v1.Request.time:type_name -> mainstay.runtime.v1.TimeRequest
-	23, // 21: mainstay.runtime.v1.Request.random:type_name -> mainstay.runtime.v1.RandomRequest
-	19, // 22: mainstay.runtime.v1.ModelRequest.messages:type_name -> mainstay.runtime.v1.Message
-	20, // 23: mainstay.runtime.v1.Message.tool_uses:type_name -> mainstay.runtime.v1.ToolUse
-	0,  // 24: mainstay.runtime.v1.Runtime.Describe:input_type -> mainstay.runtime.v1.DescribeRequest
-	2,  // 25: mainstay.runtime.v1.Runtime.Run:input_type -> mainstay.runtime.v1.HostMessage
-	1,  // 26: mainstay.runtime.v1.Runtime.Describe:output_type -> mainstay.runtime.v1.DescribeResponse
-	16, // 27: mainstay.runtime.v1.Runtime.Run:output_type -> mainstay.runtime.v1.AgentMessage
-	26, // [26:28] is the sub-list for method output_type
-	24, // [24:26] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	20, // 7: mainstay.runtime.v1.Start.history:type_name -> mainstay.runtime.v1.Message
+	8,  // 8: mainstay.runtime.v1.Answer.model:type_name -> mainstay.runtime.v1.ModelAnswer
+	10, // 9: mainstay.runtime.v1.Answer.tool:type_name -> mainstay.runtime.v1.ToolResult
+	11, // 10: mainstay.runtime.v1.Answer.time:type_name -> mainstay.runtime.v1.TimeAnswer
+	12, // 11: mainstay.runtime.v1.Answer.random:type_name -> mainstay.runtime.v1.RandomAnswer
+	13, // 12: mainstay.runtime.v1.Answer.check:type_name -> mainstay.runtime.v1.CheckAnswer
+	14, // 13: mainstay.runtime.v1.Answer.refusal:type_name -> mainstay.runtime.v1.Refusal
+	21, // 14: mainstay.runtime.v1.ModelAnswer.calls:type_name -> mainstay.runtime.v1.ToolUse
+	9,  // 15: mainstay.runtime.v1.ModelAnswer.usage:type_name -> mainstay.runtime.v1.Usage
+	18, // 16: mainstay.runtime.v1.AgentMessage.request:type_name -> mainstay.runtime.v1.Request
+	26, // 17: mainstay.runtime.v1.AgentMessage.result:type_name -> mainstay.runtime.v1.Result
+	27, // 18: mainstay.runtime.v1.AgentMessage.failure:type_name -> mainstay.runtime.v1.Failure
+	28, // 19: mainstay.runtime.v1.AgentMessage.log:type_name -> mainstay.runtime.v1.Log
+	19, // 20: mainstay.runtime.v1.Request.model:type_name -> mainstay.runtime.v1.ModelRequest
+	22, // 21: mainstay.runtime.v1.Request.tool:type_name -> mainstay.runtime.v1.ToolCall
+	23, // 22: mainstay.runtime.v1.Request.time:type_name -> mainstay.runtime.v1.TimeRequest
+	24, // 23: mainstay.runtime.v1.Request.random:type_name -> mainstay.runtime.v1.RandomRequest
+	25, // 24: mainstay.runtime.v1.Request.check:type_name -> mainstay.runtime.v1.CheckRequest
+	20, // 25: mainstay.runtime.v1.ModelRequest.messages:type_name -> mainstay.runtime.v1.Message
+	21, // 26: mainstay.runtime.v1.Message.tool_uses:type_name -> mainstay.runtime.v1.ToolUse
+	0,  // 27: mainstay.runtime.v1.Runtime.Describe:input_type -> mainstay.runtime.v1.DescribeRequest
+	2,  // 28: mainstay.runtime.v1.Runtime.Run:input_type -> mainstay.runtime.v1.HostMessage
+	1,  // 29: mainstay.runtime.v1.Runtime.Describe:output_type -> mainstay.runtime.v1.DescribeResponse
+	17, // 30: mainstay.runtime.v1.Runtime.Run:output_type -> mainstay.runtime.v1.AgentMessage
+	29, // [29:31] is the sub-list for method output_type
+	27, // [27:29] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_mainstay_runtime_v1_runtime_proto_init() }
@@ -2054,19 +2242,21 @@ func file_mainstay_runtime_v1_runtime_proto_init() {
 		(*Answer_Tool)(nil),
 		(*Answer_Time)(nil),
 		(*Answer_Random)(nil),
+		(*Answer_Check)(nil),
 		(*Answer_Refusal)(nil),
 	}
-	file_mainstay_runtime_v1_runtime_proto_msgTypes[16].OneofWrappers = []any{
+	file_mainstay_runtime_v1_runtime_proto_msgTypes[17].OneofWrappers = []any{
 		(*AgentMessage_Request)(nil),
 		(*AgentMessage_Result)(nil),
 		(*AgentMessage_Failure)(nil),
 		(*AgentMessage_Log)(nil),
 	}
-	file_mainstay_runtime_v1_runtime_proto_msgTypes[17].OneofWrappers = []any{
+	file_mainstay_runtime_v1_runtime_proto_msgTypes[18].OneofWrappers = []any{
 		(*Request_Model)(nil),
 		(*Request_Tool)(nil),
 		(*Request_Time)(nil),
 		(*Request_Random)(nil),
+		(*Request_Check)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2074,7 +2264,7 @@ func file_mainstay_runtime_v1_runtime_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mainstay_runtime_v1_runtime_proto_rawDesc), len(file_mainstay_runtime_v1_runtime_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
