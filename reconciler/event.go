@@ -24,6 +24,7 @@ const (
 	Answered       EventType = "Answered"       // Run, Request, Answer
 	Delta          EventType = "Delta"          // Run, Text: a piece of a model's answer as it arrives
 	Proposed       EventType = "Proposed"       // Run, Proposal
+	Delegated      EventType = "Delegated"      // Run, N, Request, Child: another agent gets a task
 	RunWaiting     EventType = "RunWaiting"     // Run
 	RunRetrying    EventType = "RunRetrying"    // Run, Err, Text: the time until the next try
 	RunFinished    EventType = "RunFinished"    // Run, Outcome
@@ -46,6 +47,7 @@ type Event struct {
 	Request  *spec.Request
 	Answer   *spec.Answer
 	Proposal *spec.Proposal
+	Child    *spec.Task
 	Outcome  *spec.Outcome
 	Action   spec.ActionID
 	Approval *spec.Approval

@@ -43,14 +43,23 @@ func (r *Reconciler) takeOver(ctx context.Context) error {
 	for _, sentence := range contents.Ignored {
 		r.tellChange("shelf "+sentence, errors.New(sentence), Warned)
 	}
-	var finished []spec.RunID
+	var finished, queued []spec.RunID
 	for _, id := range contents.Runs {
-		summary, err := r.takeOverRun(ctx, id)
+		summary, fresh, err := r.takeOverRun(ctx, id)
 		if err != nil {
 			return fmt.Errorf("take over run %s: %w", id, err)
 		}
-		if summary.Outcome != nil {
+		switch {
+		case summary.Outcome != nil:
 			finished = append(finished, id)
+		case fresh && summary.Phase != spec.PhaseWaiting:
+			queued = append(queued, id)
+		}
+	}
+	// Only now, because whoever works on a run looks at the runs above and beneath it.
+	for _, id := range queued {
+		if err := r.parts.Store.Enqueue(ctx, id); err != nil {
+			return err
 		}
 	}
 	for name, p := range contents.Triggers {
@@ -74,34 +83,28 @@ func (r *Reconciler) takeOver(ctx context.Context) error {
 	return r.shelf.Sync(ctx, shelf.Changes{Remove: finished})
 }
 
-// takeOverRun completes a run's record from the shelf's, and returns its summary. A record that is longer here has gone
+// takeOverRun completes a run's record from the shelf's, and returns its summary, and whether it was not here. A record that is longer here has gone
 // on since; a crash in the middle of the copy leaves a shorter one, which is completed the next time.
-func (r *Reconciler) takeOverRun(ctx context.Context, id spec.RunID) (spec.RunSummary, error) {
-	summary, err := r.parts.Store.GetRun(ctx, id)
+func (r *Reconciler) takeOverRun(ctx context.Context, id spec.RunID) (summary spec.RunSummary, fresh bool, err error) {
+	summary, err = r.parts.Store.GetRun(ctx, id)
 	if err == nil || !errors.Is(err, store.ErrNotFound) {
-		return summary, err
+		return summary, false, err
 	}
 	entries, err := r.shelf.Get(ctx, id)
 	if err != nil {
-		return summary, err
+		return summary, false, err
 	}
 	kept, last, err := r.parts.Store.Record(ctx, id)
 	if err != nil {
-		return summary, err
+		return summary, false, err
 	}
 	for i := len(kept); i < len(entries); i++ {
 		if last, err = r.parts.Store.Append(ctx, id, last, entries[i]); err != nil {
-			return summary, err
+			return summary, false, err
 		}
 	}
 	summary = run.Summarize(entries)
-	if err := r.parts.Store.PutRun(ctx, summary); err != nil {
-		return summary, err
-	}
-	if summary.Outcome == nil && summary.Phase != spec.PhaseWaiting {
-		return summary, r.parts.Store.Enqueue(ctx, id)
-	}
-	return summary, nil
+	return summary, true, r.parts.Store.PutRun(ctx, summary)
 }
 
 // handOver leaves the records of waiting runs, and how far the triggers have come, on the remote.

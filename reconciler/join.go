@@ -18,11 +18,12 @@ import (
 func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
 	r.broker = broker.New(broker.Options{
-		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Files: r.files, Root: r.opts.Path,
+		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Describe: r.describe, Files: r.files,
+		Root:     r.opts.Path,
 		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
 	r.engine = run.New(run.Options{
-		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Now: r.opts.Now, After: r.opts.After,
+		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Children: children{r}, Now: r.opts.Now, After: r.opts.After,
 		Observe: r.observeRun,
 	})
 	r.queue = run.NewQueue(run.QueueOptions{Engine: r.engine, Dequeue: r.dequeue, Workers: r.opts.Workers, Failed: r.warn})
@@ -41,7 +42,7 @@ func (r *Reconciler) dequeue(ctx context.Context) (run.Lease, error) {
 // observeRun tells what happens in runs.
 func (r *Reconciler) observeRun(e run.Event) {
 	told := Event{Task: e.Task, Run: e.Task.Run, N: e.N, Request: e.Request, Answer: e.Answer, Proposal: e.Proposal,
-		Outcome: e.Outcome, Text: e.Text, Err: e.Err}
+		Child: e.Child, Outcome: e.Outcome, Text: e.Text, Err: e.Err}
 	switch e.Type {
 	case run.Started:
 		told.Type, told.Text = RunStarted, fmt.Sprintf("process %d, isolation %s", e.PID, e.Isolation)
@@ -54,6 +55,8 @@ func (r *Reconciler) observeRun(e run.Event) {
 		told.Type = Delta
 	case run.Proposed:
 		told.Type = Proposed
+	case run.Delegated:
+		told.Type = Delegated
 	case run.Waiting:
 		told.Type = RunWaiting
 		r.stopRetrying(e.Task.Run)
@@ -138,7 +141,7 @@ func (r *Reconciler) Agent(ctx context.Context, task spec.Task) (*spec.Agent, er
 
 // Open opens a stream for a run on the process of its agent.
 func (r *Reconciler) Open(ctx context.Context, task spec.Task, agent *spec.Agent) (run.Session, error) {
-	tools, err := r.broker.ToolList(ctx, agent)
+	tools, err := r.broker.ToolList(ctx, task.Revision, agent)
 	if err != nil {
 		return nil, err
 	}

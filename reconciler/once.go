@@ -145,8 +145,8 @@ func (r *Reconciler) finishedHere(id spec.RunID) bool {
 	return r.finished[id]
 }
 
-// Ask gives an agent a task at the newest revision and works on it, and on nothing else, until it has an answer or waits
-// for a review. A run that waits is left on the remote for whoever sees the decision.
+// Ask gives an agent a task at the newest revision and works on it, and on what other agents are given to do for it, until it
+// has an answer or waits for reviews. The summary lists the proposals of all of them. A run that waits is left on the remote for whoever sees the decision.
 func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) (spec.RunSummary, error) {
 	var none spec.RunSummary
 	if err := r.observe(ctx); err != nil {
@@ -159,36 +159,28 @@ func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) 
 		return none, fmt.Errorf("%s is broken; `mainstay validate` shows its problems", r.seen.Short())
 	}
 	agent, ok := fleet.Agents[name]
+	r.mu.Lock()
+	r.asking = true
+	r.mu.Unlock()
 	if !ok {
 		return none, fmt.Errorf("no agent %q at %s; there are: %s", name, revision.Short(), strings.Join(agentNames(fleet), ", "))
 	}
-	if err := r.parts.Host.Start(ctx, name, agent.Digest, agent.Runtime); err != nil {
-		return none, fmt.Errorf("start agent %s: %w", name, err)
+	if err := r.startAgent(ctx, name); err != nil {
+		return none, err
 	}
 	now := r.opts.Now().UTC()
 	task := spec.Task{Run: run.NewID(now, r.opts.Random), Agent: name, Text: text, Revision: revision, Digest: agent.Digest, At: now}
 	if err := r.Submit(ctx, task); err != nil {
 		return none, err
 	}
-	for try := 1; ; try++ {
-		summary, err := r.engine.Execute(ctx, task.Run)
-		var retry *run.RetryAfter
-		if errors.As(err, &retry) && ctx.Err() == nil && try < maxTries {
-			select {
-			case <-ctx.Done():
-				return none, ctx.Err()
-			case <-r.opts.After(retry.Delay):
-				continue
-			}
-		}
-		if err != nil {
-			return none, err
-		}
-		if summary.Phase == spec.PhaseWaiting {
-			err = r.handOver(ctx)
-		}
-		return summary, err
+	summary, err := r.finishTree(ctx, task.Run)
+	if err != nil {
+		return none, err
 	}
+	if summary.Phase == spec.PhaseWaiting {
+		err = r.handOver(ctx)
+	}
+	return summary, err
 }
 
 func agentNames(fleet *spec.Fleet) []string {

@@ -108,6 +108,7 @@ type Reconciler struct {
 	actions    map[spec.ActionID]execute.State
 	executing  map[spec.ActionID]bool
 	finished   map[spec.RunID]bool
+	asking     bool                 // only agents that runs need are started
 	retries    map[spec.RunID]int   // tries in a row without progress
 	retrying   map[spec.RunID]error // why the last one failed
 	ledgerErr  error

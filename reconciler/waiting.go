@@ -32,7 +32,7 @@ func (r *Reconciler) wake(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list runs: %w", err)
 	}
-	var errs []error
+	errs := []error{r.lookAfterTree(ctx, runs)}
 	for _, summary := range runs {
 		if summary.Phase == spec.PhaseWaiting {
 			if err := r.wakeRun(ctx, summary); err != nil {

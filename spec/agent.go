@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -94,6 +95,17 @@ func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceiling
 	return a
 }
 
+// ownServers are the names under which agents see Mainstay's own tools.
+var ownServers = []string{AgentsServer, "repo", "skills"}
+
+// AgentsServer is the name under which agents see those that they may give tasks to: the tool of the agent NAME is
+// agents__NAME.
+const AgentsServer = "agents"
+
+// maxDelegate is the longest name of an agent that others may give tasks to: models take names of tools of up to 64
+// characters.
+const maxDelegate = 64 - len(AgentsServer+"__")
+
 // agentMore checks what the agent says of knowledge, memory, delegation, output, isolation and scale.
 func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 	w, n := e.written, e.spec
@@ -108,6 +120,10 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 	for i, name := range w.Agents {
 		if l.once(n.at("agents", i), "agent", w.Agents[:i], name) { // Whether there is such an agent, checkDelegation checks.
 			a.Delegates = append(a.Delegates, AgentName(name))
+			if len(name) > maxDelegate {
+				l.error(n.at("agents", i), fmt.Sprintf("rename the agent: use at most %d characters", maxDelegate),
+					"no task can be given to %q: no model takes the name of the tool, %s__%s", name, AgentsServer, name)
+			}
 		}
 	}
 	slices.Sort(a.Delegates)
@@ -199,8 +215,8 @@ func (l *loader) agentTools(f *Fleet, a *Agent, e *entry[AgentSpec]) {
 		switch {
 		case use.Server == "":
 			continue
-		case use.Server == "repo" || use.Server == "skills":
-			l.error(n.at("server"), "they come with files, proposals and skills: remove this", "the tools of %q are Mainstay's own", use.Server)
+		case slices.Contains(ownServers, use.Server):
+			l.error(n.at("server"), "they come with agents, files, proposals and skills: remove this", "the tools of %q are Mainstay's own", use.Server)
 			continue
 		case slices.ContainsFunc(e.written.Tools[:i], func(u ToolUse) bool { return u.Server == use.Server }):
 			l.error(n.at("server"), "name all its tools in one place", "the tool server %q is named twice", use.Server)

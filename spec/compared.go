@@ -88,7 +88,7 @@ func (l *loader) unknownName(c comparison, tools func() map[string]bool) (noun, 
 	const otherwise = "correct the name, or remove the comparison"
 	switch c.field {
 	case "call.server":
-		if l.servers[c.text] == nil && c.text != "repo" && c.text != "skills" {
+		if l.servers[c.text] == nil && !slices.Contains(ownServers, c.text) {
 			return KindToolServer.word(), didYouMean(c.text, names(l.servers), otherwise)
 		}
 	case "call.agent", "change.agent", "run.agent":

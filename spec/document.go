@@ -310,7 +310,7 @@ func (l *loader) name(d *document) bool {
 		return false
 	case d.kind == KindAgent && (d.name == "runs" || d.name == "ledger"):
 		l.error(d.named, "choose another name", "the agent name %q is reserved for a branch of Mainstay", d.name)
-	case d.kind == KindToolServer && (d.name == "repo" || d.name == "skills"):
+	case d.kind == KindToolServer && slices.Contains(ownServers, d.name):
 		l.error(d.named, "choose another name", "the tool server name %q is reserved for Mainstay's own tools", d.name)
 	}
 	return true

@@ -173,8 +173,9 @@ type AgentSpec struct {
 	Knowledge []string `json:"knowledge,omitempty" check:"later,max=64"`
 	// Memory lets the agent keep facts from one run to the next.
 	Memory *MemoryUse `json:"memory,omitempty" check:"later"`
-	// Agents names the agents that this one may give tasks to. Delegation goes one way: it has no cycles.
-	Agents []string `json:"agents,omitempty" check:"later,max=64"`
+	// Agents names the agents that this one may give tasks to, each with a tool agents__NAME. Delegation goes one way: it has no
+	// cycles. What they use counts for this agent's limits too.
+	Agents []string `json:"agents,omitempty" check:"max=64"`
 	// Triggers start runs of this agent. Each is a Trigger of its own, named after the agent and itself.
 	Triggers []AgentTrigger `json:"triggers,omitempty" check:"max=32"`
 	// Proposals are the file changes the agent may propose.

@@ -35,14 +35,34 @@ type Answer struct {
 	Error string `json:"error,omitempty"`
 	// Rule names the policy rule or default that decided, for tool requests.
 	Rule string `json:"rule,omitempty"`
-	// Usage is what a model's answer cost.
+	// Usage is what the answer cost: of a model its tokens, of a run that another one gave a task to all that it used.
 	Usage *Usage `json:"usage,omitempty"`
+	// Worked is how long the agents of such a run have worked, in nanoseconds.
+	Worked time.Duration `json:"worked,omitempty"`
 }
 
-// Usage counts tokens.
+// Usage counts tokens, as the models told them.
 type Usage struct {
 	Input  int `json:"input"`
 	Output int `json:"output"`
+}
+
+// Add returns the sum.
+func (u Usage) Add(v Usage) Usage {
+	return Usage{Input: u.Input + v.Input, Output: u.Output + v.Output}
+}
+
+// Parent is the exchange that a run was started for. Its record holds the run's task in an entry of type delegated.
+type Parent struct {
+	Run      RunID     `json:"run"`
+	Agent    AgentName `json:"agent"`
+	Exchange int       `json:"exchange"`
+}
+
+// Delegation is a task that a run wants another agent to do.
+type Delegation struct {
+	Agent AgentName `json:"agent"`
+	Text  string    `json:"text"`
 }
 
 // Task is what a run is about. It is the first entry of a run's record and never changes.
@@ -57,20 +77,27 @@ type Task struct {
 	// Trigger names what started the run; empty for `mainstay ask`.
 	Trigger string    `json:"trigger,omitempty"`
 	At      time.Time `json:"at"`
+	// Parent is set where another run gave the task, and Depth is how many runs are above this one then.
+	Parent *Parent `json:"parent,omitempty"`
+	Depth  int     `json:"depth,omitempty"`
+	// WallTime is what was left of the parent's wall time when it gave the task, in nanoseconds; 0 where there is none. The
+	// agent's own limit holds too.
+	WallTime time.Duration `json:"wallTime,omitempty"`
 }
 
 // The types of entries in a run's record.
 const (
-	EntryTask     = "task"     // the first one
-	EntryAttempt  = "attempt"  // a process took the run up
-	EntryRequest  = "request"  // before it is served
-	EntryAnswer   = "answer"   // before the agent sees it
-	EntryProposal = "proposal" // the request has become an open proposal; its answer comes with the decision
-	EntryFinished = "finished" // the last one
+	EntryTask      = "task"      // the first one
+	EntryAttempt   = "attempt"   // a process took the run up
+	EntryRequest   = "request"   // before it is served
+	EntryAnswer    = "answer"    // before the agent sees it
+	EntryProposal  = "proposal"  // the request has become an open proposal; its answer comes with the decision
+	EntryDelegated = "delegated" // the request has become another agent's task, before its run exists; its answer comes with the run's end
+	EntryFinished  = "finished"  // the last one
 )
 
 // Entry is one entry of a run's record. N numbers requests from 1 within the run; answers and proposals carry their
-// request's N.
+// request's N, and so do tasks for other agents.
 type Entry struct {
 	Type     string    `json:"type"`
 	At       time.Time `json:"at"`
@@ -80,7 +107,9 @@ type Entry struct {
 	Request  *Request  `json:"request,omitempty"`
 	Answer   *Answer   `json:"answer,omitempty"`
 	Proposal *Proposal `json:"proposal,omitempty"`
-	Outcome  *Outcome  `json:"outcome,omitempty"`
+	// Child is the task that another agent gets, in an entry of type delegated.
+	Child   *Task    `json:"child,omitempty"`
+	Outcome *Outcome `json:"outcome,omitempty"`
 	// Restarted marks a request that is asked again because a crash cut its answer off.
 	Restarted bool `json:"restarted,omitempty"`
 }
@@ -95,7 +124,7 @@ type Attempt struct {
 const (
 	PhaseQueued    = "queued"
 	PhaseRunning   = "running"
-	PhaseWaiting   = "waiting" // for a review; no process is needed
+	PhaseWaiting   = "waiting" // for a review, or for runs that it gave tasks to; no process is needed
 	PhaseSucceeded = "succeeded"
 	PhaseFailed    = "failed"
 )
@@ -104,12 +133,14 @@ const (
 type Outcome struct {
 	// Phase is succeeded or failed.
 	Phase string `json:"phase"`
-	// Reason is one CamelCase word for a failure: AgentFailed, AgentExited, LimitReached, Diverged, HostFailed.
+	// Reason is one CamelCase word for a failure: AgentFailed, AgentExited, LimitReached, Diverged, HostFailed, Cancelled.
 	Reason string `json:"reason,omitempty"`
 	// Message is one sentence for people.
 	Message string `json:"message,omitempty"`
 	// Output is the agent's final answer.
 	Output string `json:"output,omitempty"`
+	// By names who cancelled the run: a person, or the run above it.
+	By string `json:"by,omitempty"`
 }
 
 // RunSummary is the state of a run at a glance, derived from its record.
@@ -126,7 +157,16 @@ type RunSummary struct {
 	Entries int `json:"entries"`
 	// Waiting are the open proposals the run waits for.
 	Waiting []Proposal `json:"waiting,omitempty"`
-	Outcome *Outcome   `json:"outcome,omitempty"`
+	// Children are the tasks that it gave to other agents whose runs have not ended.
+	Children []ChildRun `json:"children,omitempty"`
+	Outcome  *Outcome   `json:"outcome,omitempty"`
+}
+
+// ChildRun is a run that another one waits for.
+type ChildRun struct {
+	Run      RunID     `json:"run"`
+	Agent    AgentName `json:"agent"`
+	Exchange int       `json:"exchange"`
 }
 
 // The kinds of proposals.

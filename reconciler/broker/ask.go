@@ -38,7 +38,7 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 		OutputSchema: body.OutputSchema,
 	}
 	if len(body.Tools) > 0 {
-		offered, err := b.ToolList(ctx, call.Agent)
+		offered, err := b.ToolList(ctx, call.Task.Revision, call.Agent)
 		if err != nil {
 			return Reply{}, err
 		}

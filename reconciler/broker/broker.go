@@ -1,9 +1,9 @@
-// Package broker answers what agents ask for: a model, a tool, a skill, the repository's files, a proposal, the time,
-// random bytes. All that an agent can reach it reaches through [Broker.Answer]. What it may have is decided from the spec
+// Package broker answers what agents ask for: a model, a tool, a skill, the repository's files, another agent, a proposal, the
+// time, random bytes. All that an agent can reach it reaches through [Broker.Answer]. What it may have is decided from the spec
 // and by package policy, never from what a model said, and secrets are taken out of every answer before anyone sees it.
 //
 // The broker keeps nothing between two requests. It never writes to the repository and never calls a write tool: for
-// those it returns a proposal.
+// those it returns a proposal. Nor does it start runs: for another agent it returns what that agent is to do.
 package broker
 
 import (
@@ -23,7 +23,7 @@ import (
 // maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
 const maxBody = plugins.MaxMessage - 64<<10
 
-// Options are what [New] needs. All fields are required, but for Models, Lock and Root.
+// Options are what [New] needs. All fields are required, but for Models, Lock, Describe and Root.
 type Options struct {
 	Models model.Providers
 	Tools  *tool.Servers
@@ -33,6 +33,8 @@ type Options struct {
 	Lock func() (lock *spec.Lock, known bool)
 	// Policies returns the policies of the newest revision of the watched branch.
 	Policies func() ([]*spec.Policy, error)
+	// Describe returns the sentence that describes an agent at a revision, and "" where there is none. A nil Describe knows none.
+	Describe func(ctx context.Context, revision spec.Revision, agent spec.AgentName) (string, error)
 	// Files returns the repository's files at a revision.
 	Files func(revision spec.Revision) (fs.FS, error)
 	// Root is the folder of the repository that holds mainstay.yaml, as a slash-separated path; "" is the repository's
@@ -73,10 +75,12 @@ type Call struct {
 	Request spec.Request
 }
 
-// Reply is the answer to a request, or the proposal that the request has become. Exactly one field is set.
+// Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one field
+// is set.
 type Reply struct {
-	Answer   *spec.Answer
-	Proposal *spec.Proposal
+	Answer     *spec.Answer
+	Proposal   *spec.Proposal
+	Delegation *spec.Delegation
 }
 
 // Unavailable is the error for a request that could not be served now, for a reason that neither the agent nor its spec

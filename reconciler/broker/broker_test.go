@@ -317,7 +317,7 @@ func TestWhatNoTryMendsIsAnAnswer(t *testing.T) {
 func TestToolListIsWhatTheAgentHas(t *testing.T) {
 	w := newWorld(t)
 	names := func() (names []string) {
-		list, err := w.broker.ToolList(t.Context(), w.agent)
+		list, err := w.broker.ToolList(t.Context(), revision, w.agent)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,6 +52,12 @@ func (b *Broker) callTool(ctx context.Context, call Call) (Reply, error) {
 			return b.withRule(c, func() (Reply, error) { return b.callBuiltin(c) })
 		}
 	}
+	if to, ok := delegate(call.Agent, c.name); ok {
+		if err := b.decide(&c, spec.AgentsServer, string(to), spec.EffectRead); err != nil {
+			return Reply{}, err
+		}
+		return b.withRule(c, func() (Reply, error) { return c.delegate(to) })
+	}
 	for _, t := range call.Agent.Tools {
 		if t.FullName() == c.name {
 			if len(c.raw) > tool.MaxArguments {

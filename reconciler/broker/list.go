@@ -80,11 +80,14 @@ var builtins = []builtin{
 // writeNote follows the description of a write tool.
 const writeNote = " A call is proposed to the people who review this repository; the answer comes when they have decided and it has been carried out."
 
-// ToolList returns all tools that the agent has, sorted by name: the host's own, and those its spec gives it, described
+// ToolList returns all tools that the agent has in a run at a revision, sorted by name: the host's own, and those its spec gives it, described
 // by their servers. Servers that do not run are started. A server that cannot be asked is an [*Unavailable] error; a
 // declared tool that its server does not have is refused to the agent as an answer by [Broker.Answer].
-func (b *Broker) ToolList(ctx context.Context, agent *spec.Agent) ([]Tool, error) {
-	var list []Tool
+func (b *Broker) ToolList(ctx context.Context, revision spec.Revision, agent *spec.Agent) ([]Tool, error) {
+	list, err := b.delegates(ctx, revision, agent)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range builtins {
 		if t.given(agent) {
 			list = append(list, t.Tool)

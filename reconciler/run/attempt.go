@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type work struct {
 	// further says that this attempt has recorded an answer or a proposal.
 	further bool
 
+	seat     *seat
 	replay   *replay
 	sends    *sender
 	messages chan received
@@ -44,6 +46,7 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 	w.messages, w.served = make(chan received), make(chan served, MaxOutstanding)
 	w.cutOff, w.cut = context.WithCancel(context.WithoutCancel(ctx))
 	w.sends = newSender(w.session)
+	w.seat = w.sit(w.run)
 	quit, read := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(read)
@@ -59,6 +62,7 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 	w.cut()
 	w.serving.Wait()
 	close(quit)
+	w.rise(w.run) // What is recorded for the run from now on is not told to this attempt.
 	switch {
 	case how.outcome != nil:
 		// The outcome is recorded first, so that nothing that happens to the process matters any more.
@@ -71,7 +75,13 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 	}
 	w.stop(how, read)
 	w.forget(w.run)
-	sum, err := w.keep(ctx, spec.PhaseWaiting)
+	if _, err := w.catchUp(ctx); err != nil {
+		return w.ended(ctx, err)
+	}
+	if w.state.ready() { // The last answer came while the agent was let go.
+		return w.execute(ctx, w.run)
+	}
+	sum, err := w.keep(ctx, "")
 	if err == nil {
 		w.observe(Event{Type: Waiting, Task: w.state.task})
 	}
@@ -105,9 +115,12 @@ func (w *work) serve(ctx context.Context) end {
 	wall := w.opts.After(w.left)
 	var broken <-chan time.Time
 	var sendErr error
+	held := 0 // how often in a row the agent was kept because its children work
 	for {
 		var settled <-chan time.Time
-		if w.onlyWaits() {
+		if waits, children := w.onlyWaits(); children {
+			settled = w.opts.After(childTime)
+		} else if waits {
 			settled = w.opts.After(settleTime)
 		}
 		var how *end
@@ -117,7 +130,18 @@ func (w *work) serve(ctx context.Context) end {
 		case <-wall:
 			how = &end{outcome: w.outOfTime()}
 		case <-settled:
+			if held++; held < childHold && w.childAtWork() {
+				continue
+			}
 			how = &end{}
+		case <-w.seat.poke:
+			err := w.takeIn(ctx)
+			if err == nil {
+				_, err = w.keep(ctx, spec.PhaseRunning)
+			}
+			if err != nil {
+				how = lost(err)
+			}
 		case sendErr = <-w.sends.failed:
 			// The reader learns better why the process ended, and soon.
 			broken = w.opts.After(cancelTime)
@@ -136,21 +160,22 @@ func (w *work) serve(ctx context.Context) end {
 		if how != nil {
 			return *how
 		}
+		held = 0
 	}
 }
 
-// onlyWaits says that the agent has nothing to go on with but the decisions about its proposals.
-func (w *work) onlyWaits() bool {
-	waits := false
+// onlyWaits says that the agent has nothing to go on with but the decisions about its proposals and the ends of its children,
+// and whether it waits for children.
+func (w *work) onlyWaits() (waits, children bool) {
 	for _, x := range w.state.exchanges {
 		if x.asked && x.answer == nil {
-			if x.proposal == nil {
-				return false
+			if !x.waits() {
+				return false, false
 			}
-			waits = true
+			waits, children = true, children || x.child != nil
 		}
 	}
-	return waits
+	return waits, children
 }
 
 // hear takes in one message of the agent.
@@ -205,10 +230,12 @@ func (w *work) drain() error {
 // stop ends the session, asking first where the agent has not ended by itself, and waits for reader and sender.
 func (w *work) stop(how end, read <-chan struct{}) {
 	if !how.over {
-		reason := "the run waits for a review"
+		reason := "the run waits"
 		switch {
 		case how.outcome != nil:
 			reason = how.outcome.Message
+		case errors.Is(how.err, errEnded):
+			reason = w.state.outcome.Message
 		case how.err != nil:
 			reason = "the host stops working on the run for now"
 		}

@@ -34,6 +34,8 @@ type Log interface {
 	Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uint64, error)
 	// PutRun keeps the run's state at a glance, as [Glance] cuts it.
 	PutRun(ctx context.Context, summary spec.RunSummary) error
+	// GetRun returns what PutRun kept. Where that is nothing, the error has a method `NotFound() bool` that returns true.
+	GetRun(ctx context.Context, run spec.RunID) (spec.RunSummary, error)
 }
 
 // Agents knows agents and their processes.
@@ -94,10 +96,11 @@ type Call struct {
 	Request   spec.Request
 }
 
-// Reply is an answer, or the proposal that the request has become. Exactly one field is set.
+// Reply is an answer, or what the request has become: a proposal, or a task for another agent. Exactly one field is set.
 type Reply struct {
-	Answer   *spec.Answer
-	Proposal *spec.Proposal
+	Answer     *spec.Answer
+	Proposal   *spec.Proposal
+	Delegation *spec.Delegation
 }
 
 // Proposals shows proposals to people.
@@ -105,6 +108,18 @@ type Proposals interface {
 	// Open opens a proposal. To open the same one again, of the same key, run and exchange, does nothing. An answer means
 	// that none was opened, because the decision is known already, or because it can never be opened.
 	Open(ctx context.Context, p spec.Proposal) (*spec.Answer, error)
+}
+
+// Children are the runs that other runs give tasks to. To have a request of any kind answered by another agent, a Broker
+// needs to do no more than reply with a [spec.Delegation], and Concluded to make the answer of what that agent said.
+type Children interface {
+	// Start records a task as a run and queues it. To start the same one again only queues it again. An answer means that it
+	// may not start, and says why.
+	Start(ctx context.Context, task spec.Task) (*spec.Answer, error)
+	// Wake queues a run that has the answers of its children.
+	Wake(ctx context.Context, run spec.RunID) error
+	// Concluded is the answer to a request whose child has ended. It is a function of its arguments.
+	Concluded(request spec.Request, child spec.Task, outcome spec.Outcome) spec.Answer
 }
 
 // RetryAfter is the error of a run that could not go on now and should be executed again after a delay.
@@ -124,14 +139,15 @@ type EventType string
 
 // The types of events.
 const (
-	Started  EventType = "Started"  // an agent's process took the run up: PID, Isolation
-	Asked    EventType = "Asked"    // the agent asked for something new: N, Request
-	Delta    EventType = "Delta"    // a piece of an answer arrived: N, Text
-	Answered EventType = "Answered" // a new answer was recorded: N, Request, Answer
-	Proposed EventType = "Proposed" // a request became an open proposal: N, Request, Proposal
-	Waiting  EventType = "Waiting"  // the run waits for reviews, without a process
-	Retrying EventType = "Retrying" // the run is tried again later: Err, Delay
-	Finished EventType = "Finished" // the run ended: Outcome
+	Started   EventType = "Started"   // an agent's process took the run up: PID, Isolation
+	Asked     EventType = "Asked"     // the agent asked for something new: N, Request
+	Delta     EventType = "Delta"     // a piece of an answer arrived: N, Text
+	Answered  EventType = "Answered"  // a new answer was recorded: N, Request, Answer
+	Proposed  EventType = "Proposed"  // a request became an open proposal: N, Request, Proposal
+	Delegated EventType = "Delegated" // a request became another agent's task: N, Request, Child
+	Waiting   EventType = "Waiting"   // the run waits for reviews or for other runs, without a process
+	Retrying  EventType = "Retrying"  // the run is tried again later: Err, Delay
+	Finished  EventType = "Finished"  // the run ended: Outcome
 )
 
 // Event tells a person what happens while it happens. What is replayed is not told again.
@@ -143,6 +159,7 @@ type Event struct {
 	Request   *spec.Request
 	Answer    *spec.Answer
 	Proposal  *spec.Proposal
+	Child     *spec.Task
 	Outcome   *spec.Outcome
 	PID       int
 	Isolation string
@@ -170,6 +187,12 @@ const (
 	maxOpens = 10
 	// maxIdle is how many attempts in a row a run may make without a new answer, over all restarts of the host.
 	maxIdle = 100
+	// MaxDepth is how many runs may be above one: a task is handed on that often.
+	MaxDepth = 5
+	// MaxChildren is how many tasks of one run other agents may work on at once, and MaxDelegations how many it may give them
+	// in all. Each child has the limits of its own agent, so that without these two a run could multiply what it may do.
+	MaxChildren    = 8
+	MaxDelegations = 32
 	// maxMessage bounds an outcome's message, in bytes.
 	maxMessage = 4 << 10
 )
@@ -177,6 +200,13 @@ const (
 const (
 	// settleTime is how long an agent must be quiet, with nothing but reviews to wait for, before it is let go.
 	settleTime = 300 * time.Millisecond
+	// childTime and childHold are for an agent that waits for others. While one of these is at work here, the agent is kept for
+	// about childTime * childHold: that is a few turns of a model, which is what most tasks need, and within it the agent goes on
+	// at once. To let it go costs a process and the replay of its record, later and whenever; to keep it longer costs memory and
+	// one of the places in which runs are worked on. Where no child is at work after childTime, because it waits itself or found
+	// no place, the agent gives its place away.
+	childTime = time.Second
+	childHold = 30
 	// drainTime is how long answers under way are waited for when the work on a run ends early.
 	drainTime = 5 * time.Second
 	// cancelTime is how long an agent has to end by itself.
@@ -205,6 +235,7 @@ const (
 	AgentFailed  = "AgentFailed"  // the agent says so
 	AgentExited  = "AgentExited"  // its process ended, again and again
 	LimitReached = "LimitReached" // the message names the limit and what to change
+	Cancelled    = "Cancelled"    // a person said so, or the run that gave the task has ended
 	Diverged     = "Diverged"     // replayed, the agent asked for something else
 	HostFailed   = "HostFailed"   // the run could not be worked on
 )

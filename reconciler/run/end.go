@@ -36,6 +36,9 @@ func (w *work) ended(ctx context.Context, err error) (spec.RunSummary, error) {
 	var exit *exited
 	var no *unserved
 	switch {
+	case errors.Is(err, errEnded):
+		w.forget(w.run)
+		return w.keep(ctx, "")
 	case errors.As(err, &exit):
 		n := w.fail(w.run, w.further)
 		if n >= maxExits {
@@ -62,10 +65,18 @@ func (w *work) unopened(ctx context.Context, err error) (spec.RunSummary, error)
 
 // finish records the end of the run.
 func (w *work) finish(ctx context.Context, outcome *spec.Outcome) (spec.RunSummary, error) {
-	if err := w.append(ctx, spec.Entry{Type: spec.EntryFinished, Outcome: outcome}); err != nil {
+	err := w.append(ctx, spec.Entry{Type: spec.EntryFinished, Outcome: outcome})
+	if errors.Is(err, errEnded) {
+		return w.ended(ctx, err)
+	}
+	if err != nil {
 		return w.state.summary(), err
 	}
 	w.forget(w.run)
+	if err := w.afterEnd(ctx, w.state); err != nil {
+		return w.state.summary(), err
+	}
+	sum, err := w.keep(ctx, "") // First, for whoever is told looks at it.
 	w.observe(Event{Type: Finished, Task: w.state.task, Outcome: outcome})
-	return w.keep(ctx, "")
+	return sum, err
 }

@@ -16,6 +16,8 @@ type Options struct {
 	Agents    Agents
 	Broker    Broker
 	Proposals Proposals
+	// Children may be nil where no Broker replies with a Delegation.
+	Children Children
 	// Now is the clock. After is time.After where it is nil, and Backoff is [Backoff].
 	Now     func() time.Time
 	After   func(time.Duration) <-chan time.Time
@@ -31,6 +33,8 @@ type Engine struct {
 	mu sync.Mutex
 	// failures counts how often in a row each run has failed to go on. They are forgotten with the process.
 	failures map[spec.RunID]int
+	// seats are of the runs that are worked on.
+	seats map[spec.RunID]*seat
 }
 
 // New makes an engine.
@@ -44,7 +48,7 @@ func New(opts Options) *Engine {
 	if opts.Observe == nil {
 		opts.Observe = func(Event) {}
 	}
-	return &Engine{opts: opts, failures: map[spec.RunID]int{}}
+	return &Engine{opts: opts, failures: map[spec.RunID]int{}, seats: map[spec.RunID]*seat{}}
 }
 
 // errTaken says that another executor has written to the record.
@@ -78,6 +82,9 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	switch {
 	case st.outcome != nil:
 		e.forget(run)
+		if err := e.afterEnd(ctx, st); err != nil {
+			return st.summary(), err
+		}
 		return w.keep(ctx, "")
 	case damage != nil:
 		return w.finish(ctx, failed(HostFailed, "the record is damaged: %v", damage))
@@ -91,7 +98,12 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	case err != nil:
 		return w.unopened(ctx, err)
 	}
-	w.left = w.agent.Limits.WallTime - st.spent()
+	if outcome, err := w.lookAround(ctx); outcome != nil {
+		return w.finish(ctx, outcome)
+	} else if err != nil {
+		return w.ended(ctx, err)
+	}
+	w.left = w.wallTime() - st.spent()
 	if w.left <= 0 {
 		return w.finish(ctx, w.outOfTime())
 	}
@@ -101,9 +113,15 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	return w.attempt(ctx)
 }
 
-// Resolve records the decision about the proposal that exchange n of a run waits for. It reports whether the run waits for
-// no other one, so that it can be queued; to decide again what is decided changes nothing and reports the same.
+// Resolve records the decision about the proposal that exchange n of a run waits for. It reports whether the run is to be
+// queued, because it waits for nothing else and is not worked on; to decide again what is decided changes nothing and reports
+// the same.
 func (e *Engine) Resolve(ctx context.Context, run spec.RunID, n int, answer spec.Answer) (ready bool, err error) {
+	return e.resolve(ctx, run, n, answer, func(x *exchange) bool { return x.proposal != nil })
+}
+
+// resolve records the answer to an exchange that waits for what is meant.
+func (e *Engine) resolve(ctx context.Context, run spec.RunID, n int, answer spec.Answer, meant func(*exchange) bool) (ready bool, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("decide exchange %d of run %s: %w", n, run, err)
@@ -115,6 +133,9 @@ func (e *Engine) Resolve(ctx context.Context, run spec.RunID, n int, answer spec
 		if err != nil {
 			return false, err
 		}
+		if len(entries) == 0 {
+			return false, ErrNoRecord
+		}
 		st, err := fold(entries)
 		if err != nil {
 			return false, err
@@ -124,7 +145,7 @@ func (e *Engine) Resolve(ctx context.Context, run spec.RunID, n int, answer spec
 		switch {
 		case st.outcome != nil:
 			return false, nil
-		case x == nil || x.proposal == nil:
+		case x == nil || !meant(x):
 			return false, errors.New("it does not wait for a decision")
 		case x.answer == nil:
 			err := r.write(ctx, spec.Entry{Type: spec.EntryAnswer, At: e.opts.Now().UTC(), N: n, Answer: &answer})
@@ -136,10 +157,14 @@ func (e *Engine) Resolve(ctx context.Context, run spec.RunID, n int, answer spec
 			}
 			e.observe(Event{Type: Answered, Task: st.task, N: n, Request: &x.request, Answer: x.answer})
 		}
-		if _, err := r.keep(ctx, ""); err != nil {
+		phase, here := "", e.poke(run)
+		if here {
+			phase = spec.PhaseRunning
+		}
+		if _, err := r.keep(ctx, phase); err != nil {
 			return false, err
 		}
-		return len(st.waiting()) == 0, nil
+		return st.ready() && !here, nil
 	}
 	return false, fmt.Errorf("somebody else wrote first, %d times", tries)
 }

@@ -68,6 +68,21 @@ func (m *memory) PutRun(_ context.Context, s spec.RunSummary) error {
 	return nil
 }
 
+func (m *memory) GetRun(_ context.Context, run spec.RunID) (spec.RunSummary, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.summaries[run]
+	if !ok {
+		return s, missingError{}
+	}
+	return s, nil
+}
+
+type missingError struct{}
+
+func (missingError) Error() string  { return "not found" }
+func (missingError) NotFound() bool { return true }
+
 // crashing is a Log whose process dies at one of its writes, before or after it took effect. Nothing is written afterwards.
 type crashing struct {
 	Log

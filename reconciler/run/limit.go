@@ -14,7 +14,12 @@ func (w *work) limit(field, format string, args ...any) *spec.Outcome {
 }
 
 func (w *work) outOfTime() *spec.Outcome {
-	return w.limit("wallTime", "the agent has worked for %s without a result", w.agent.Limits.WallTime)
+	most := w.wallTime()
+	if p := w.state.task.Parent; p != nil && most < w.agent.Limits.WallTime {
+		return failed(LimitReached, "the agent has worked for %s without a result, which is all that run %s had left; if it needs more, raise limits.wallTime of Agent/%s",
+			most, p.Run, p.Agent)
+	}
+	return w.limit("wallTime", "the agent has worked for %s without a result", most)
 }
 
 // checkRequest bounds the form of any request.

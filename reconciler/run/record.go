@@ -31,18 +31,25 @@ func (r *record) write(ctx context.Context, e spec.Entry) error {
 	return r.state.add(e)
 }
 
-// catchUp takes in decisions that were recorded meanwhile, and returns their exchanges. Any other entry means that the
-// run has been taken from us.
+// errEnded says that somebody has ended the run while it was worked on.
+var errEnded = errors.New("the run was cancelled")
+
+// catchUp takes in decisions and ends of children that were recorded meanwhile, if any, and returns their exchanges. The error
+// is errEnded where the run was cancelled. Any other entry means that the run has been taken from us.
 func (r *record) catchUp(ctx context.Context) ([]*exchange, error) {
 	entries, last, err := r.log.Record(context.WithoutCancel(ctx), r.run)
 	if err != nil {
 		return nil, err
 	}
-	if len(entries) <= r.count {
+	if len(entries) < r.count {
 		return nil, errTaken
 	}
 	var decided []*exchange
 	for _, e := range entries[r.count:] {
+		if e.Type == spec.EntryFinished && e.Outcome != nil && e.Outcome.Reason == Cancelled {
+			r.last, r.count = last, len(entries)
+			return nil, errors.Join(r.state.add(e), errEnded)
+		}
 		x := r.state.exchange(e.N)
 		if e.Type != spec.EntryAnswer || x == nil || !x.waits() {
 			return nil, errTaken

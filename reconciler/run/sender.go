@@ -84,6 +84,19 @@ func (s *sender) delta(ctx context.Context, id uint64, text string) {
 	}
 }
 
+// offer sends a piece of text, or drops it where the agent does not keep up: the text of a child is shown and nothing waits for
+// its being read.
+func (s *sender) offer(id uint64, text string) {
+	select {
+	case s.room <- struct{}{}:
+		s.push(func() error {
+			defer func() { <-s.room }()
+			return s.session.Delta(id, text)
+		})
+	default:
+	}
+}
+
 func (s *sender) cancel(reason string) {
 	s.push(func() error { return s.session.Cancel(reason) })
 }

@@ -12,6 +12,8 @@ import (
 type served struct {
 	x     *exchange
 	reply Reply
+	// child is the task that a delegation makes.
+	child *spec.Task
 	err   error
 }
 
@@ -30,15 +32,20 @@ func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
 	}
 	restarted := x != nil
 	switch {
-	case x != nil && (x.answer != nil || x.proposal != nil):
-		x.asked, x.id = true, m.ID
+	case x != nil && (x.answer != nil || x.waits()):
+		x.asked, x.id, x.stream = true, m.ID, m.Stream
 		if x.answer != nil {
 			w.sends.answer(x)
+		} else if x.child != nil {
+			w.listen(x)
 		}
 		return nil, nil
 	case x == nil:
 		if outcome := w.checkLimits(q); outcome != nil {
 			return outcome, nil
+		}
+		if outcome, err := w.checkTree(ctx, q); outcome != nil || err != nil {
+			return outcome, err
 		}
 		n := len(w.state.exchanges) + 1
 		if err := w.append(ctx, spec.Entry{Type: spec.EntryRequest, N: n, Request: &q}); err != nil {
@@ -56,8 +63,11 @@ func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
 	call := Call{Task: w.state.task, Agent: w.agent, N: x.n, At: x.at, Restarted: restarted, Request: x.request}
 	id, stream := x.id, x.stream
 	w.serving.Go(func() {
-		reply, err := w.answer(call, id, stream)
-		w.served <- served{x, reply, err}
+		s := served{x: x}
+		if s.reply, s.err = w.answer(call, id, stream); s.err == nil && s.reply.Delegation != nil {
+			s.child, s.reply.Answer, s.err = w.childTask(w.cutOff, call, *s.reply.Delegation)
+		}
+		w.served <- s
 	})
 	return nil, nil
 }
@@ -67,6 +77,7 @@ func (w *work) answer(call Call, id uint64, stream bool) (Reply, error) {
 	ctx := w.cutOff
 	reply, err := w.opts.Broker.Answer(ctx, call, func(text string) {
 		w.observe(Event{Type: Delta, Task: call.Task, N: call.N, Text: text})
+		w.passUp(call.Task.Parent, text)
 		if stream {
 			w.sends.delta(ctx, id, text)
 		}
@@ -74,10 +85,12 @@ func (w *work) answer(call Call, id uint64, stream bool) (Reply, error) {
 	switch {
 	case err != nil:
 		return Reply{}, err
-	case (reply.Answer == nil) == (reply.Proposal == nil):
-		return Reply{}, fmt.Errorf("exchange %d got neither an answer nor a proposal, or both", call.N)
+	case !reply.isOne():
+		return Reply{}, fmt.Errorf("exchange %d got neither an answer, a proposal nor a task for another agent, or several of them", call.N)
 	case reply.Answer != nil:
 		return Reply{Answer: bounded(reply.Answer)}, nil
+	case reply.Delegation != nil:
+		return reply, nil
 	}
 	encoded, err := json.Marshal(reply.Proposal)
 	if err != nil {
@@ -96,6 +109,17 @@ func (w *work) answer(call Call, id uint64, stream bool) (Reply, error) {
 	return reply, nil
 }
 
+// isOne reports whether exactly one field is set.
+func (r Reply) isOne() bool {
+	set := 0
+	for _, is := range []bool{r.Answer != nil, r.Proposal != nil, r.Delegation != nil} {
+		if is {
+			set++
+		}
+	}
+	return set == 1
+}
+
 // bounded returns the answer, or one that says why the agent cannot have it.
 func bounded(a *spec.Answer) *spec.Answer {
 	switch size := len(a.Body) + len(a.Error); {
@@ -111,6 +135,9 @@ func bounded(a *spec.Answer) *spec.Answer {
 func (w *work) settle(ctx context.Context, s served) error {
 	w.inFlight--
 	x := s.x
+	if s.child != nil {
+		return w.delegate(ctx, x, *s.child)
+	}
 	if s.reply.Proposal != nil {
 		if err := w.append(ctx, spec.Entry{Type: spec.EntryProposal, N: x.n, Proposal: s.reply.Proposal}); err != nil {
 			return err
@@ -118,13 +145,9 @@ func (w *work) settle(ctx context.Context, s served) error {
 		w.further = true
 		w.observe(Event{Type: Proposed, Task: w.state.task, N: x.n, Request: &x.request, Proposal: s.reply.Proposal})
 	} else {
-		answer := s.reply.Answer
-		if err := w.append(ctx, spec.Entry{Type: spec.EntryAnswer, N: x.n, Answer: answer}); err != nil {
+		if err := w.answered(ctx, x, *s.reply.Answer); err != nil {
 			return err
 		}
-		w.further = true
-		w.observe(Event{Type: Answered, Task: w.state.task, N: x.n, Request: &x.request, Answer: answer})
-		w.sends.answer(x)
 	}
 	if k := x.request.Kind; k == spec.RequestTime || k == spec.RequestRandom {
 		return nil // They change no summary that anyone looks at.
@@ -133,7 +156,20 @@ func (w *work) settle(ctx context.Context, s served) error {
 	return err
 }
 
-// append writes an entry, after decisions that came in between.
+// answered records an answer and lets the agent see it, once it has asked.
+func (w *work) answered(ctx context.Context, x *exchange, answer spec.Answer) error {
+	if err := w.append(ctx, spec.Entry{Type: spec.EntryAnswer, N: x.n, Answer: &answer}); err != nil {
+		return err
+	}
+	w.further = true
+	w.observe(Event{Type: Answered, Task: w.state.task, N: x.n, Request: &x.request, Answer: &answer})
+	if x.asked {
+		w.sends.answer(x)
+	}
+	return nil
+}
+
+// append writes an entry, after what others have written in between.
 func (w *work) append(ctx context.Context, e spec.Entry) error {
 	for {
 		e.At = w.opts.Now().UTC()
@@ -141,14 +177,27 @@ func (w *work) append(ctx context.Context, e spec.Entry) error {
 		if !isConflict(err) {
 			return err
 		}
-		decided, err := w.catchUp(ctx)
-		if err != nil {
+		count := w.count
+		if err := w.takeIn(ctx); err != nil {
 			return err
 		}
-		for _, x := range decided {
-			if x.asked {
-				w.sends.answer(x)
-			}
+		if w.count == count {
+			return errTaken
+		}
+		if e.Type == spec.EntryAnswer && w.state.exchange(e.N).answer != nil {
+			return nil // It is the one that was to be written: a child tells it, and who asks for it finds it.
 		}
 	}
+}
+
+// takeIn takes in what others have written, and lets the agent see the answers that it has asked for.
+func (w *work) takeIn(ctx context.Context) error {
+	decided, err := w.catchUp(ctx)
+	for _, x := range decided {
+		w.further = true
+		if x.asked {
+			w.sends.answer(x)
+		}
+	}
+	return err
 }

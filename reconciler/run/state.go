@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -17,7 +18,9 @@ type exchange struct {
 	request  spec.Request
 	digest   [sha256.Size]byte
 	proposal *spec.Proposal
-	answer   *spec.Answer
+	// child is the task that another agent got.
+	child  *spec.Task
+	answer *spec.Answer
 
 	// What follows is of the session at hand. id is the request's there, once the agent has asked for it in this session.
 	asked  bool
@@ -25,8 +28,8 @@ type exchange struct {
 	stream bool
 }
 
-// waits says that the exchange has no answer until somebody decides about its proposal.
-func (x *exchange) waits() bool { return x.proposal != nil && x.answer == nil }
+// waits says that the exchange has no answer until somebody decides about its proposal, or its child ends.
+func (x *exchange) waits() bool { return (x.proposal != nil || x.child != nil) && x.answer == nil }
 
 // state is what a record says, folded.
 type state struct {
@@ -38,7 +41,7 @@ type state struct {
 	// worked is the time in which an agent worked, over all attempts; began and last bound the current attempt.
 	worked      time.Duration
 	began, last time.Time
-	// decided says that the last entry is the decision about a proposal.
+	// decided says that the last entry is the decision about a proposal, or the end of a child.
 	decided bool
 	outcome *spec.Outcome
 	updated time.Time
@@ -94,6 +97,14 @@ func (s *state) add(e spec.Entry) error {
 		x.proposal = e.Proposal
 		s.idle = 0
 		s.work(e.At)
+	case spec.EntryDelegated:
+		x := s.exchange(e.N)
+		if x == nil || e.Child == nil {
+			return fmt.Errorf("a task of exchange %d, which does not exist", e.N)
+		}
+		x.child = e.Child
+		s.idle = 0
+		s.work(e.At)
 	case spec.EntryAnswer:
 		x := s.exchange(e.N)
 		if x == nil || e.Answer == nil {
@@ -106,7 +117,10 @@ func (s *state) add(e spec.Entry) error {
 		s.idle = 0
 		s.count(x)
 		// A decision may come days later, and nobody worked until then.
-		if decided = x.proposal != nil; !decided {
+		switch decided = x.proposal != nil || x.child != nil; {
+		case x.child != nil:
+			s.workedBelow(e)
+		case !decided:
 			s.work(e.At)
 		}
 	case spec.EntryFinished:
@@ -143,8 +157,7 @@ func (s *state) count(x *exchange) {
 		s.turns++
 	}
 	if u := x.answer.Usage; u != nil {
-		s.usage.Input += u.Input
-		s.usage.Output += u.Output
+		s.usage = s.usage.Add(*u)
 	}
 }
 
@@ -154,19 +167,40 @@ func (s *state) work(at time.Time) {
 	}
 }
 
-// spent is the time in which agents have worked until the last entry.
+// workedBelow counts the time in which the agents of a child have worked, as far as it is not counted yet: children that
+// work side by side, or while their parent works, take no longer than the one that takes longest.
+func (s *state) workedBelow(e spec.Entry) {
+	s.worked += s.last.Sub(s.began) + max(min(e.At.Sub(s.last), e.Answer.Worked), 0)
+	s.began, s.last = e.At, e.At
+}
+
+// spent is the time in which agents have worked until the last entry, those of children too.
 func (s *state) spent() time.Duration { return s.worked + s.last.Sub(s.began) }
 
 // waiting returns the proposals that have no decision yet, in the order of their requests.
 func (s *state) waiting() []spec.Proposal {
 	var open []spec.Proposal
 	for _, x := range s.exchanges {
-		if x.waits() {
+		if x.proposal != nil && x.waits() {
 			open = append(open, *x.proposal)
 		}
 	}
 	return open
 }
+
+// children returns the runs of other agents that have not ended, in the order of their requests.
+func (s *state) children() []spec.ChildRun {
+	var open []spec.ChildRun
+	for _, x := range s.exchanges {
+		if x.child != nil && x.waits() {
+			open = append(open, spec.ChildRun{Run: x.child.Run, Agent: x.child.Agent, Exchange: x.n})
+		}
+	}
+	return open
+}
+
+// ready says that the run waits for nobody.
+func (s *state) ready() bool { return !slices.ContainsFunc(s.exchanges, (*exchange).waits) }
 
 // models counts requests to models, answered or not.
 func (s *state) models() int {

@@ -48,10 +48,15 @@ func Story(entries []spec.Entry, w io.Writer) error {
 // tell says what one entry is about. asked is the request that an answer or a proposal belongs to.
 func tell(e, asked spec.Entry, attempts int) string {
 	switch {
+	case e.Child != nil:
+		return fmt.Sprintf("run %s of %s has the task: %s", e.Child.Run, e.Child.Agent, oneLine(e.Child.Text, maxLine))
 	case e.Task != nil:
 		by := ""
 		if e.Task.Trigger != "" {
 			by = " (trigger " + e.Task.Trigger + ")"
+		}
+		if p := e.Task.Parent; p != nil {
+			by = fmt.Sprintf(" (for exchange %d of run %s of %s)", p.Exchange, p.Run, p.Agent)
 		}
 		return fmt.Sprintf("%s at %s%s: %s", e.Task.Agent, e.Task.Revision.Short(), by, oneLine(e.Task.Text, maxLine))
 	case e.Attempt != nil:

@@ -21,22 +21,19 @@ func (s *state) summary() spec.RunSummary {
 		Task: s.task, Attempts: s.attempts, Turns: s.turns, ToolCalls: s.calls, Usage: s.usage, Updated: s.updated,
 		Outcome: s.outcome,
 	}
-	open, running := s.waiting(), false
-	for _, x := range s.exchanges {
-		running = running || x.answer == nil && x.proposal == nil
-	}
+	running := slices.ContainsFunc(s.exchanges, func(x *exchange) bool { return x.answer == nil && !x.waits() })
 	switch {
 	case s.outcome != nil:
 		sum.Phase = s.outcome.Phase
-		return sum // Nobody waits for its proposals any more.
-	case len(open) > 0 && !running:
+		return sum // Nobody waits for its proposals and its children any more.
+	case !s.ready() && !running:
 		sum.Phase = spec.PhaseWaiting
 	case s.attempts == 0 || s.decided:
 		sum.Phase = spec.PhaseQueued
 	default:
 		sum.Phase = spec.PhaseRunning
 	}
-	sum.Waiting = open
+	sum.Waiting, sum.Children = s.waiting(), s.children()
 	return sum
 }
 

@@ -36,10 +36,10 @@ const (
 )
 
 var (
-	// ErrNotFound says that there is no such run or fact.
-	ErrNotFound = errors.New("not found in the store")
-	// ErrConflict says that somebody else wrote in between: read again and decide again. It has a method Conflict, so
-	// that callers need not import this package to tell it apart.
+	// ErrNotFound says that there is no such run or fact. It has a method NotFound, and ErrConflict a method Conflict, so that
+	// callers need not import this package to tell them apart.
+	ErrNotFound error = notFound{}
+	// ErrConflict says that somebody else wrote in between: read again and decide again.
 	ErrConflict error = conflict{}
 	// ErrTooLarge says that an entry is larger than [MaxEntry].
 	ErrTooLarge = fmt.Errorf("larger than %d bytes", MaxEntry)
@@ -48,6 +48,11 @@ var (
 	// ErrDamaged says that the folder does not hold what was written into it.
 	ErrDamaged = errors.New("the store is damaged")
 )
+
+type notFound struct{}
+
+func (notFound) Error() string  { return "not found in the store" }
+func (notFound) NotFound() bool { return true }
 
 type conflict struct{}
 

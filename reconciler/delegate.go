@@ -1,0 +1,153 @@
+package reconciler
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/mainstay-dev/mainstay/reconciler/broker"
+	"github.com/mainstay-dev/mainstay/reconciler/run"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// children starts and wakes runs for package run.
+type children struct{ r *Reconciler }
+
+// Start submits a task that a run gives to another agent.
+func (c children) Start(ctx context.Context, task spec.Task) (*spec.Answer, error) {
+	if err := c.r.startAgent(ctx, task.Agent); err != nil {
+		return nil, err
+	}
+	err := c.r.Submit(ctx, task)
+	if errors.Is(err, ErrDenied) {
+		return &spec.Answer{Error: err.Error()}, nil
+	}
+	return nil, err
+}
+
+func (c children) Wake(ctx context.Context, id spec.RunID) error {
+	return c.r.parts.Store.Enqueue(ctx, id)
+}
+
+func (c children) Concluded(request spec.Request, child spec.Task, outcome spec.Outcome) spec.Answer {
+	return broker.Concluded(request, child, outcome)
+}
+
+// describe is the sentence that describes an agent at a revision.
+func (r *Reconciler) describe(ctx context.Context, revision spec.Revision, name spec.AgentName) (string, error) {
+	agent, err := r.Agent(ctx, spec.Task{Agent: name, Revision: revision})
+	if errors.Is(err, run.ErrNoAgent) {
+		return "", nil // To give it a task is refused with the reason.
+	}
+	if err != nil {
+		return "", err
+	}
+	return agent.Description, nil
+}
+
+// lookAfterTree mends what a crash has left of a tree of runs: a run whose parent has ended is cancelled, and one whose child has
+// ended, or never came to be, is queued, because it finds so when it is worked on.
+func (r *Reconciler) lookAfterTree(ctx context.Context, runs []spec.RunSummary) error {
+	known := make(map[spec.RunID]spec.RunSummary, len(runs))
+	for _, summary := range runs {
+		known[summary.Run] = summary
+	}
+	ended := func(id spec.RunID) bool { return known[id].Outcome != nil }
+	left := func(child spec.ChildRun) bool {
+		_, begun := known[child.Run]
+		return !begun || ended(child.Run)
+	}
+	var errs []error
+	for _, summary := range runs {
+		waits := summary.Outcome == nil && summary.Phase == spec.PhaseWaiting
+		if waits && (summary.Parent != nil && ended(summary.Parent.Run) || slices.ContainsFunc(summary.Children, left)) {
+			errs = append(errs, r.parts.Store.Enqueue(ctx, summary.Run))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// startAgent starts the process of an agent that gets a task, where only what one run needs is started.
+func (r *Reconciler) startAgent(ctx context.Context, name spec.AgentName) error {
+	r.mu.Lock()
+	asking := r.asking
+	r.mu.Unlock()
+	fleet := r.current()
+	if !asking || fleet == nil || fleet.Agents[name] == nil {
+		return nil
+	}
+	agent := fleet.Agents[name]
+	if err := r.parts.Host.Start(ctx, name, agent.Digest, agent.Runtime); err != nil {
+		return fmt.Errorf("start agent %s: %w", name, err)
+	}
+	return nil
+}
+
+// finishTree works on a run and on those beneath it, and on nothing else, until it ends or all of them wait. What the runs
+// beneath it wait for is in the summary too.
+func (r *Reconciler) finishTree(ctx context.Context, id spec.RunID) (spec.RunSummary, error) {
+	working, stop := context.WithCancel(ctx)
+	worked := make(chan error, 1)
+	go func() { worked <- r.queue.Run(working) }()
+	summary, err := r.awaitTree(ctx, id, worked)
+	stop()
+	return summary, errors.Join(err, <-worked)
+}
+
+func (r *Reconciler) awaitTree(ctx context.Context, id spec.RunID, worked chan error) (spec.RunSummary, error) {
+	for {
+		runs, err := r.parts.Store.Runs(ctx)
+		if err != nil {
+			return spec.RunSummary{}, err
+		}
+		var asked spec.RunSummary
+		busy := false
+		var stuck error
+		var waiting []spec.Proposal
+		for _, summary := range runs { // There are no others in the store.
+			switch {
+			case summary.Run == id:
+				asked = summary
+			case summary.Outcome == nil:
+				waiting = append(waiting, summary.Waiting...)
+			}
+			switch err := r.Stuck(summary.Run); {
+			case summary.Outcome != nil || summary.Phase == spec.PhaseWaiting:
+			case err != nil:
+				stuck = fmt.Errorf("run %s: %w", summary.Run, err)
+			default:
+				busy = true
+			}
+		}
+		switch {
+		case asked.Outcome != nil:
+			return r.whole(ctx, asked)
+		case !busy && stuck != nil:
+			return asked, stuck
+		case !busy:
+			slices.SortFunc(waiting, func(a, b spec.Proposal) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Key, b.Key)) })
+			asked.Waiting = append(asked.Waiting, waiting...)
+			return asked, nil
+		}
+		select {
+		case <-ctx.Done():
+			return asked, ctx.Err()
+		case err := <-worked:
+			worked <- nil // It is waited for once more.
+			return asked, err
+		case <-r.poke:
+		case <-r.opts.After(onceInterval):
+		}
+	}
+}
+
+// whole returns the summary with all of its outcome, which is cut in what is kept at a glance.
+func (r *Reconciler) whole(ctx context.Context, summary spec.RunSummary) (spec.RunSummary, error) {
+	entries, _, err := r.parts.Store.Record(ctx, summary.Run)
+	if err != nil {
+		return summary, err
+	}
+	return run.Summarize(entries), nil
+}

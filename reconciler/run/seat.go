@@ -1,0 +1,76 @@
+package run
+
+import "github.com/mainstay-dev/mainstay/spec"
+
+// seat is where a run that is worked on here can be reached by the others.
+type seat struct {
+	// poke says that something was written into the record.
+	poke chan struct{}
+	// streams get the text of children, by exchange. They do not block.
+	streams map[int]func(text string)
+}
+
+// sit makes the seat of a run. What is written into its record from now on, and told with poke, is noticed.
+func (e *Engine) sit(run spec.RunID) *seat {
+	s := &seat{poke: make(chan struct{}, 1), streams: map[int]func(string){}}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seats[run] = s
+	return s
+}
+
+func (e *Engine) rise(run spec.RunID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.seats, run)
+}
+
+// poke has a run look into its record. It reports whether the run is worked on here.
+func (e *Engine) poke(run spec.RunID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.seats[run]
+	if s == nil {
+		return false
+	}
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// childAtWork reports whether a child that the run waits for is worked on here.
+func (w *work) childAtWork() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, child := range w.state.children() {
+		if w.seats[child.Run] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// listen lets the agent hear what the child of an exchange says, where it wants to.
+func (w *work) listen(x *exchange) {
+	if !x.stream {
+		return
+	}
+	id := x.id
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seat.streams[x.n] = func(text string) { w.sends.offer(id, text) }
+}
+
+// passUp lets the agent that gave a task hear what is said about it.
+func (e *Engine) passUp(p *spec.Parent, text string) {
+	if p == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.seats[p.Run]; s != nil && s.streams[p.Exchange] != nil {
+		s.streams[p.Exchange](text)
+	}
+}
