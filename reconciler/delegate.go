@@ -6,14 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
 	"github.com/mainstay-dev/mainstay/reconciler/run"
+	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
 // children starts and wakes runs for package run.
-type children struct{ r *Reconciler }
+type children struct {
+	stored
+	r *Reconciler
+}
 
 // Start submits a task that a run gives to another agent.
 func (c children) Start(ctx context.Context, task spec.Task) (*spec.Answer, error) {
@@ -27,11 +32,26 @@ func (c children) Start(ctx context.Context, task spec.Task) (*spec.Answer, erro
 	return nil, err
 }
 
-func (c children) Wake(ctx context.Context, id spec.RunID) error {
-	return c.r.parts.Store.Enqueue(ctx, id)
+// Cancel ends a run and all runs beneath it; see [run.Engine.Cancel].
+func (r *Reconciler) Cancel(ctx context.Context, id spec.RunID, by, why string) (run.Cancellation, error) {
+	return r.engine.Cancel(ctx, id, by, why)
 }
 
-func (c children) Concluded(request spec.Request, child spec.Task, outcome spec.Outcome) spec.Answer {
+// CancelStored does what [Reconciler.Cancel] does where no reconciler runs. A run above that has its answer now is queued.
+func CancelStored(ctx context.Context, st *store.Store, now func() time.Time, id spec.RunID, by, why string) (run.Cancellation, error) {
+	return run.New(run.Options{Log: st, Children: stored{st}, Now: now}).Cancel(ctx, id, by, why)
+}
+
+// stored is what can be done about children without a reconciler: none is started.
+type stored struct{ *store.Store }
+
+func (s stored) Start(context.Context, spec.Task) (*spec.Answer, error) {
+	return nil, errors.New("no reconciler is running")
+}
+
+func (s stored) Wake(ctx context.Context, id spec.RunID) error { return s.Enqueue(ctx, id) }
+
+func (s stored) Concluded(request spec.Request, child spec.Task, outcome spec.Outcome) spec.Answer {
 	return broker.Concluded(request, child, outcome)
 }
 

@@ -23,7 +23,7 @@ func (r *Reconciler) join() {
 		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
 	r.engine = run.New(run.Options{
-		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Children: children{r}, Now: r.opts.Now, After: r.opts.After,
+		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Children: children{stored{r.parts.Store}, r}, Now: r.opts.Now, After: r.opts.After,
 		Observe: r.observeRun,
 	})
 	r.queue = run.NewQueue(run.QueueOptions{Engine: r.engine, Dequeue: r.dequeue, Workers: r.opts.Workers, Failed: r.warn})

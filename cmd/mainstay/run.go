@@ -91,6 +91,9 @@ func runAndServe(ctx context.Context, w *wired, state string, log *slog.Logger) 
 		served <- serve.Run(ctx, path, serve.Handler(serve.Views{
 			Status: func(ctx context.Context) (any, error) { return w.Status(ctx) },
 			Record: w.Record,
+			Cancel: func(ctx context.Context, run spec.RunID, c serve.Cancel) (any, error) {
+				return notThere(w.Cancel(ctx, run, c.By, c.Reason))
+			},
 		}))
 		stop()
 	}()
@@ -128,8 +131,10 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 			log.Info("run queued", "run", e.Run, "agent", e.Task.Agent, "trigger", e.Task.Trigger)
 		case reconciler.Proposed:
 			log.Info("proposal opened", "run", e.Run, "key", e.Proposal.Key, "branch", e.Proposal.Branch(), "title", e.Proposal.Title)
+		case reconciler.Delegated:
+			log.Info("task given to another agent", "run", e.Run, "agent", e.Child.Agent, "child", e.Child.Run)
 		case reconciler.RunWaiting:
-			log.Info("run waits for a review", "run", e.Run)
+			log.Info("run waits", "run", e.Run)
 		case reconciler.RunRetrying:
 			log.Warn("run is tried again", "run", e.Run, "in", e.Text, "error", e.Err)
 		case reconciler.RunFinished:

@@ -132,9 +132,11 @@ func socketPath(state string) (string, error) {
 type reader struct {
 	status func(ctx context.Context) (reconciler.Status, error)
 	record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
-	// live says whether a daemon answers.
-	live  bool
-	close func()
+	// live says whether a daemon answers, which client asks. Else store is the folder's, open.
+	live   bool
+	client *serve.Client
+	store  *store.Store
+	close  func()
 }
 
 // openReader asks the daemon of a state folder, or reads the folder itself where no daemon runs. A daemon that is just
@@ -163,7 +165,7 @@ func openReader(ctx context.Context, state string) (*reader, error) {
 		return nil, fmt.Errorf("read the state folder %s: %w", state, err)
 	}
 	if st == nil {
-		return &reader{status: status, record: client.Record, live: true, close: func() {}}, nil
+		return &reader{status: status, record: client.Record, live: true, client: client, close: func() {}}, nil
 	}
 	return &reader{
 		status: func(ctx context.Context) (reconciler.Status, error) {
@@ -180,7 +182,8 @@ func openReader(ctx context.Context, state string) (*reader, error) {
 			}
 			return entries, err
 		},
-		close: func() { _ = st.Close() }, // It was only read.
+		store: st,
+		close: func() { _ = st.Close() }, // Every write is on the disk before it returns.
 	}, nil
 }
 

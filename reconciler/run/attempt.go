@@ -46,7 +46,6 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 	w.messages, w.served = make(chan received), make(chan served, MaxOutstanding)
 	w.cutOff, w.cut = context.WithCancel(context.WithoutCancel(ctx))
 	w.sends = newSender(w.session)
-	w.seat = w.sit(w.run)
 	quit, read := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(read)
@@ -62,7 +61,6 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 	w.cut()
 	w.serving.Wait()
 	close(quit)
-	w.rise(w.run) // What is recorded for the run from now on is not told to this attempt.
 	switch {
 	case how.outcome != nil:
 		// The outcome is recorded first, so that nothing that happens to the process matters any more.
@@ -75,6 +73,7 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 	}
 	w.stop(how, read)
 	w.forget(w.run)
+	w.rise(w.run, w.seat) // Who writes into the record from now on queues the run.
 	if _, err := w.catchUp(ctx); err != nil {
 		return w.ended(ctx, err)
 	}
@@ -133,15 +132,14 @@ func (w *work) serve(ctx context.Context) end {
 			if held++; held < childHold && w.childAtWork() {
 				continue
 			}
-			how = &end{}
+			select {
+			case <-w.seat.poke: // A child that is not at work any more has told its end before.
+				how = w.poked(ctx)
+			default:
+				how = &end{}
+			}
 		case <-w.seat.poke:
-			err := w.takeIn(ctx)
-			if err == nil {
-				_, err = w.keep(ctx, spec.PhaseRunning)
-			}
-			if err != nil {
-				how = lost(err)
-			}
+			how = w.poked(ctx)
 		case sendErr = <-w.sends.failed:
 			// The reader learns better why the process ended, and soon.
 			broken = w.opts.After(cancelTime)
@@ -162,6 +160,18 @@ func (w *work) serve(ctx context.Context) end {
 		}
 		held = 0
 	}
+}
+
+// poked looks at what others have written into the record.
+func (w *work) poked(ctx context.Context) *end {
+	err := w.takeIn(ctx)
+	if err == nil {
+		_, err = w.keep(ctx, spec.PhaseRunning)
+	}
+	if err != nil {
+		return lost(err)
+	}
+	return nil
 }
 
 // onlyWaits says that the agent has nothing to go on with but the decisions about its proposals and the ends of its children,

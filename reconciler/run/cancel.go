@@ -8,19 +8,31 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
+// Cancellation is what was cancelled.
+type Cancellation struct {
+	// Run is the run as it is now. Where News is false it had ended before, and was left as it is.
+	Run  spec.RunSummary `json:"run"`
+	News bool            `json:"news"`
+	// Beneath are the runs beneath it that were cancelled with it, each before those beneath it.
+	Beneath []spec.ChildRun `json:"beneath,omitempty"`
+	// Open are the proposals that some of these runs waited for. They stay open: a person may still want them, and merging is
+	// a person's decision. No agent waits for what becomes of them.
+	Open []spec.Proposal `json:"open,omitempty"`
+}
+
 // Cancel ends a run and all runs beneath it, whether it is worked on, waits or is queued. It says who wants that, and why
-// where there is a reason. A run that has ended already is left as it is: its summary tells. The error wraps [ErrNoRecord]
-// where there is no such run.
-func (e *Engine) Cancel(ctx context.Context, run spec.RunID, by, why string) (spec.RunSummary, error) {
+// where there is a reason. The error wraps [ErrNoRecord] where there is no such run.
+func (e *Engine) Cancel(ctx context.Context, run spec.RunID, by, why string) (Cancellation, error) {
 	message := "cancelled by " + by
 	if why != "" {
 		message += ": " + why
 	}
-	sum, err := e.end(ctx, run, cancelled(by, "%s", message))
+	var c Cancellation
+	err := e.end(ctx, run, cancelled(by, "%s", message), &c)
 	if err != nil {
-		return sum, fmt.Errorf("cancel run %s: %w", run, err)
+		return c, fmt.Errorf("cancel run %s: %w", run, err)
 	}
-	return sum, nil
+	return c, nil
 }
 
 func cancelled(by, format string, args ...any) *spec.Outcome {
@@ -35,39 +47,41 @@ func endedWith(p spec.Parent) *spec.Outcome {
 }
 
 // end writes the end of a run from outside of it. Whoever works on the run sees it in the record and stops; the run's answer
-// to nobody is never written, because nothing can follow an end.
-func (e *Engine) end(ctx context.Context, run spec.RunID, outcome *spec.Outcome) (spec.RunSummary, error) {
+// to nobody is never written, because nothing can follow an end. What was ended is noted in c.
+func (e *Engine) end(ctx context.Context, run spec.RunID, outcome *spec.Outcome, c *Cancellation) error {
 	const tries = 16
 	for range tries {
 		entries, last, err := e.opts.Log.Record(ctx, run)
 		if err != nil {
-			return spec.RunSummary{}, err
+			return err
 		}
 		if len(entries) == 0 {
-			return spec.RunSummary{}, ErrNoRecord
+			return ErrNoRecord
 		}
 		st, _ := fold(entries)
 		r := record{log: e.opts.Log, run: run, state: st, last: last, count: len(entries)}
-		news := st.outcome == nil
+		news, open := st.outcome == nil, st.waiting()
 		if news {
 			err := r.write(ctx, spec.Entry{Type: spec.EntryFinished, At: e.opts.Now().UTC(), Outcome: outcome})
 			if isConflict(err) {
 				continue
 			}
 			if err != nil {
-				return st.summary(), err
+				return err
 			}
+			c.Open = append(c.Open, open...)
 		}
 		e.poke(run)
 		e.forget(run)
-		if err := e.afterEnd(ctx, st); err != nil {
-			return st.summary(), err
+		if err := e.afterEnd(ctx, st, c); err != nil {
+			return err
 		}
-		sum, err := r.keep(ctx, "")
+		c.Run, err = r.keep(ctx, "")
+		c.News = news
 		if news {
 			e.observe(Event{Type: Finished, Task: st.task, Outcome: outcome})
 		}
-		return sum, err
+		return err
 	}
-	return spec.RunSummary{}, errors.New("somebody else wrote first, again and again")
+	return errors.New("somebody else wrote first, again and again")
 }

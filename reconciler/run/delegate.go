@@ -114,12 +114,17 @@ func (w *work) lookAround(ctx context.Context) (*spec.Outcome, error) {
 }
 
 // afterEnd does what follows from a run's end: what its children still do is for nobody, and its parent has its answer. All of
-// it may be done again.
-func (e *Engine) afterEnd(ctx context.Context, st *state) error {
+// it may be done again. Which runs that ends is noted in c.
+func (e *Engine) afterEnd(ctx context.Context, st *state, c *Cancellation) error {
 	for _, child := range st.children() {
+		var below Cancellation
 		outcome := endedWith(spec.Parent{Run: st.task.Run, Agent: st.task.Agent})
-		if _, err := e.end(ctx, child.Run, outcome); err != nil && !errors.Is(err, ErrNoRecord) {
+		if err := e.end(ctx, child.Run, outcome, &below); err != nil && !errors.Is(err, ErrNoRecord) {
 			return fmt.Errorf("cancel run %s: %w", child.Run, err)
+		}
+		if below.News {
+			c.Beneath = append(append(c.Beneath, child), below.Beneath...)
+			c.Open = append(c.Open, below.Open...)
 		}
 	}
 	p := st.task.Parent

@@ -269,7 +269,11 @@ func TestATreeIsCancelledAsAWhole(t *testing.T) {
 		}
 		f.enqueue(testRun)
 		time.Sleep(5 * time.Second)
-		sum, err := f.engine.Cancel(t.Context(), testRun, "ada", "it is late")
+		c, err := f.engine.Cancel(t.Context(), testRun, "ada", "it is late")
+		sum := c.Run
+		if !c.News || len(c.Beneath) != 3 || len(c.Open) != 1 || c.Open[0].Key != "write_x" {
+			t.Errorf("cancelled %+v", c)
+		}
 		if err != nil || sum.Phase != spec.PhaseFailed || sum.Outcome.Reason != Cancelled || sum.Outcome.Message != "cancelled by ada: it is late" || sum.Outcome.By != "ada" {
 			t.Errorf("%+v, outcome %+v, %v", sum, sum.Outcome, err)
 		}
@@ -294,8 +298,8 @@ func TestATreeIsCancelledAsAWhole(t *testing.T) {
 			}
 		}
 		again, err := f.engine.Cancel(t.Context(), testRun, "eve", "")
-		if err != nil || again.Outcome.By != "ada" {
-			t.Errorf("cancelled again: %+v, %v", again.Outcome, err)
+		if err != nil || again.News || again.Run.Outcome.By != "ada" {
+			t.Errorf("cancelled again: %+v, %v", again, err)
 		}
 		if _, err := f.engine.Cancel(t.Context(), "01hzzzzzzzzzzzzzzzzzzzzzz9", "ada", ""); !errors.Is(err, ErrNoRecord) {
 			t.Errorf("a run that is not there: %v", err)

@@ -73,7 +73,7 @@ func (w *work) finish(ctx context.Context, outcome *spec.Outcome) (spec.RunSumma
 		return w.state.summary(), err
 	}
 	w.forget(w.run)
-	if err := w.afterEnd(ctx, w.state); err != nil {
+	if err := w.afterEnd(ctx, w.state, &Cancellation{}); err != nil {
 		return w.state.summary(), err
 	}
 	sum, err := w.keep(ctx, "") // First, for whoever is told looks at it.

@@ -70,6 +70,9 @@ func (e *Engine) Execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 }
 
 func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, error) {
+	// Before the record is read, so that what is written into it from now on is noticed.
+	seat := e.sit(run)
+	defer e.rise(run, seat)
 	entries, last, err := e.opts.Log.Record(ctx, run)
 	if err != nil {
 		return spec.RunSummary{}, err
@@ -78,11 +81,11 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 		return spec.RunSummary{}, ErrNoRecord
 	}
 	st, damage := fold(entries)
-	w := &work{Engine: e, record: record{log: e.opts.Log, run: run, state: st, last: last, count: len(entries)}}
+	w := &work{Engine: e, seat: seat, record: record{log: e.opts.Log, run: run, state: st, last: last, count: len(entries)}}
 	switch {
 	case st.outcome != nil:
 		e.forget(run)
-		if err := e.afterEnd(ctx, st); err != nil {
+		if err := e.afterEnd(ctx, st, &Cancellation{}); err != nil {
 			return st.summary(), err
 		}
 		return w.keep(ctx, "")

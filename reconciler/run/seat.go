@@ -19,10 +19,13 @@ func (e *Engine) sit(run spec.RunID) *seat {
 	return s
 }
 
-func (e *Engine) rise(run spec.RunID) {
+// rise gives up the seat.
+func (e *Engine) rise(run spec.RunID, s *seat) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.seats, run)
+	if e.seats[run] == s {
+		delete(e.seats, run)
+	}
 }
 
 // poke has a run look into its record. It reports whether the run is worked on here.

@@ -1,12 +1,14 @@
 // Package serve answers questions about a running reconciler on a Unix socket that only its owner may open. It keeps
-// nothing: every answer is made when it is asked for. It never changes anything.
+// nothing: every answer is made when it is asked for. All that can be changed through it is that a run goes on.
 package serve
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -22,9 +24,20 @@ type Views struct {
 	Status func(ctx context.Context) (any, error)
 	// Record returns the record of a run, or an error that wraps fs.ErrNotExist.
 	Record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
+	// Cancel ends a run and returns what was ended as a value that encodes to JSON, or an error that wraps fs.ErrNotExist.
+	Cancel func(ctx context.Context, run spec.RunID, c Cancel) (any, error)
 }
 
-// Handler serves views: GET /v1/status and GET /v1/runs/{run}.
+// Cancel is who wants a run to end, and why.
+type Cancel struct {
+	By     string `json:"by"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// maxCancel bounds a [Cancel] as JSON, in bytes.
+const maxCancel = 16 << 10
+
+// Handler serves views: GET /v1/status, GET /v1/runs/{run} and POST /v1/runs/{run}/cancel.
 func Handler(views Views) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
@@ -33,6 +46,15 @@ func Handler(views Views) http.Handler {
 	})
 	mux.HandleFunc("GET /v1/runs/{run}", func(w http.ResponseWriter, r *http.Request) {
 		v, err := views.Record(r.Context(), spec.RunID(r.PathValue("run")))
+		reply(w, v, err)
+	})
+	mux.HandleFunc("POST /v1/runs/{run}/cancel", func(w http.ResponseWriter, r *http.Request) {
+		var c Cancel
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCancel)).Decode(&c); err != nil || c.By == "" {
+			http.Error(w, `send {"by": "...", "reason": "..."}`, http.StatusBadRequest)
+			return
+		}
+		v, err := views.Cancel(r.Context(), spec.RunID(r.PathValue("run")), c)
 		reply(w, v, err)
 	})
 	return mux
@@ -104,11 +126,24 @@ func (c *Client) Record(ctx context.Context, run spec.RunID) ([]spec.Entry, erro
 	return entries, err
 }
 
+// Cancel ends a run, and decodes what was ended into v. The error wraps fs.ErrNotExist where there is no such run.
+func (c *Client) Cancel(ctx context.Context, run spec.RunID, cancel Cancel, v any) error {
+	body, err := json.Marshal(cancel)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, http.MethodPost, "/v1/runs/"+string(run)+"/cancel", bytes.NewReader(body), v)
+}
+
 // maxReply bounds what a client reads, in bytes.
 const maxReply = 256 << 20
 
 func (c *Client) get(ctx context.Context, path string, v any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://mainstay"+path, nil)
+	return c.do(ctx, http.MethodGet, path, nil, v)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader, v any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://mainstay"+path, body)
 	if err != nil {
 		return err
 	}
