@@ -27,6 +27,8 @@ type Info struct {
 	Name string
 	// Version is for people.
 	Version string
+	// Features are what the agent does beyond what every runtime must: [FeatureCheck], or nothing.
+	Features []string
 }
 
 // Serve makes this process a runtime, and returns when the host is done with it. Where the process was not started by a
@@ -58,7 +60,7 @@ type server struct {
 
 func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
 	return &pluginpb.DescribeResponse{
-		Name: s.info.Name, Version: s.info.Version, ProtocolVersions: []uint32{ProtocolVersion},
+		Name: s.info.Name, Version: s.info.Version, ProtocolVersions: []uint32{ProtocolVersion}, Features: s.info.Features,
 	}, nil
 }
 
