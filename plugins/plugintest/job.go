@@ -114,27 +114,43 @@ func (p *peer) turn(uses ...plugins.ToolUse) {
 // called takes the requests of these calls, before any is answered, and returns them in the order of the calls.
 func (p *peer) called(want ...plugins.ToolUse) []request {
 	requests := make([]request, len(want))
-	last := map[string]int{} // the last call of each lane
-	for range want {
-		var call plugins.ToolCall
-		r := p.asks(plugins.KindTool, &call)
-		i := slices.IndexFunc(want, func(u plugins.ToolUse) bool { return u.ID == call.ID })
+	for _, c := range p.calledSome(len(want), want) {
+		requests[c.index] = c.request
+	}
+	return requests
+}
+
+// call is the request of one of several calls.
+type call struct {
+	request
+	index int
+}
+
+// calledSome takes the requests of n of these calls, in the order in which they come, which is the order of the calls in each
+// lane.
+func (p *peer) calledSome(n int, want []plugins.ToolUse) []call {
+	var calls []call
+	for range n {
+		var body plugins.ToolCall
+		r := p.asks(plugins.KindTool, &body)
+		i := slices.IndexFunc(want, func(u plugins.ToolUse) bool { return u.ID == body.ID })
 		if i < 0 {
 			p.stop("a call with one of the ids that the model gave", "%s", r.Body)
 		}
 		if got, as := string(r.Body), text(want[i]); got != as {
 			p.fail("the call as the model made it: "+as, "%s", got)
 		}
-		if requests[i].id != 0 {
-			p.stop("each call once", "a second %s", r.Body)
+		for _, before := range calls {
+			switch {
+			case before.index == i:
+				p.stop("each call once", "a second %s", r.Body)
+			case before.Lane == r.Lane && before.index > i:
+				p.stop("the calls of the lane "+r.Lane+" in the order of the answer", "%s after %s", body.ID, want[before.index].ID)
+			}
 		}
-		if before, ok := last[r.Lane]; ok && before > i {
-			p.fail("the calls of the lane "+r.Lane+" in the order of the answer", "%s after %s", call.ID, want[before].ID)
-		}
-		last[r.Lane] = i
-		requests[i] = r
+		calls = append(calls, call{r, i})
 	}
-	return requests
+	return calls
 }
 
 // finish checks that the model is shown these results, last, and ends the run.
@@ -195,14 +211,15 @@ func outstanding(t *trial) {
 	defer p.cut()
 	uses := looks(3 * plugins.MaxOutstanding)
 	p.turn(uses...)
-	waiting := p.called(uses[:plugins.MaxOutstanding]...)
+	waiting := p.calledSome(plugins.MaxOutstanding, uses)
 	p.quiet(fmt.Sprintf("no more than %d requests before one of them is answered", plugins.MaxOutstanding))
-	var results []plugins.Message
-	for i := range uses {
-		p.answer(waiting[i], plugins.ToolResult{Text: fmt.Sprint("seen ", i)})
-		results = append(results, plugins.Message{CallID: uses[i].ID, Text: fmt.Sprint("seen ", i)})
-		if next := i + plugins.MaxOutstanding; next < len(uses) {
-			waiting = append(waiting, p.called(uses[next])...)
+	results := make([]plugins.Message, len(uses))
+	for n := range uses {
+		i := waiting[n].index
+		p.answer(waiting[n].request, plugins.ToolResult{Text: fmt.Sprint("seen ", i)})
+		results[i] = plugins.Message{CallID: uses[i].ID, Text: fmt.Sprint("seen ", i)}
+		if n+plugins.MaxOutstanding < len(uses) {
+			waiting = append(waiting, p.calledSome(1, uses)...)
 		}
 	}
 	p.finish("All seen.", results...)

@@ -3,6 +3,7 @@ package plugintest
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/mainstay-dev/mainstay/plugins"
 )
@@ -24,14 +25,25 @@ const concurrentRuns = 64
 
 func apart(t *trial) {
 	t.process() // one for all
+	var begun sync.WaitGroup
+	begun.Add(concurrentRuns)
 	for i := range concurrentRuns {
 		t.Go(func() {
+			arrived := sync.OnceFunc(begun.Done)
+			defer arrived()
 			task := fmt.Sprintf("Look at number %d.", i)
 			p := t.begin(fmt.Sprint("run-", i), task)
 			defer p.cut()
+			var asked plugins.ModelRequest
+			r := p.asks(plugins.KindModel, &asked)
+			arrived()
+			begun.Wait() // All of them wait for the model now.
 			for n := range 3 {
 				look := use(fmt.Sprint("c", n), "probe__look", fmt.Sprintf(`{"at":"%d"}`, i))
-				p.turn(look)
+				if n > 0 {
+					r = p.asks(plugins.KindModel, &asked)
+				}
+				p.answer(r, plugins.ModelAnswer{Calls: []plugins.ToolUse{look}, Finish: plugins.FinishCalls})
 				p.answer(p.called(look)[0], plugins.ToolResult{Text: fmt.Sprintf("seen by %d.", i)})
 			}
 			p.finish(fmt.Sprint("output ", i), plugins.Message{CallID: "c2", Text: fmt.Sprintf("seen by %d.", i)})

@@ -38,7 +38,10 @@ func deltas(t *trial) {
 	tool := p.called(look...)[0]
 	p.send(delta(tool.id, "a tool that was not asked to stream"))
 	p.answer(tool, plugins.ToolResult{Text: "blue"})
-	p.finish("", plugins.Message{CallID: "c0", Text: "blue"}) // none, for an answer without text
+	r = p.shown(plugins.Message{CallID: "c0", Text: "blue"})
+	p.send(delta(r.id, "something that the answer does not hold"))
+	p.answer(r, plugins.ModelAnswer{Text: "It is blue.", Finish: plugins.FinishStop})
+	p.returns("It is blue.")
 }
 
 func unknown(t *trial) {

@@ -161,8 +161,8 @@ func Run[S T[S]](t S, command ...string) {
 	}
 	s := &suite{options: Options{Path: command[0], Args: command[1:], Patience: patience}}
 	defer s.stop()
-	for _, c := range checks() {
-		t.Run(c.name, func(t S) {
+	for i, c := range checks() {
+		passed := t.Run(c.name, func(t S) {
 			r, ran := s.run(t.Context(), c)
 			if !ran {
 				t.Errorf("%v", errors.Join(errors.New("the test ended first"), context.Cause(t.Context())))
@@ -171,5 +171,8 @@ func Run[S T[S]](t S, command ...string) {
 				t.Errorf("a runtime %s\nexpected: %s\ngot: %s\n%s", r.Rule, f.Expected, f.Got, r.Hint)
 			}
 		})
+		if i == 0 && !passed {
+			return
+		}
 	}
 }
