@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -34,6 +35,11 @@ type Info struct {
 // Serve makes this process a runtime, and returns when the host is done with it. Where the process was not started by a
 // host it tells so on stderr and exits with status 1. It takes over stdout, which belongs to the handshake.
 func Serve(info Info, agent Agent) {
+	if os.Getenv(Handshake.MagicCookieKey) != Handshake.MagicCookieValue {
+		fmt.Fprintf(os.Stderr, "This is the agent runtime %s, version %s. Mainstay starts it; it does nothing for a person.\n"+
+			"To test it: mainstay plugin test %s\n", info.Name, info.Version, strings.Join(os.Args, " "))
+		os.Exit(1)
+	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake,
 		Plugins:         plugin.PluginSet{Name: &Plugin{Runtime: NewServer(info, agent)}},

@@ -67,7 +67,7 @@ var mayImport = map[string][]string{
 		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve",

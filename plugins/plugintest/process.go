@@ -66,7 +66,7 @@ func (p *process) execute(o Options) *Failure {
 	case info.IsDir():
 		return &Failure{expected, path + " is a folder"}
 	}
-	if p.dir, err = os.MkdirTemp("", "plugintest"); err != nil {
+	if p.dir, err = folder(); err != nil {
 		return &Failure{"a folder for the process", err.Error()}
 	}
 	sockets := filepath.Join(p.dir, "s")
@@ -102,6 +102,19 @@ func (p *process) execute(o Options) *Failure {
 		close(p.exited)
 	}()
 	return nil
+}
+
+// maxFolder is the longest path of the process's folder, in bytes: a unix socket's path has room for 107 (for 103 on macOS), and
+// runtimes choose the name in it.
+const maxFolder = 60
+
+// folder makes a private folder, in the system's temporary one unless that is too far down.
+func folder() (string, error) {
+	parent := os.TempDir()
+	if len(parent) > maxFolder-len("/mainstay-0123456789") && os.PathSeparator == '/' {
+		parent = "/tmp"
+	}
+	return os.MkdirTemp(parent, "mainstay-")
 }
 
 // connect reads the handshake's line and connects as go-plugin does.
@@ -162,7 +175,7 @@ const (
 func parseHandshake(line, folder string) (string, error) {
 	parts := strings.Split(strings.TrimSpace(line), "|")
 	if len(parts) < 5 {
-		return "", fmt.Errorf("it has %d parts between bars, and must have 5 or more", len(parts))
+		return "", errors.New("it must have five or more parts with bars between them")
 	}
 	for i, want := range []string{fmt.Sprint(coreVersion), fmt.Sprint(plugins.ProtocolVersion), "unix", "", "grpc"} {
 		if want != "" && parts[i] != want {

@@ -15,7 +15,7 @@ import (
 var startChecks = []check{
 	{
 		"start", "starts, prints the handshake line and answers the health service",
-		"See \"The process\" in plugins/README.md: listen on a unix socket in the folder, print the line first, and nothing before it.",
+		"It must be executable (chmod +x), listen on a unix socket in the folder, and print the line before anything else. See \"The process\" in plugins/README.md.",
 		starts,
 	}, {
 		"describe", "says its name, its version and that it speaks version 1 of the protocol",

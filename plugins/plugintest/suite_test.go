@@ -45,7 +45,7 @@ func TestARuntimeWithoutFaultPasses(t *testing.T) {
 var faults = []struct{ fault, check, got string }{
 	{"says-nothing", "start", "nothing"},
 	{"exits", "start", "it ended: exit status 3 before it printed the line; its last words on stderr: no graph was found"},
-	{"chatters", "start", `"Welcome!\n": it has 1 parts between bars`},
+	{"chatters", "start", `"Welcome!\n": it must have five or more parts`},
 	{"chatters-long", "start", "a line of more than 4096 bytes"},
 	{"no-newline", "start", "nothing"},
 	{"tcp", "start", `part 3 is "tcp" and must be "unix"`},
