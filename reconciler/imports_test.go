@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 	"reconciler/shelf":                {"spec", "reconciler/remote"},
 	"reconciler/store":                {"spec"},
 	"reconciler/serve":                {"spec"},
+	"reconciler/transcript":           {"spec", "plugins"}, // what a record tells people, who are shown what is in the bodies of its requests
 
 	// The loop.
 	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
@@ -70,7 +71,7 @@ var mayImport = map[string][]string{
 	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
-		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve",
+		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript",
 		"examples/quickstart", "examples/quickstart/cluster"},
 
 	// The examples.

@@ -79,12 +79,8 @@ func (r *Reconciler) publish(ctx context.Context) error {
 
 // newestRuns lists the runs that the state shows.
 func newestRuns(ctx context.Context, st *store.Store) ([]spec.RunSummary, error) {
-	runs, err := st.Runs(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
-	}
-	slices.SortFunc(runs, func(a, b spec.RunSummary) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Run, a.Run)) })
-	return runs[:min(len(runs), maxRunsShown)], nil
+	list, err := StoredRuns(ctx, st, RunFilter{Limit: maxRunsShown})
+	return list.Runs, err
 }
 
 // listProposals looks which proposals are open. While the remote cannot be reached the last list stays.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"time"
 
@@ -90,6 +91,13 @@ func runAndServe(ctx context.Context, w *wired, state string, log *slog.Logger) 
 	go func() {
 		served <- serve.Run(ctx, path, serve.Handler(serve.Views{
 			Status: func(ctx context.Context) (any, error) { return w.Status(ctx) },
+			Runs: func(ctx context.Context, query url.Values) (any, error) {
+				f, err := reconciler.ParseRunFilter(query)
+				if err != nil {
+					return nil, err
+				}
+				return w.Runs(ctx, f)
+			},
 			Record: w.Record,
 			Cancel: func(ctx context.Context, run spec.RunID, c serve.Cancel) (any, error) {
 				return notThere(w.Cancel(ctx, run, c.By, c.Reason))

@@ -75,12 +75,14 @@ type Call struct {
 	Request spec.Request
 }
 
-// Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one field
-// is set.
+// Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one of
+// the three is set.
 type Reply struct {
 	Answer     *spec.Answer
 	Proposal   *spec.Proposal
 	Delegation *spec.Delegation
+	// Rule names the policy rule or default that made it a proposal.
+	Rule string
 }
 
 // Unavailable is the error for a request that could not be served now, for a reason that neither the agent nor its spec

@@ -115,6 +115,9 @@ func (b *Broker) withRule(c toolCall, serve func() (Reply, error)) (Reply, error
 	if reply.Answer != nil {
 		reply.Answer.Rule = c.decision.Rule
 	}
+	if reply.Proposal != nil && reply.Rule == "" {
+		reply.Rule = c.decision.Rule
+	}
 	if refused, ok := err.(*refusal); ok && refused.rule == "" {
 		refused.rule = c.decision.Rule
 	}

@@ -139,7 +139,7 @@ func (w *work) settle(ctx context.Context, s served) error {
 		return w.delegate(ctx, x, *s.child)
 	}
 	if s.reply.Proposal != nil {
-		if err := w.append(ctx, spec.Entry{Type: spec.EntryProposal, N: x.n, Proposal: s.reply.Proposal}); err != nil {
+		if err := w.append(ctx, spec.Entry{Type: spec.EntryProposal, N: x.n, Proposal: s.reply.Proposal, Rule: s.reply.Rule}); err != nil {
 			return err
 		}
 		w.further = true
