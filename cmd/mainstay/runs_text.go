@@ -246,18 +246,18 @@ func (w *teller) end(t *transcript.Transcript) {
 	if t.Waited > 0 {
 		text += ", of which it waited " + long(t.Waited) + " for people"
 	}
-	text += fmt.Sprintf(": %s, %s, %s", count(t.Turns, "turn"), count(t.ToolCalls, "tool call"), processes(t.Attempts))
+	text += fmt.Sprintf(": %s, %s, %s", count(t.Turns, "turn"), count(t.ToolCalls, "tool call"), plurals(t.Attempts, "process", "processes"))
 	if t.Usage != (spec.Usage{}) {
 		text += fmt.Sprintf(", %d tokens read and %d written", t.Usage.Input, t.Usage.Output)
 	}
 	w.b.WriteString(strings.Join(broken(text+".", w.width), "\n") + "\n")
 }
 
-func processes(n int) string {
+func plurals(n int, one, more string) string {
 	if n == 1 {
-		return "1 process"
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d processes", n)
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 func times(n int) string {
