@@ -23,10 +23,13 @@ import (
 // maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
 const maxBody = plugins.MaxMessage - 64<<10
 
-// Options are what [New] needs. All fields are required, but for Models, Lock, Describe and Root.
+// Options are what [New] needs. All fields are required, but for Models, Lock, Described, Describe
+// and Root.
 type Options struct {
 	Models model.Providers
 	Tools  *tool.Servers
+	// Described says what models are told of an agent's tools in place of the servers, which are then not asked.
+	Described func(*spec.Agent) []Tool
 	// Lock returns the lock of the newest revision of the watched branch, which counts beside that of the revision that a
 	// run is pinned to; known is false where no revision is, and a nil lock is a revision without one, where nothing is
 	// pinned. A nil Lock knows none.

@@ -26,9 +26,9 @@ func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
 	if outcome := w.checkRequest(q); outcome != nil {
 		return outcome, nil
 	}
-	x, diverged := w.replay.match(q)
-	if diverged != "" {
-		return failed(Diverged, "%s", diverged), nil
+	x, expected := w.replay.match(q)
+	if expected != nil {
+		return failed(Diverged, "%s", differs(expected, q)), nil
 	}
 	restarted := x != nil
 	switch {

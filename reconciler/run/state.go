@@ -19,7 +19,9 @@ type exchange struct {
 	digest   [sha256.Size]byte
 	proposal *spec.Proposal
 	// child is the task that another agent got.
-	child  *spec.Task
+	child *spec.Task
+	// rule made it a proposal.
+	rule   string
 	answer *spec.Answer
 
 	// What follows is of the session at hand. id is the request's there, once the agent has asked for it in this session.
@@ -94,7 +96,7 @@ func (s *state) add(e spec.Entry) error {
 		if x == nil || e.Proposal == nil {
 			return fmt.Errorf("a proposal for exchange %d, which does not exist", e.N)
 		}
-		x.proposal = e.Proposal
+		x.proposal, x.rule = e.Proposal, e.Rule
 		s.idle = 0
 		s.work(e.At)
 	case spec.EntryDelegated:
