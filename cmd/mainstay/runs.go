@@ -25,7 +25,7 @@ func newRuns(env environment) *cobra.Command {
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRunsList(env), newRunsShow(), newRunsCancel(env))
+	cmd.AddCommand(newRunsList(env), newRunsShow(), newRunsReplay(env), newRunsCancel(env))
 	return cmd
 }
 

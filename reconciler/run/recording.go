@@ -19,6 +19,8 @@ type Exchange struct {
 	// Proposal is set where the request became one. Rule made it that, or is the answer's.
 	Proposal *spec.Proposal
 	Rule     string
+	// Child is the task that another agent got, where the request became one.
+	Child *spec.Task
 	// Answer is nil while there is none.
 	Answer *spec.Answer
 }
@@ -131,16 +133,11 @@ func (x *exchange) shown() *Exchange {
 	if x == nil {
 		return nil
 	}
-	e := &Exchange{N: x.n, Request: x.request, Proposal: x.proposal, Rule: x.rule, Answer: x.answer}
+	e := &Exchange{N: x.n, Request: x.request, Proposal: x.proposal, Rule: x.rule, Child: x.child, Answer: x.answer}
 	if e.Rule == "" && x.answer != nil {
 		e.Rule = x.answer.Rule
 	}
 	return e
-}
-
-// Differs says in one sentence what a request is that is not the expected one.
-func Differs(expected *Exchange, q spec.Request) string {
-	return differs(&exchange{n: expected.N, request: expected.Request}, q)
 }
 
 // Name is a request in a few words.
@@ -174,3 +171,13 @@ func (m *Memory) Record(context.Context, spec.RunID) ([]spec.Entry, uint64, erro
 
 // PutRun keeps nothing: nobody lists the run.
 func (m *Memory) PutRun(context.Context, spec.RunSummary) error { return nil }
+
+// GetRun finds nothing.
+func (m *Memory) GetRun(context.Context, spec.RunID) (spec.RunSummary, error) {
+	return spec.RunSummary{}, notKept{}
+}
+
+type notKept struct{}
+
+func (notKept) Error() string  { return "it is not kept" }
+func (notKept) NotFound() bool { return true }
