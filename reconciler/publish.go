@@ -91,7 +91,7 @@ func (r *Reconciler) listProposals(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open = open
+	r.open, r.listed = open, true
 	return nil
 }
 
@@ -109,6 +109,9 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	s := Status{At: r.opts.Now().UTC(), Seen: r.seen, Applied: r.applied, Source: r.source, Runs: runs,
 		Revisions: slices.Clone(r.revisions), Agents: []AgentStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{}}
 	s.Proposals = ProposalStatuses(r.open)
+	if r.forgotten != nil && !r.forgotten.Before.IsZero() {
+		s.Forgotten = r.forgotten
+	}
 	if r.fleet == nil {
 		return s, nil
 	}

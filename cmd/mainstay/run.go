@@ -151,6 +151,8 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 			} else {
 				log.Error("run failed", "run", e.Run, "reason", e.Outcome.Reason, "message", e.Outcome.Message)
 			}
+		case reconciler.RunsForgotten:
+			log.Info("finished runs are forgotten", "runs", e.Text)
 		case reconciler.ActionSettled:
 			if e.Err != nil {
 				log.Error("action not executed", "action", e.Action, "reason", e.Err)

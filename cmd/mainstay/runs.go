@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mainstay-dev/mainstay/reconciler"
+	runs "github.com/mainstay-dev/mainstay/reconciler/run"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -192,6 +193,12 @@ func (r *reader) find(ctx context.Context, name string) (spec.RunID, error) {
 func (r *reader) noRun(ctx context.Context, name string) error {
 	if name == latest {
 		return errors.New("there is no run yet")
+	}
+	if s, err := r.status(ctx); err == nil && s.Forgotten != nil {
+		if began, ok := runs.Began(spec.RunID(name)); ok && began.Before(s.Forgotten.Before) {
+			return fmt.Errorf("no run %q: it began on %s, and finished runs are forgotten %s after their end, as spec.store.retention of the Fleet says (those that ended before %s are)",
+				name, began.Format(time.DateOnly), long(s.Forgotten.Retention), s.Forgotten.Before.UTC().Format(time.DateTime))
+		}
 	}
 	return fmt.Errorf("no run %q; `mainstay runs list` lists them", spec.Visible(name))
 }
