@@ -124,10 +124,6 @@ func interpreter(path string) (string, error) {
 		return "", fmt.Errorf("open the executable: %w", err)
 	}
 	defer f.Close()
-	var magic [2]byte
-	if _, err := f.ReadAt(magic[:], 0); err == nil && string(magic[:]) == "#!" {
-		return "", fmt.Errorf("%s is a script: name its interpreter as the executable and the script as an argument", path)
-	}
 	exe, err := elf.NewFile(f)
 	if err != nil {
 		return "", fmt.Errorf("%s is not an executable: %w", path, err)
