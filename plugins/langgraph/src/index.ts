@@ -43,7 +43,7 @@ const steps = 100_000;
 
 // serve makes this process a runtime whose agents are graphs.
 export function serve<Input, State>(service: Service<Input, State>): void {
-  serveAgent({ name: service.name, version: service.version }, async (run) => {
+  serveAgent(service, async (run) => {
     const graph = service.graph({ run, model: new HostModel(run), tools: hostTools(run) });
     const input = service.input ? service.input(run) : ({ messages: conversation(run) } as Input);
     const state = await graph.invoke(input, { callbacks: [run.lanes], recursionLimit: steps, signal: run.signal });

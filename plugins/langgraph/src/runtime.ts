@@ -17,6 +17,8 @@ export interface Info {
   name: string;
   // version is for people.
   version: string;
+  // features are what the runtime does beyond what each must: "check" where it has its output checked before it ends, see Run.check.
+  features?: readonly string[];
 }
 
 const cancelGrace = 1000; // milliseconds that an agent may take to stop before its run is ended without it
@@ -47,7 +49,8 @@ export function serveAgent(info: Info, agent: Agent): void {
     },
   });
   server.addService(runtimeService, {
-    describe: (_: unknown, reply: sendUnaryData<object>) => reply(null, { ...info, protocolVersions: [protocolVersion] }),
+    describe: (_: unknown, reply: sendUnaryData<object>) => 
+      reply(null, { name: info.name, version: info.version, features: info.features ?? [], protocolVersions: [protocolVersion] }),
     run: (stream: ServerDuplexStream<HostMessage, AgentMessage>) => serveRun(stream, agent),
   });
   const socket = path.join(process.env["PLUGIN_UNIX_SOCKET_DIR"] || tmpdir(), `plugin${randomBytes(6).toString("hex")}`);
@@ -64,17 +67,18 @@ export function serveAgent(info: Info, agent: Agent): void {
 // serveRun serves one run: it starts the agent, gives it the answers, and reports how it ended.
 function serveRun(stream: ServerDuplexStream<HostMessage, AgentMessage>, agent: Agent): void {
   let wire: Wire | undefined;
+  const wrong = () => stream.emit("error", { code: status.INVALID_ARGUMENT, details: "the first message of a run must be start" });
   const gone = () => wire?.abort(new Error("the host ended the stream"));
   stream.on("cancelled", gone);
   stream.on("error", gone);
-  stream.on("end", gone);
+  stream.on("end", () => (wire ? gone() : wrong()));
   stream.on("data", (message: HostMessage) => {
     if (wire) {
       wire.receive(message);
       return;
     }
     if (!message.start) {
-      stream.emit("error", { code: status.INVALID_ARGUMENT, details: "the first message of a run must be start" });
+      wrong();
       return;
     }
     const begun = (wire = new Wire((m) => void (stream.writable && stream.write(m))));
