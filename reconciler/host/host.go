@@ -41,12 +41,12 @@ type Options struct {
 	Dir string
 	// Runtimes tells the executable of a runtime by its name.
 	Runtimes func(name string) (Runtime, error)
-	// LookPath finds the program that a script names behind /usr/bin/env. Default: [exec.LookPath].
-	LookPath func(name string) (string, error)
 	// Require are walls without which no process is started.
 	Require Isolation
 	// Log receives what processes print, at debug, and their restarts.
 	Log *slog.Logger
+	// LookPath finds the program that a script names behind /usr/bin/env. Default: [exec.LookPath].
+	LookPath func(name string) (string, error)
 	// Now tells the time, and Sleep waits until a duration is over or ctx ends.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error

@@ -70,7 +70,7 @@ func restrictFiles(prog program) (bool, error) {
 			rights uint64
 		}{
 			{interpreter, mayRun}, {"/etc/ld.so.cache", mayRead},
-			// OpenSSL, which Node is built with, does not start where its configuration is there and cannot be read.
+			// Node does not start where it may not read what configures its libraries.
 			{"/etc/ssl/openssl.cnf", mayRead}, {"/etc/pki/tls/openssl.cnf", mayRead},
 			{"/lib", mayRead}, {"/lib64", mayRead}, {"/usr/lib", mayRead}, {"/usr/lib64", mayRead},
 		}...)

@@ -12,13 +12,13 @@ type program struct {
 	// path is absolute and has no symbolic links. args do not repeat it.
 	path string
 	args []string
-	// script is what path, an interpreter, executes. It is among args and read, and empty where path is the runtime itself.
-	script string
-	env    []string
+	env  []string
 	// dir is the private folder: the working directory, and the only place it may write.
 	dir string
 	// read are other files and folders it may read.
 	read []string
+	// script is what path, an interpreter, executes. It is among args and read, and empty where path is the runtime itself.
+	script string
 	// uid is the user and group to run as, or -1 for the host's own.
 	uid int
 }
