@@ -39,7 +39,15 @@ func (r *Reconciler) retain(ctx context.Context) error {
 	}
 	before := r.opts.Now().UTC().Add(-fleet.Retention)
 	evidence := r.evidence(fleet)
-	n, more, err := r.parts.Store.ForgetEnded(ctx, before, maxForgotten, func(id spec.RunID) bool { return evidence[id] })
+	n, more, err := r.parts.Store.ForgetEnded(ctx, before, maxForgotten, func(s spec.RunSummary) bool {
+		if s.Parent != nil { // What it has said may not have been told yet.
+			parent, err := r.parts.Store.GetRun(ctx, s.Parent.Run)
+			if err == nil && parent.Outcome == nil || err != nil && !errors.Is(err, store.ErrNotFound) {
+				return true
+			}
+		}
+		return evidence[s.Run]
+	})
 	if n > 0 {
 		err = errors.Join(err, r.keepForgotten(ctx, Forgotten{Before: before.Truncate(time.Second), Retention: spec.Duration(fleet.Retention)}))
 		r.tell(Event{Type: RunsForgotten, Text: count(n, "run")})

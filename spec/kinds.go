@@ -125,8 +125,8 @@ type StoreSpec struct {
 	// MaxBytes bounds the records of all runs together, in bytes before they are compressed. Where it is reached, the runs that
 	// finished first are forgotten, and where none has, nothing more is recorded. Default: 4 GiB.
 	MaxBytes int `json:"maxBytes,omitempty" check:"min=1048576,max=1099511627776"`
-	// Retention is how long finished runs are kept after their end. A run is kept longer while a proposal of it is open, or an
-	// Action of it is not settled. Default: as long as there is room.
+	// Retention is how long finished runs are kept after their end. A run is kept longer while a proposal of it is open, an Action
+	// of it is not settled, or the run that gave it its task has not ended. Default: as long as there is room.
 	Retention Duration `json:"retention,omitempty" check:"min=1h,max=87600h"`
 }
 

@@ -32,9 +32,12 @@ const (
 
 func (w *teller) tell(t *transcript.Transcript) string {
 	fmt.Fprintf(&w.b, "Run %s of %s: %s\n", t.Run, t.Agent, w.state(t))
-	by := "mainstay ask"
-	if t.Trigger != "" {
+	by := "a person"
+	switch {
+	case t.Trigger != "":
 		by = "trigger " + t.Trigger
+	case t.Parent != nil:
+		by = fmt.Sprintf("%s in run %s, exchange %d", t.Parent.Agent, t.Parent.Run, t.Parent.Exchange)
 	}
 	w.day = t.At.UTC().Format(time.DateOnly)
 	w.line("started by", by+", "+t.At.UTC().Format(time.DateTime)+" UTC")
@@ -175,6 +178,9 @@ func (w *teller) tool(s transcript.Step) {
 		}
 		w.line(verb, "by "+s.Rule)
 	}
+	if c := s.Tool.Child; c != nil {
+		w.line("given to", fmt.Sprintf("%s: mainstay runs show %s", c.Agent, c.Run))
+	}
 	switch {
 	case p != nil:
 		w.proposal(p)
@@ -244,7 +250,7 @@ func (w *teller) end(t *transcript.Transcript) {
 	}
 	text := "It took " + long(spec.Duration(max(t.Updated.Sub(t.At), 0)))
 	if t.Waited > 0 {
-		text += ", of which it waited " + long(t.Waited) + " for people"
+		text += ", of which it waited " + long(t.Waited) + " for others"
 	}
 	text += fmt.Sprintf(": %s, %s, %s", count(t.Turns, "turn"), count(t.ToolCalls, "tool call"), plurals(t.Attempts, "process", "processes"))
 	if t.Usage != (spec.Usage{}) {

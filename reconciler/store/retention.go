@@ -44,7 +44,7 @@ func (s *Store) summarize(sum spec.RunSummary) {
 // ForgetEnded forgets runs that ended before a time, those that ended first, but at most so many, and no run that held
 // reports to be needed. It returns how many it has forgotten, and whether more are due. What it costs follows how many are
 // due, and not how many there are.
-func (s *Store) ForgetEnded(ctx context.Context, before time.Time, most int, held func(spec.RunID) bool) (n int, more bool, err error) {
+func (s *Store) ForgetEnded(ctx context.Context, before time.Time, most int, held func(spec.RunSummary) bool) (n int, more bool, err error) {
 	s.glance.Lock()
 	defer s.glance.Unlock()
 	if err := s.loadRuns(ctx); err != nil {
@@ -65,7 +65,7 @@ func (s *Store) ForgetEnded(ctx context.Context, before time.Time, most int, hel
 		switch {
 		case !ok || sum.Outcome == nil || !sum.Updated.Equal(e.at):
 			continue // It was forgotten otherwise, or is told of by another one.
-		case held(e.run):
+		case held(sum):
 			kept = append(kept, e)
 			continue
 		}

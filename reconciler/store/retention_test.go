@@ -10,7 +10,7 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-func nobody(spec.RunID) bool { return false }
+func nobody(spec.RunSummary) bool { return false }
 
 // ended keeps a run that ended some hours after noon, or one that has not ended.
 func (s *Store) mustEnd(t *testing.T, run spec.RunID, hours int, outcome *spec.Outcome) {
@@ -45,7 +45,7 @@ func TestRunsThatEndedLongAgoAreForgotten(t *testing.T) {
 	s.mustEnd(t, "held", 0, done)
 	s.mustEnd(t, "open", 0, nil)
 	s.mustEnd(t, "fresh", 30, done)
-	held := func(run spec.RunID) bool { return run == "held" }
+	held := func(run spec.RunSummary) bool { return run.Run == "held" }
 	n, more, err := s.ForgetEnded(t.Context(), noon.Add(24*time.Hour), 1, held)
 	if n != 1 || !more || err != nil {
 		t.Errorf("of two that are due one is forgotten: %d, more %t, %v", n, more, err)
@@ -78,7 +78,7 @@ func TestToForgetNothingCostsNothing(t *testing.T) {
 		s.mustEnd(t, spec.RunID(fmt.Sprintf("run%02d", i)), i, &spec.Outcome{})
 	}
 	looked := 0
-	held := func(spec.RunID) bool { looked++; return true }
+	held := func(spec.RunSummary) bool { looked++; return true }
 	if n, _, err := s.ForgetEnded(t.Context(), noon.Add(3*time.Hour), 10, held); n != 0 || err != nil || looked != 3 {
 		t.Errorf("of 50 runs 3 are due: forgot %d, looked at %d, %v", n, looked, err)
 	}

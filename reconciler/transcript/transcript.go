@@ -14,7 +14,7 @@ import (
 // Transcript is a run as people and programs read it. Its texts are the record's: show them with [spec.Visible].
 type Transcript struct {
 	spec.RunSummary
-	// Waited is how long the run had no process because people had not decided yet.
+	// Waited is how long the run had no process because people had not decided yet, or other agents had not answered.
 	Waited spec.Duration `json:"waited"`
 	Steps  []Step        `json:"steps"`
 }
@@ -47,7 +47,8 @@ type Step struct {
 type Attempt struct {
 	Number int `json:"number"`
 	spec.Attempt
-	// Waited is how long the run had waited for people until then. It is 0 where a process or the host had ended instead.
+	// Waited is how long the run had waited for people and other agents until then. It is 0 where a process or the host had
+	// ended instead.
 	Waited spec.Duration `json:"waited,omitempty"`
 }
 
@@ -73,6 +74,15 @@ type Tool struct {
 	// Result is nil while there is none, and where the call was refused.
 	Result   *plugins.ToolResult `json:"result,omitempty"`
 	Proposal *Proposal           `json:"proposal,omitempty"`
+	// Child is the run of another agent that got the task, if the call gives one.
+	Child *Child `json:"child,omitempty"`
+}
+
+// Child is a run that works on a task of this one.
+type Child struct {
+	Run   spec.RunID     `json:"run"`
+	Agent spec.AgentName `json:"agent"`
+	Began time.Time      `json:"began"`
 }
 
 // Proposal is a tool call that people had to decide about.
@@ -149,29 +159,38 @@ func (r *reading) add(e spec.Entry) {
 			s.Took = spec.Duration(e.At.Sub(s.At))
 			s.Tool.Proposal = &Proposal{Proposal: *e.Proposal, Branch: e.Proposal.Branch(), Opened: e.At}
 		}
+	case e.Child != nil:
+		if s := r.step(e.N); s != nil && s.Tool != nil {
+			s.Tool.Child = &Child{Run: e.Child.Run, Agent: e.Child.Agent, Began: e.At}
+		}
 	case e.Answer != nil:
 		r.answer(e)
 	}
 }
 
-// waited is how long the run had waited for people when it was taken up: since the last thing that was not a decision.
+// waited is how long the run had waited for others when it was taken up: since the last thing that was not theirs.
 func (r *reading) waited(until time.Time) spec.Duration {
 	var since, decided time.Time
+	later := func(t *time.Time, than time.Time) {
+		if than.After(*t) {
+			*t = than
+		}
+	}
 	for _, s := range r.t.Steps {
 		if s.Tool != nil && s.Tool.Proposal != nil {
-			p := s.Tool.Proposal
-			if p.Decision != nil && p.Decided.After(decided) {
-				decided = p.Decided
-			}
-			if p.Opened.After(since) {
-				since = p.Opened
-			}
+			later(&since, s.Tool.Proposal.Opened)
+			later(&decided, s.Tool.Proposal.Decided)
 		}
-		if s.At.After(since) {
-			since = s.At
+		if s.Tool != nil && s.Tool.Child != nil {
+			later(&since, s.Tool.Child.Began)
+			if s.Answered {
+				later(&decided, s.At.Add(time.Duration(s.Took)))
+			}
+			continue
 		}
-		if end := s.At.Add(time.Duration(s.Took)); s.Answered && end.After(since) {
-			since = end
+		later(&since, s.At)
+		if s.Answered {
+			later(&since, s.At.Add(time.Duration(s.Took)))
 		}
 	}
 	if !decided.After(since) {
