@@ -313,7 +313,7 @@ func (w *teller) value(label string, raw json.RawMessage) {
 		return
 	}
 	room := w.width - margin
-	if text := spec.Visible(string(raw)); utf8.RuneCountInString(text) <= room && !strings.Contains(text, "\n") {
+	if text := spec.Visible(string(raw)); utf8.RuneCountInString(text) <= room && !strings.Contains(text, `\n`) {
 		w.put(label, []string{text})
 		return
 	}

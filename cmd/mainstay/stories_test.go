@@ -121,7 +121,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"quickstart": writeQuickstart, "langgraph": writeLangGraph, "platformteam": writePlatformTeam, "seed": seed, "commit": commit,
 			"eventually": eventually, "exits": exits, "pick": pick, "grepcount": grepCount, "nowhere": nowhere,
-			"sops": sopsFile, "kubesecret": kubeSecret, "replace": replace, "mode": mode, "terminate": terminate, "gone": gone,
+			"sops": sopsFile, "kubesecret": kubeSecret, "replace": replace, "mode": mode, "terminate": terminate, "gone": gone, "reads": reads,
 		},
 	})
 }
