@@ -48,10 +48,12 @@ function writer(type: string): (message: object) => Buffer {
 
 const agentMessage = writer("AgentMessage");
 
-// size is how many bytes a message takes.
-export function size(message: AgentMessage): number {
-  return agentMessage(message).length;
+// encode is a message as it goes over the stream.
+export function encode(message: AgentMessage): Buffer {
+  return agentMessage(message);
 }
+
+const bytes = (b: Buffer): Buffer => b;
 
 // runtimeService is the service Runtime.
 export const runtimeService = {
@@ -63,11 +65,9 @@ export const runtimeService = {
   run: {
     path: "/mainstay.runtime.v1.Runtime/Run", requestStream: true, responseStream: true,
     requestSerialize: writer("HostMessage"), requestDeserialize: reader("HostMessage"),
-    responseSerialize: agentMessage, responseDeserialize: reader("AgentMessage"),
+    responseSerialize: bytes, responseDeserialize: reader("AgentMessage"), // encoded already
   },
 } as const satisfies ServiceDefinition;
-
-const bytes = (b: Buffer): Buffer => b;
 
 // raw is a call whose messages are nothing worth reading.
 const raw = (path: string) => ({

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { laneName, Lanes } from "./lane.ts";
 import {
-  maxLogs, maxLogText, maxMessage, maxOutstanding, size,
+  encode, maxLogs, maxLogText, maxMessage, maxOutstanding,
   type AgentMessage, type Answer, type HostMessage, type Limits, type Message, type ModelAnswer, type ModelRequest, type RequestBody,
   type SkillInfo, type Start, type ToolInfo, type ToolResult, type ToolUse,
 } from "./protocol.ts";
@@ -165,7 +165,7 @@ export class Wire {
   private logs = 0;
   private ended = false;
 
-  constructor(private readonly send: (message: AgentMessage) => void) {}
+  constructor(private readonly send: (message: Buffer) => void) {}
 
   get signal(): AbortSignal { return this.aborter.signal; }
 
@@ -192,12 +192,12 @@ export class Wire {
     this.signal.throwIfAborted();
     if (this.ended) throw new Error("the run has ended");
     const request = { ...body, id: this.last + 1, lane };
-    const bytes = size({ request });
-    if (bytes > maxMessage) throw new Error(`the request has ${bytes} bytes, more than the ${maxMessage} that fit a message`);
+    const message = encode({ request });
+    if (message.length > maxMessage) throw new Error(`the request has ${message.length} bytes, more than the ${maxMessage} that fit a message`);
     this.last = request.id;
     const answer = await new Promise<Answer>((resolve, reject) => {
       this.pending.set(request.id, { resolve, reject, onDelta });
-      this.send({ request });
+      this.send(message);
     });
     if (answer.refusal) throw new Refusal(answer.refusal.code, answer.refusal.message);
     return answer;
@@ -228,17 +228,15 @@ export class Wire {
   log(level: string, text: string): void {
     if (this.ended || this.logs >= maxLogs) return;
     this.logs++;
-    this.send({ log: { level, text: cut(text) } });
+    this.send(encode({ log: { level, text: cut(text) } }));
   }
 
   // finish sends the end of the run. Nothing is sent after it.
   finish(end: { output: string } | { error: unknown }): void {
     if (this.ended) return;
     this.ended = true;
-    let message: AgentMessage = "error" in end ? failure(end.error) : { result: { output: end.output.toWellFormed() } };
-    if (message.result && size(message) > maxMessage) {
-      message = failure(`the output has ${Buffer.byteLength(message.result.output)} bytes, more than fit a message`);
-    }
+    let message = encode("error" in end ? failure(end.error) : { result: { output: end.output.toWellFormed() } });
+    if (message.length > maxMessage) message = encode(failure(`the output has ${message.length} bytes, more than fit a message`));
     this.send(message);
   }
 }

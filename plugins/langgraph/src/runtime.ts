@@ -3,8 +3,9 @@ import { randomBytes } from "node:crypto";
 import { chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { Server, ServerCredentials, status, type ServerDuplexStream, type sendUnaryData } from "@grpc/grpc-js";
-import { controllerService, healthService, maxMessage, protocolVersion, runtimeService, serving, type AgentMessage, type HostMessage } from "./protocol.ts";
+import { controllerService, healthService, maxMessage, protocolVersion, runtimeService, serving, type HostMessage } from "./protocol.ts";
 import { Run, Wire } from "./run.ts";
 
 // Agent does one run: it does the task and returns what it has to say. Many runs go on at once in one process. It must keep
@@ -30,6 +31,7 @@ export function serveAgent(info: Info, agent: Agent): void {
     console.error(`This is ${info.name} ${info.version}, an agent runtime of Mainstay. Mainstay starts it; name it as the runtime of an agent.`);
     process.exit(1);
   }
+  setFlagsFromString("--optimize-for-size"); // There is a process for each agent, and they mostly wait.
   // Libraries look for a home, and Node fails where neither the environment nor /etc/passwd, which is out of reach, names one.
   process.env["HOME"] ??= tmpdir();
   console.log = console.info = console.debug = console.error;
@@ -51,7 +53,7 @@ export function serveAgent(info: Info, agent: Agent): void {
   server.addService(runtimeService, {
     describe: (_: unknown, reply: sendUnaryData<object>) => 
       reply(null, { name: info.name, version: info.version, features: info.features ?? [], protocolVersions: [protocolVersion] }),
-    run: (stream: ServerDuplexStream<HostMessage, AgentMessage>) => serveRun(stream, agent),
+    run: (stream: ServerDuplexStream<HostMessage, Buffer>) => serveRun(stream, agent),
   });
   const socket = path.join(process.env["PLUGIN_UNIX_SOCKET_DIR"] || tmpdir(), `plugin${randomBytes(6).toString("hex")}`);
   server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (err) => {
@@ -65,7 +67,7 @@ export function serveAgent(info: Info, agent: Agent): void {
 }
 
 // serveRun serves one run: it starts the agent, gives it the answers, and reports how it ended.
-function serveRun(stream: ServerDuplexStream<HostMessage, AgentMessage>, agent: Agent): void {
+function serveRun(stream: ServerDuplexStream<HostMessage, Buffer>, agent: Agent): void {
   let wire: Wire | undefined;
   const wrong = () => stream.emit("error", { code: status.INVALID_ARGUMENT, details: "the first message of a run must be start" });
   const gone = () => wire?.abort(new Error("the host ended the stream"));
@@ -89,15 +91,42 @@ function serveRun(stream: ServerDuplexStream<HostMessage, AgentMessage>, agent: 
   });
 }
 
+// outcome is how a run ends. It holds nothing of the run any longer than that.
 async function outcome(wire: Wire, agent: Agent, run: Run): Promise<{ output: string } | { error: unknown }> {
   const { signal } = wire;
-  const ended = (async () => agent(run))().then((output) => ({ output }), (error: unknown) => ({ error }));
-  const overdue = new Promise<{ error: unknown }>((resolve) => {
-    const wait = () => setTimeout(() => resolve({ error: signal.reason }), cancelGrace).unref();
-    if (signal.aborted) wait();
-    else signal.addEventListener("abort", wait, { once: true });
+  const late = overdue(signal);
+  try {
+    const end = await Promise.race([carryOut(agent, run), late.over]);
+    // Why the run was cancelled says more than what that broke.
+    return "error" in end && signal.aborted ? { error: signal.reason } : end;
+  } finally {
+    late.stop();
+  }
+}
+
+async function carryOut(agent: Agent, run: Run): Promise<{ output: string } | { error: unknown }> {
+  try {
+    return { output: await agent(run) };
+  } catch (error) {
+    return { error };
+  }
+}
+
+// overdue is over some time after the signal, and never once it is stopped.
+function overdue(signal: AbortSignal): { over: Promise<{ error: unknown }>; stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let wait = () => {};
+  const over = new Promise<{ error: unknown }>((resolve) => {
+    wait = () => {
+      timer = setTimeout(() => resolve({ error: signal.reason }), cancelGrace);
+    };
   });
-  const end = await Promise.race([ended, overdue]);
-  // Why the run was cancelled says more than what that broke.
-  return "error" in end && signal.aborted ? { error: signal.reason } : end;
+  signal.addEventListener("abort", wait, { once: true });
+  return {
+    over,
+    stop: () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", wait);
+    },
+  };
 }
