@@ -17,6 +17,9 @@ type AgentName string
 // RunID is a ULID (https://github.com/ulid/spec) in lower case, 26 characters.
 type RunID string
 
+// ThreadID names a conversation of a person with one agent. It follows the rules of [CheckName].
+type ThreadID string
+
 // ActionID is `<agent>-<run>-<n>`, the metadata.name of an Action. It is never reused.
 type ActionID string
 

@@ -56,7 +56,7 @@ type ModelSpec struct {
 	// Price is what the model costs.
 	Price *Price `json:"price,omitempty" check:"later"`
 	// Context says what happens when a conversation outgrows the model.
-	Context *Context `json:"context,omitempty" check:"later"`
+	Context *Context `json:"context,omitempty"`
 }
 
 // ModelSource says where Ollama gets a model.
@@ -153,10 +153,26 @@ type Price struct {
 	Currency string `json:"currency,omitempty" check:"default=USD,min=3,max=3"`
 }
 
-// Context says what happens when a conversation outgrows a model.
+// The values of [Context.Compact].
+const (
+	// CompactFail ends a run whose thread is too long.
+	CompactFail = "fail"
+	// CompactDropOldest leaves out the oldest messages of a thread.
+	CompactDropOldest = "dropOldest"
+	// CompactSummarize has the model write a summary of the oldest messages of a thread.
+	CompactSummarize = "summarize"
+	// CompactDropToolResults leaves out the oldest results of tools within a run. A thread has none, and is treated as with
+	// CompactFail.
+	CompactDropToolResults = "dropToolResults"
+)
+
+// Context says what happens when a conversation outgrows a model. Tokens are estimated, at three bytes each.
 type Context struct {
-	// Window is how many tokens the model reads at once. Default: what the provider says.
+	// Window is how many tokens the model reads at once. Half of them are for what was said before in a thread. Default: for
+	// ollama, num_ctx among the parameters; where that is missing too, 256 KiB of a thread are remembered.
 	Window int `json:"window,omitempty" check:"min=256,max=100000000"`
-	// Compact says how a conversation that is too long is made to fit.
-	Compact string `json:"compact,omitempty" check:"enum=dropToolResults|fail|summarize,default=fail"`
+	// Compact says how a conversation that is too long is made to fit: dropOldest leaves out the oldest messages of a thread,
+	// summarize has the model write a summary of them, which counts for the run, dropToolResults leaves out the oldest results
+	// of tools within a run, and fail ends a run whose thread is too long.
+	Compact string `json:"compact,omitempty" check:"enum=dropOldest|dropToolResults|fail|summarize,default=fail"`
 }

@@ -85,30 +85,60 @@ type Task struct {
 	// WallTime is what was left of the parent's wall time when it gave the task, in nanoseconds; 0 where there is none. The
 	// agent's own limit holds too.
 	WallTime time.Duration `json:"wallTime,omitempty"`
+	// Thread is the conversation that the run belongs to; most runs have none. History is what was said in it before the
+	// run, oldest first. A [Compaction] in the record takes its place.
+	Thread  ThreadID        `json:"thread,omitempty"`
+	History []ThreadMessage `json:"history,omitempty"`
+}
+
+// ThreadMessage is one message of a thread: what a person has asked, or an agent's final answer to it.
+type ThreadMessage struct {
+	// Role is user or assistant.
+	Role string `json:"role"`
+	Text string `json:"text"`
+}
+
+// The roles of the messages of a thread.
+const (
+	RoleUser      = "user"
+	RoleAssistant = "assistant"
+)
+
+// Compaction is what a task's history has become, because all of it is more than the agent's model reads.
+type Compaction struct {
+	// History takes the place of the task's.
+	History []ThreadMessage `json:"history"`
+	// Left is how many of the oldest messages are not in it any more. Summarized says that a summary of them is.
+	Left       int  `json:"left"`
+	Summarized bool `json:"summarized,omitempty"`
+	// Usage is what the summary cost.
+	Usage *Usage `json:"usage,omitempty"`
 }
 
 // The types of entries in a run's record.
 const (
-	EntryTask      = "task"      // the first one
-	EntryAttempt   = "attempt"   // a process took the run up
-	EntryRequest   = "request"   // before it is served
-	EntryAnswer    = "answer"    // before the agent sees it
-	EntryProposal  = "proposal"  // the request has become an open proposal; its answer comes with the decision
-	EntryDelegated = "delegated" // the request has become another agent's task, before its run exists; its answer comes with the run's end
-	EntryFinished  = "finished"  // the last one
+	EntryTask       = "task"       // the first one
+	EntryCompaction = "compaction" // the history has become another one; before the first attempt
+	EntryAttempt    = "attempt"    // a process took the run up
+	EntryRequest    = "request"    // before it is served
+	EntryAnswer     = "answer"     // before the agent sees it
+	EntryProposal   = "proposal"   // the request has become an open proposal; its answer comes with the decision
+	EntryDelegated  = "delegated"  // the request has become another agent's task, before its run exists; its answer comes with the run's end
+	EntryFinished   = "finished"   // the last one
 )
 
 // Entry is one entry of a run's record. N numbers requests from 1 within the run; answers and proposals carry their
 // request's N, and so do tasks for other agents.
 type Entry struct {
-	Type     string    `json:"type"`
-	At       time.Time `json:"at"`
-	N        int       `json:"n,omitempty"`
-	Task     *Task     `json:"task,omitempty"`
-	Attempt  *Attempt  `json:"attempt,omitempty"`
-	Request  *Request  `json:"request,omitempty"`
-	Answer   *Answer   `json:"answer,omitempty"`
-	Proposal *Proposal `json:"proposal,omitempty"`
+	Type       string      `json:"type"`
+	At         time.Time   `json:"at"`
+	N          int         `json:"n,omitempty"`
+	Task       *Task       `json:"task,omitempty"`
+	Compaction *Compaction `json:"compaction,omitempty"`
+	Attempt    *Attempt    `json:"attempt,omitempty"`
+	Request    *Request    `json:"request,omitempty"`
+	Answer     *Answer     `json:"answer,omitempty"`
+	Proposal   *Proposal   `json:"proposal,omitempty"`
 	// Child is the task that another agent gets, in an entry of type delegated.
 	Child   *Task    `json:"child,omitempty"`
 	Outcome *Outcome `json:"outcome,omitempty"`

@@ -34,7 +34,7 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	}
 	request := model.Request{
 		Instructions: call.Agent.Instructions,
-		Messages:     body.Messages,
+		Messages:     fit(call.Agent.Model, call.Agent.Instructions, body.Messages),
 		OutputSchema: body.OutputSchema,
 	}
 	if len(body.Tools) > 0 {

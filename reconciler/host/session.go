@@ -67,11 +67,13 @@ func (e *ExitError) Error() string {
 
 // Start is what a run begins with.
 type Start struct {
-	Run    spec.RunID
-	Task   string
-	Tools  []Tool
-	Skills []Skill
-	Limits spec.RunLimits
+	Run  spec.RunID
+	Task string
+	// History is what was said before in the run's thread, oldest first.
+	History []spec.ThreadMessage
+	Tools   []Tool
+	Skills  []Skill
+	Limits  spec.RunLimits
 }
 
 // Tool is a tool as the agent sees it.
@@ -191,6 +193,9 @@ func (a *agent) open(ctx context.Context, start Start) (*Session, error) {
 			Turns: uint32(start.Limits.Turns), ToolCalls: uint32(start.Limits.ToolCalls),
 			WallTimeMs: uint64(start.Limits.WallTime.Milliseconds()), OutputBytes: uint64(start.Limits.OutputBytes),
 		},
+	}
+	for _, m := range start.History {
+		message.History = append(message.History, &pluginpb.Message{Role: m.Role, Text: m.Text})
 	}
 	for _, t := range start.Tools {
 		message.Tools = append(message.Tools, &pluginpb.ToolInfo{Name: t.Name, Description: t.Description, InputSchemaJson: string(t.InputSchema)})

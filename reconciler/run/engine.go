@@ -16,6 +16,9 @@ type Options struct {
 	Agents    Agents
 	Broker    Broker
 	Proposals Proposals
+	// Compact returns what a task's history becomes, because all of it is more than the agent's model reads, or nil where it
+	// stays. The sentence says why the run cannot begin at all; the error, that it cannot now. Nil leaves every history.
+	Compact func(ctx context.Context, task spec.Task, agent *spec.Agent) (c *spec.Compaction, refused string, err error)
 	// Children may be nil where no Broker replies with a Delegation.
 	Children Children
 	// Now is the clock. After is time.After where it is nil, and Backoff is [Backoff].
@@ -109,6 +112,11 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	w.left = w.wallTime() - st.spent()
 	if w.left <= 0 {
 		return w.finish(ctx, w.outOfTime())
+	}
+	if outcome, err := w.compact(ctx); outcome != nil {
+		return w.finish(ctx, outcome)
+	} else if err != nil {
+		return w.ended(ctx, err)
 	}
 	if w.session, err = e.opts.Agents.Open(ctx, st.task, w.agent); err != nil {
 		return w.unopened(ctx, err)

@@ -35,7 +35,8 @@ func (x *exchange) waits() bool { return (x.proposal != nil || x.child != nil) &
 
 // state is what a record says, folded.
 type state struct {
-	task      spec.Task
+	task      spec.Task // its history is the one after a compaction
+	compacted bool
 	exchanges []*exchange // exchanges[n-1] is number n
 	attempts  int
 	// idle counts the attempts since the last answer or proposal.
@@ -81,6 +82,12 @@ func (s *state) add(e spec.Entry) error {
 			return errors.New("a task without a task")
 		}
 		s.task = *e.Task
+	case spec.EntryCompaction:
+		if e.Compaction == nil || s.compacted || s.attempts > 0 {
+			return errors.New("a compaction without a history, or too late")
+		}
+		s.task.History, s.compacted = e.Compaction.History, true
+		s.spend(e.Compaction.Usage)
 	case spec.EntryAttempt:
 		s.attempts++
 		s.idle++
@@ -158,7 +165,11 @@ func (s *state) count(x *exchange) {
 	if x.request.Kind == spec.RequestModel {
 		s.turns++
 	}
-	if u := x.answer.Usage; u != nil {
+	s.spend(x.answer.Usage)
+}
+
+func (s *state) spend(u *spec.Usage) {
+	if u != nil {
 		s.usage = s.usage.Add(*u)
 	}
 }

@@ -58,7 +58,12 @@ func tell(e, asked spec.Entry, attempts int) string {
 		if p := e.Task.Parent; p != nil {
 			by = fmt.Sprintf(" (for exchange %d of run %s of %s)", p.Exchange, p.Run, p.Agent)
 		}
+		if e.Task.Thread != "" {
+			by += fmt.Sprintf(" (thread %s, after %s)", oneLine(string(e.Task.Thread), maxLine), plural(len(e.Task.History), "message"))
+		}
 		return fmt.Sprintf("%s at %s%s: %s", e.Task.Agent, e.Task.Revision.Short(), by, oneLine(e.Task.Text, maxLine))
+	case e.Compaction != nil:
+		return tellCompaction(*e.Compaction)
 	case e.Attempt != nil:
 		return fmt.Sprintf("%d: process %d, isolation %s", attempts, e.Attempt.PID, oneLine(e.Attempt.Isolation, maxLine))
 	case e.Request != nil:
@@ -78,6 +83,17 @@ func tell(e, asked spec.Entry, attempts int) string {
 		return e.Outcome.Phase
 	}
 	return ""
+}
+
+func tellCompaction(c spec.Compaction) string {
+	text := fmt.Sprintf("the oldest %s of the thread are left out", plural(c.Left, "message"))
+	if c.Summarized {
+		text += " and summarized"
+	}
+	if c.Usage != nil {
+		text += fmt.Sprintf(" (%d+%d tokens)", c.Usage.Input, c.Usage.Output)
+	}
+	return text
 }
 
 func tellRequest(q spec.Request) string {

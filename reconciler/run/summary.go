@@ -21,6 +21,7 @@ func (s *state) summary() spec.RunSummary {
 		Task: s.task, Attempts: s.attempts, Turns: s.turns, ToolCalls: s.calls, Usage: s.usage, Updated: s.updated,
 		Outcome: s.outcome,
 	}
+	sum.History = nil // It is the record's, and long.
 	running := slices.ContainsFunc(s.exchanges, func(x *exchange) bool { return x.answer == nil && !x.waits() })
 	switch {
 	case s.outcome != nil:
