@@ -110,46 +110,93 @@ func (r *Reconciler) startAgent(ctx context.Context, name spec.AgentName) error 
 func (r *Reconciler) finishTree(ctx context.Context, id spec.RunID) (spec.RunSummary, error) {
 	working, stop := context.WithCancel(ctx)
 	worked := make(chan error, 1)
-	go func() { worked <- r.queue.Run(working) }()
+	queue := run.NewQueue(run.QueueOptions{Engine: r.engine, Workers: r.opts.Workers, Failed: r.warn,
+		Dequeue: func(ctx context.Context) (run.Lease, error) { return r.dequeueOf(ctx, id) }})
+	go func() { worked <- queue.Run(working) }()
 	summary, err := r.awaitTree(ctx, id, worked)
 	stop()
 	return summary, errors.Join(err, <-worked)
 }
 
-func (r *Reconciler) awaitTree(ctx context.Context, id spec.RunID, worked chan error) (spec.RunSummary, error) {
+// dequeueOf waits for a run of a tree. Others are left in the queue, for a process that has their agents.
+func (r *Reconciler) dequeueOf(ctx context.Context, id spec.RunID) (run.Lease, error) {
 	for {
+		lease, err := r.parts.Store.Dequeue(ctx)
+		if err != nil {
+			return nil, err
+		}
 		runs, err := r.parts.Store.Runs(ctx)
 		if err != nil {
-			return spec.RunSummary{}, err
+			return nil, errors.Join(err, lease.Retry(0))
 		}
-		var asked spec.RunSummary
-		busy := false
-		var stuck error
-		var waiting []spec.Proposal
-		for _, summary := range runs { // There are no others in the store.
-			switch {
-			case summary.Run == id:
-				asked = summary
-			case summary.Outcome == nil:
-				waiting = append(waiting, summary.Waiting...)
-			}
-			switch err := r.Stuck(summary.Run); {
-			case summary.Outcome != nil || summary.Phase == spec.PhaseWaiting:
-			case err != nil:
-				stuck = fmt.Errorf("run %s: %w", summary.Run, err)
-			default:
-				busy = true
-			}
+		if slices.ContainsFunc(treeOf(id, runs), func(s spec.RunSummary) bool { return s.Run == lease.Run() }) {
+			return lease, nil
 		}
+		if err := lease.Retry(time.Hour); err != nil { // Whoever opens the store next gets it at once.
+			return nil, err
+		}
+	}
+}
+
+// treeOf returns a run and all beneath it.
+func treeOf(id spec.RunID, runs []spec.RunSummary) []spec.RunSummary {
+	above := map[spec.RunID]spec.RunID{}
+	for _, s := range runs {
+		if s.Parent != nil {
+			above[s.Run] = s.Parent.Run
+		}
+	}
+	var tree []spec.RunSummary
+	for _, s := range runs {
+		at := s.Run
+		for depth := 0; at != id && at != "" && depth <= run.MaxDepth; depth++ {
+			at = above[at]
+		}
+		if at == id {
+			tree = append(tree, s)
+		}
+	}
+	return tree
+}
+
+// standing returns how a run stands, with what those beneath it wait for, whether any of them is under way, and why one makes no
+// progress.
+func (r *Reconciler) standing(ctx context.Context, id spec.RunID) (asked spec.RunSummary, busy bool, stuck, err error) {
+	runs, err := r.parts.Store.Runs(ctx)
+	if err != nil {
+		return asked, false, nil, err
+	}
+	var waiting []spec.Proposal
+	for _, summary := range treeOf(id, runs) {
 		switch {
+		case summary.Run == id:
+			asked = summary
+		case summary.Outcome == nil:
+			waiting = append(waiting, summary.Waiting...)
+		}
+		switch err := r.Stuck(summary.Run); {
+		case summary.Outcome != nil || summary.Phase == spec.PhaseWaiting:
+		case err != nil:
+			stuck = fmt.Errorf("run %s: %w", summary.Run, err)
+		default:
+			busy = true
+		}
+	}
+	slices.SortFunc(waiting, func(a, b spec.Proposal) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Key, b.Key)) })
+	asked.Waiting = append(slices.Clone(asked.Waiting), waiting...)
+	return asked, busy, stuck, nil
+}
+
+func (r *Reconciler) awaitTree(ctx context.Context, id spec.RunID, worked chan error) (spec.RunSummary, error) {
+	for {
+		asked, busy, stuck, err := r.standing(ctx, id)
+		switch {
+		case err != nil:
+			return asked, err
 		case asked.Outcome != nil:
 			return r.whole(ctx, asked)
-		case !busy && stuck != nil:
-			return asked, stuck
 		case !busy:
-			slices.SortFunc(waiting, func(a, b spec.Proposal) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Key, b.Key)) })
-			asked.Waiting = append(asked.Waiting, waiting...)
-			return asked, nil
+			return asked, stuck
 		}
 		select {
 		case <-ctx.Done():

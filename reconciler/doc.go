@@ -7,7 +7,8 @@
 //     servers and models are by now with what the revision's mainstay.lock pins, and refuses what is something else.
 //  2. apply.go: package plan compares what runs with what is declared. Its steps start, replace and stop agent processes
 //     (package host), in the order of their dependencies, and execute actions.
-//  3. trigger.go: a trigger that is due appends a task to a run's record and queues the run (package store).
+//  3. trigger.go: a trigger that is due appends a task to a run's record and queues the run (package store). thread.go: so
+//     does a person's message in a thread, with what was said before; threads.go lists them.
 //  4. join.go: package run takes queued runs up. It opens a stream to the agent's process, records every request before
 //     it is served and every answer before the agent sees it; package broker answers, asking package policy about every
 //     tool call and every change, and package secret for what a tool server must know and nobody else may. A write becomes

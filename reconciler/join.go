@@ -23,7 +23,7 @@ func (r *Reconciler) join() {
 		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
 	r.engine = run.New(run.Options{
-		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Children: children{stored{r.parts.Store}, r}, Now: r.opts.Now, After: r.opts.After,
+		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Compact: r.broker.Compact, Children: children{stored{r.parts.Store}, r}, Now: r.opts.Now, After: r.opts.After,
 		Observe: r.observeRun,
 	})
 	r.queue = run.NewQueue(run.QueueOptions{Engine: r.engine, Dequeue: r.dequeue, Workers: r.opts.Workers, Failed: r.warn})
@@ -150,7 +150,7 @@ func (r *Reconciler) Open(ctx context.Context, task spec.Task, agent *spec.Agent
 
 // OpenSession opens a stream for a run on the process of its agent, which is told of these tools.
 func OpenSession(ctx context.Context, agents *host.Host, task spec.Task, agent *spec.Agent, tools []broker.Tool) (run.Session, error) {
-	start := host.Start{Run: task.Run, Task: task.Text, Limits: agent.Limits}
+	start := host.Start{Run: task.Run, Task: task.Text, History: task.History, Limits: agent.Limits}
 	for _, t := range tools {
 		start.Tools = append(start.Tools, host.Tool{Name: t.Name, Description: t.Description, InputSchema: t.InputSchema})
 	}

@@ -146,30 +146,21 @@ func (r *Reconciler) finishedHere(id spec.RunID) bool {
 }
 
 // Ask gives an agent a task at the newest revision and works on it, and on what other agents are given to do for it, until it
-// has an answer or waits for reviews. The summary lists the proposals of all of them. A run that waits is left on the remote for whoever sees the decision.
+// has an answer or waits for reviews. The summary lists the proposals of all of them. A run that waits is left on the remote
+// for whoever sees the decision.
 func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) (spec.RunSummary, error) {
 	var none spec.RunSummary
 	if err := r.observe(ctx); err != nil {
 		return none, err
 	}
-	r.mu.Lock()
-	fleet, revision, broken := r.fleet, r.applied, r.fleet == nil
-	r.mu.Unlock()
-	if broken {
-		return none, fmt.Errorf("%s is broken; `mainstay validate` shows its problems", r.seen.Short())
-	}
-	agent, ok := fleet.Agents[name]
-	r.mu.Lock()
-	r.asking = true
-	r.mu.Unlock()
-	if !ok {
-		return none, fmt.Errorf("no agent %q at %s; there are: %s", name, revision.Short(), strings.Join(agentNames(fleet), ", "))
+	r.only()
+	task, err := r.newTask(name, text)
+	if err != nil {
+		return none, err
 	}
 	if err := r.startAgent(ctx, name); err != nil {
 		return none, err
 	}
-	now := r.opts.Now().UTC()
-	task := spec.Task{Run: run.NewID(now, r.opts.Random), Agent: name, Text: text, Revision: revision, Digest: agent.Digest, At: now}
 	if err := r.Submit(ctx, task); err != nil {
 		return none, err
 	}
@@ -181,6 +172,29 @@ func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) 
 		err = r.handOver(ctx)
 	}
 	return summary, err
+}
+
+// only has this process start what one run needs, and nothing else.
+func (r *Reconciler) only() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asking = true
+}
+
+// newTask makes the task of a new run that a person has asked for.
+func (r *Reconciler) newTask(name spec.AgentName, text string) (spec.Task, error) {
+	r.mu.Lock()
+	fleet, revision, seen := r.fleet, r.applied, r.seen
+	r.mu.Unlock()
+	if fleet == nil {
+		return spec.Task{}, fmt.Errorf("%s is broken; `mainstay validate` shows its problems", seen.Short())
+	}
+	agent, ok := fleet.Agents[name]
+	if !ok {
+		return spec.Task{}, fmt.Errorf("no agent %q at %s; there are: %s", name, revision.Short(), strings.Join(agentNames(fleet), ", "))
+	}
+	now := r.opts.Now().UTC()
+	return spec.Task{Run: run.NewID(now, r.opts.Random), Agent: name, Text: strings.ToValidUTF8(text, "\uFFFD"), Revision: revision, Digest: agent.Digest, At: now}, nil
 }
 
 func agentNames(fleet *spec.Fleet) []string {

@@ -32,16 +32,22 @@ const maxRunsShown = 200
 // Nothing runs any more: agents are shown as stopped.
 func StoredStatus(ctx context.Context, st *store.Store) (Status, error) {
 	var s Status
+	runs, err := newestRuns(ctx, st) // They go on between two passes.
+	if err != nil {
+		return s, err
+	}
 	value, err := st.Get(ctx, statusKey)
+	if errors.Is(err, store.ErrNotFound) && len(runs) > 0 { // Only conversations were held here.
+		return Status{Revisions: []RevisionStatus{}, Agents: []AgentStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{},
+			Proposals: []ProposalStatus{}, Runs: runs}, nil
+	}
 	if err != nil {
 		return s, err
 	}
 	if err := json.Unmarshal(value, &s); err != nil {
 		return s, fmt.Errorf("read the published state: %w", err)
 	}
-	if s.Runs, err = newestRuns(ctx, st); err != nil { // They go on between two passes.
-		return s, err
-	}
+	s.Runs = runs
 	for i := range s.Agents {
 		a := &s.Agents[i]
 		a.State, a.PID = host.StateStopped, 0

@@ -175,19 +175,37 @@ func (r *Reconciler) Submit(ctx context.Context, task spec.Task) error {
 		if err := r.mayRun(task); err != nil {
 			return err
 		}
-		entry := spec.Entry{Type: spec.EntryTask, At: task.At, Task: &task}
-		if _, err := r.parts.Store.Append(ctx, task.Run, 0, entry); err != nil && !errors.Is(err, store.ErrConflict) {
-			return fmt.Errorf("record run %s: %w", task.Run, err)
-		}
-		entries = []spec.Entry{entry}
+	}
+	summary, err := r.record(ctx, task)
+	if err != nil || summary.Outcome != nil {
+		return err
+	}
+	return r.Enqueue(ctx, task)
+}
+
+// record records a task as a new run, if it is not recorded yet.
+func (r *Reconciler) record(ctx context.Context, task spec.Task) (spec.RunSummary, error) {
+	var none spec.RunSummary
+	entry := spec.Entry{Type: spec.EntryTask, At: task.At, Task: &task}
+	if _, err := r.parts.Store.Append(ctx, task.Run, 0, entry); err != nil && !errors.Is(err, store.ErrConflict) {
+		return none, fmt.Errorf("record run %s: %w", task.Run, err)
+	}
+	entries, _, err := r.parts.Store.Record(ctx, task.Run)
+	if err != nil {
+		return none, fmt.Errorf("read record of run %s: %w", task.Run, err)
 	}
 	summary := run.Summarize(entries)
 	if summary.Outcome != nil {
-		return nil
+		return summary, nil
 	}
 	if err := r.parts.Store.PutRun(ctx, summary); err != nil {
-		return fmt.Errorf("record run %s: %w", task.Run, err)
+		return none, fmt.Errorf("record run %s: %w", task.Run, err)
 	}
+	return summary, nil
+}
+
+// Enqueue queues a run that is recorded for the workers of this process.
+func (r *Reconciler) Enqueue(ctx context.Context, task spec.Task) error {
 	if err := r.parts.Store.Enqueue(ctx, task.Run); err != nil {
 		return fmt.Errorf("queue run %s: %w", task.Run, err)
 	}

@@ -1,5 +1,6 @@
-// Package serve answers questions about a running reconciler on a Unix socket that only its owner may open. It keeps
-// nothing: every answer is made when it is asked for. All that can be changed through it is that a run goes on.
+// Package serve answers questions about a running reconciler on a Unix socket that only its owner may open, and lets its
+// owner talk to agents and end runs. It keeps nothing: every answer is made when it is asked for. What is declared, approved
+// or executed cannot be changed through it.
 package serve
 
 import (
@@ -29,6 +30,8 @@ type Views struct {
 	Record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
 	// Cancel ends a run and returns what was ended as a value that encodes to JSON, or an error that wraps fs.ErrNotExist.
 	Cancel func(ctx context.Context, run spec.RunID, c Cancel) (any, error)
+	// Threads are the conversations.
+	Threads Threads
 }
 
 // Cancel is who wants a run to end, and why.
@@ -40,7 +43,7 @@ type Cancel struct {
 // maxCancel bounds a [Cancel] as JSON, in bytes.
 const maxCancel = 16 << 10
 
-// Handler serves views: GET /v1/status, GET /v1/runs, GET /v1/runs/{run} and POST /v1/runs/{run}/cancel.
+// Handler serves views: GET /v1/status, GET /v1/runs, GET /v1/runs/{run}, POST /v1/runs/{run}/cancel, and /v1/threads.
 func Handler(views Views) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
@@ -64,6 +67,7 @@ func Handler(views Views) http.Handler {
 		v, err := views.Cancel(r.Context(), spec.RunID(r.PathValue("run")), c)
 		reply(w, v, err)
 	})
+	views.Threads.route(mux)
 	return mux
 }
 

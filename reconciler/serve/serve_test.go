@@ -3,11 +3,13 @@ package serve_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/mainstay-dev/mainstay/reconciler/serve"
@@ -91,5 +93,73 @@ func TestNobodyServing(t *testing.T) {
 	var s state
 	if err := serve.Dial(filepath.Join(t.TempDir(), "none.sock")).Status(t.Context(), &s); !errors.Is(err, serve.ErrNotServing) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAConversationIsHeldLineByLine(t *testing.T) {
+	cancelled := ""
+	path := start(t, serve.Views{Status: func(context.Context) (any, error) { return state{}, nil }, Threads: serve.Threads{
+		List: func(context.Context) (any, error) { return []string{"a"}, nil },
+		Read: func(_ context.Context, id string) (any, error) {
+			if id != "a" {
+				return nil, fmt.Errorf("thread %s: %w", id, fs.ErrNotExist)
+			}
+			return state{1}, nil
+		},
+		Delete: func(_ context.Context, id string) error { return fmt.Errorf("thread %s is busy", id) },
+		Cancel: func(_ context.Context, id string) error { cancelled = id; return nil },
+		Say: func(_ context.Context, id string, m serve.Said, emit func(v any) error) error {
+			if m.Agent == "nobody" {
+				return errors.New("no agent nobody")
+			}
+			for n := range 3 {
+				if err := emit(state{n}); err != nil {
+					return err
+				}
+			}
+			if m.Text == "fail" {
+				return errors.New("it failed half-way")
+			}
+			return emit(m)
+		},
+		Follow: func(context.Context, string, func(v any) error) error { return nil },
+	}})
+	client, ctx := serve.Dial(path), t.Context()
+	var list []string
+	if err := client.Threads(ctx, &list); err != nil || len(list) != 1 {
+		t.Errorf("the list is %v, %v", list, err)
+	}
+	var s state
+	if err := client.Thread(ctx, "a", &s); err != nil || s.Answer != 1 {
+		t.Errorf("the thread is %v, %v", s, err)
+	}
+	if err := client.Thread(ctx, "../status", &s); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a thread that is none: %v", err)
+	}
+	if err := client.DeleteThread(ctx, "a"); err == nil || err.Error() != "thread a is busy" {
+		t.Errorf("deleted: %v", err)
+	}
+	if err := client.CancelThread(ctx, "a"); err != nil || cancelled != "a" {
+		t.Errorf("cancelled %q: %v", cancelled, err)
+	}
+	said := func(m serve.Said) (lines string, err error) {
+		err = client.Say(ctx, "a", m, func(line []byte) error { lines += string(line) + "\n"; return nil })
+		return lines, err
+	}
+	if lines, err := said(serve.Said{Agent: "keeper", Text: "hello\nthere"}); err != nil ||
+		lines != "{\"Answer\":0}\n{\"Answer\":1}\n{\"Answer\":2}\n{\"agent\":\"keeper\",\"text\":\"hello\\nthere\"}\n" {
+		t.Errorf("it says %s, %v", lines, err)
+	}
+	if lines, err := said(serve.Said{Agent: "keeper", Text: "fail"}); err == nil || err.Error() != "it failed half-way" || strings.Count(lines, "\n") != 3 {
+		t.Errorf("it says %s, %v", lines, err)
+	}
+	if lines, err := said(serve.Said{Agent: "nobody"}); err == nil || err.Error() != "no agent nobody" || lines != "" {
+		t.Errorf("it says %s, %v", lines, err)
+	}
+	if _, err := said(serve.Said{Text: strings.Repeat("x", 5<<20)}); err == nil || !strings.Contains(err.Error(), "the message is malformed") {
+		t.Errorf("a message without end: %v", err)
+	}
+	if err := client.Follow(ctx, "a", func([]byte) error { return errors.New("a line") }); err != nil {
+		t.Errorf("followed: %v", err)
 	}
 }
