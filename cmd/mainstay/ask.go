@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,59 +20,102 @@ import (
 
 func newAsk(env environment) *cobra.Command {
 	var (
-		repo  = repoFlags{here: true}
-		state stateFlags
+		repo   = repoFlags{here: true}
+		state  stateFlags
+		thread string
 	)
 	cmd := &cobra.Command{
 		Use:   `ask AGENT "TASK"`,
 		Short: "Give an agent a task and print its answer",
 		Long: "Run one agent here, as the branch declares it, and print its answer; no daemon is needed. What the agent does on the\n" +
 			"way is told on stderr, the answer alone is on stdout. What it wants to change becomes a proposal; then the run waits\n" +
-			"on the branch mainstay/runs, and whichever reconciler sees the decision finishes it.",
+			"on the branch mainstay/runs, and whichever reconciler sees the decision finishes it.\n\n" +
+			"With --thread the task is a message of a conversation, which the agent remembers, and the run is kept in the state\n" +
+			"folder: a daemon that uses the folder does it, or else this command. `mainstay chat` does the same for many messages.",
 		Args: arguments(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			given := repo.repo
-			if err := repo.resolve(); err != nil {
-				return err
+			asked := newAsking(cmd, given)
+			if cmd.Flags().Changed("thread") {
+				t, err := newTalk(cmd, env, repo, state, args[0], spec.ThreadID(thread))
+				if err != nil {
+					return err
+				}
+				return askInThread(cmd.Context(), t, asked, args[1])
 			}
-			if err := state.useKept(repo); err != nil {
-				return err
+			if state.dir != "" {
+				return usageError{errors.New("--state is of use with --thread only: without one nothing is kept")}
 			}
-			dir, err := os.MkdirTemp("", "mainstay-ask-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			state.dir = dir
-			ctx, stop := context.WithCancel(cmd.Context())
-			defer stop()
-			asked := &asking{progress: visible{cmd.ErrOrStderr()}, answer: visible{cmd.OutOrStdout()}, repo: given}
-			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: time.Second, travels: true,
-				log: slog.New(slog.DiscardHandler), observe: asked.tell, getenv: os.LookupEnv})
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, w.close(context.WithoutCancel(ctx))) }()
-			outcome, err := w.Ask(ctx, spec.AgentName(args[0]), args[1])
-			if err != nil {
-				return err
-			}
-			return asked.finish(outcome)
+			return askOnce(cmd.Context(), env, repo, state, asked, args)
 		},
 	}
 	repo.add(cmd)
 	repo.addEnv(cmd)
 	state.add(cmd)
+	addOwnStateFlag(cmd, &state.dir)
+	cmd.Flags().StringVar(&thread, "thread", "", "the `id` of the conversation that the task belongs to; a new id begins one")
 	return cmd
 }
 
-// asking shows the progress of one run.
+// askOnce runs an agent in a state folder of its own, which is gone afterwards.
+func askOnce(ctx context.Context, env environment, repo repoFlags, state stateFlags, asked *asking, args []string) (err error) {
+	if err := repo.resolve(); err != nil {
+		return err
+	}
+	if err := state.useKept(repo); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "mainstay-ask-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	state.dir = dir
+	w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: time.Second, travels: true,
+		log: slog.New(slog.DiscardHandler), observe: asked.tell, getenv: os.LookupEnv})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close(context.WithoutCancel(ctx))) }()
+	outcome, err := w.Ask(ctx, spec.AgentName(args[0]), args[1])
+	if err != nil {
+		return err
+	}
+	return asked.finish(outcome)
+}
+
+// askInThread says one thing in a thread. Where ctx ends first, the run is cancelled, so that the thread can go on.
+func askInThread(ctx context.Context, t *talk, asked *asking, text string) error {
+	t.tell = asked.tell
+	working := context.WithoutCancel(ctx)
+	stop := context.AfterFunc(ctx, func() { _, _ = t.cancel(working) }) // Where this fails, the run is answered after all.
+	defer stop()
+	last, err := t.say(working, text, asked.earlier)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil && last.Phase == spec.PhaseFailed {
+		return ctx.Err()
+	}
+	return asked.finish(last)
+}
+
+// asking shows the progress of one run after another.
 type asking struct {
 	progress, answer io.Writer
+	// same says that both are the same terminal, where an answer that was shown as it came need not be shown again.
+	same bool
 	// repo is the repository as the person named it, or "".
 	repo string
-	mu   sync.Mutex
-	open bool // the last piece of progress did not end its line
+
+	mu    sync.Mutex
+	open  bool            // the last piece of progress did not end its line
+	shown strings.Builder // the text of the model's answer as it came
+}
+
+func newAsking(cmd *cobra.Command, repo string) *asking {
+	return &asking{progress: visible{cmd.ErrOrStderr()}, answer: visible{cmd.OutOrStdout()}, repo: repo,
+		same: isTerminal(cmd.ErrOrStderr()) && isTerminal(cmd.OutOrStdout())}
 }
 
 func (a *asking) tell(e reconciler.Event) {
@@ -81,8 +125,13 @@ func (a *asking) tell(e reconciler.Event) {
 	case reconciler.Delta:
 		fmt.Fprint(a.progress, e.Text)
 		a.open = e.Text != "" && e.Text[len(e.Text)-1] != '\n'
+		a.shown.WriteString(e.Text)
 		return
 	case reconciler.Asked:
+		if e.Request.Kind == spec.RequestModel {
+			a.endLine()
+			a.shown.Reset()
+		}
 		if e.Request.Kind == spec.RequestTool {
 			a.endLine()
 			fmt.Fprintf(a.progress, "· %s\n", toolCall(e.Request))
@@ -92,6 +141,7 @@ func (a *asking) tell(e reconciler.Event) {
 		fmt.Fprintf(a.progress, "· proposal %s: %s\n", e.Proposal.Key, e.Proposal.Title)
 	case reconciler.Warned, reconciler.SourceFailed, reconciler.StepFailed, reconciler.RunRetrying:
 		a.endLine()
+		a.shown.Reset() // A model that is asked again begins anew.
 		fmt.Fprintf(a.progress, "· %v\n", e.Err)
 	}
 }
@@ -109,7 +159,11 @@ func (a *asking) finish(summary spec.RunSummary) error {
 	a.endLine()
 	switch summary.Phase {
 	case spec.PhaseSucceeded:
-		_, err := fmt.Fprintln(a.answer, summary.Outcome.Output)
+		output := summary.Outcome.Output
+		if a.same && strings.TrimSpace(a.shown.String()) == strings.TrimSpace(output) {
+			return nil
+		}
+		_, err := fmt.Fprintln(a.answer, output)
 		return err
 	case spec.PhaseWaiting:
 		fmt.Fprintf(a.progress, "run %s waits for a review:\n", summary.Run)
@@ -124,6 +178,33 @@ func (a *asking) finish(summary spec.RunSummary) error {
 	default:
 		return fmt.Errorf("run %s failed: %s: %s", summary.Run, summary.Outcome.Reason, spec.Visible(summary.Outcome.Message))
 	}
+}
+
+// note shows a line of its own.
+func (a *asking) note(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.endLine()
+	fmt.Fprintf(a.progress, format+"\n", args...)
+}
+
+// interrupted notes that the terminal has shown a Ctrl-C, in the middle of a line.
+func (a *asking) interrupted() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open = a.open || a.same
+}
+
+// earlier shows how a run ended that was begun before, and not with the task at hand.
+func (a *asking) earlier(summary spec.RunSummary) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.endLine()
+	fmt.Fprintf(a.progress, "· run %s, begun earlier, %s\n", summary.Run, summary.Phase)
+	if summary.Phase == spec.PhaseSucceeded && strings.TrimSpace(a.shown.String()) != strings.TrimSpace(summary.Outcome.Output) {
+		fmt.Fprint(a.progress, indent(summary.Outcome.Output, "  "))
+	}
+	a.shown.Reset()
 }
 
 // visible makes text harmless on its way to a person, since models and agents wrote most of it. Each Write is a text of its

@@ -5,14 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/mainstay-dev/mainstay/reconciler/proposal/local"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
@@ -77,14 +76,10 @@ func expandHome(path string) string {
 	return filepath.Join(home, rest)
 }
 
-// isTerminal reports whether somebody may be there to answer.
-func isTerminal(in io.Reader) bool {
-	f, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ) // Only a terminal has a size.
-	return err == nil
+// isTerminal reports whether a person may be at the other end of a stream.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // readLine reads a person's answer, or ends when ctx does. Nobody may read from in after that.

@@ -57,15 +57,16 @@ func newRun(env environment) *cobra.Command {
 				}
 				state.dir = dir
 			}
+			following, logged := &followers{}, logEvents(log)
 			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: interval, travels: travels, log: log,
-				observe: logEvents(log), getenv: os.LookupEnv})
+				observe: func(e reconciler.Event) { logged(e); following.tell(e) }, getenv: os.LookupEnv})
 			if err != nil {
 				return err
 			}
 			if once {
 				err = w.Once(ctx)
 			} else {
-				err = runAndServe(ctx, w, state.dir, log)
+				err = runAndServe(ctx, w, following, state.dir, log)
 			}
 			return errors.Join(err, w.close(context.WithoutCancel(ctx)))
 		},
@@ -79,8 +80,8 @@ func newRun(env environment) *cobra.Command {
 	return cmd
 }
 
-// runAndServe runs the loop and answers `mainstay get` meanwhile. Either one's failure ends both.
-func runAndServe(ctx context.Context, w *wired, state string, log *slog.Logger) error {
+// runAndServe runs the loop and answers `mainstay get` and `mainstay chat` meanwhile. Either one's failure ends both.
+func runAndServe(ctx context.Context, w *wired, following *followers, state string, log *slog.Logger) error {
 	path, err := socketPath(state)
 	if err != nil {
 		return err
@@ -102,6 +103,7 @@ func runAndServe(ctx context.Context, w *wired, state string, log *slog.Logger) 
 			Cancel: func(ctx context.Context, run spec.RunID, c serve.Cancel) (any, error) {
 				return notThere(w.Cancel(ctx, run, c.By, c.Reason))
 			},
+			Threads: threadViews(w, following),
 		}))
 		stop()
 	}()
