@@ -72,11 +72,17 @@ type asking struct {
 	repo string
 	mu   sync.Mutex
 	open bool // the last piece of progress did not end its line
+	// beneath holds what agents beneath have said of a line, by run.
+	beneath map[spec.RunID]string
 }
 
 func (a *asking) tell(e reconciler.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if e.Task.Depth > 0 {
+		a.tellBeneath(e)
+		return
+	}
 	switch e.Type {
 	case reconciler.Delta:
 		fmt.Fprint(a.progress, e.Text)

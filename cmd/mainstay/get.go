@@ -38,17 +38,17 @@ var views = map[string]func(s reconciler.Status, now time.Time) table{
 		return t
 	},
 	"runs": func(s reconciler.Status, now time.Time) table {
-		t := table{header: []string{"RUN", "AGENT", "PHASE", "TURNS", "TOOLS", "TRIGGER", "REVISION", "AGE", "MESSAGE"}, items: s.Runs}
+		t := table{header: []string{"RUN", "AGENT", "PHASE", "TURNS", "TOOLS", "STARTED BY", "REVISION", "AGE", "MESSAGE"}, items: s.Runs}
 		for _, r := range s.Runs {
 			text := ""
 			if r.Outcome != nil {
 				text = firstLine(strings.TrimSpace(r.Outcome.Reason + " " + r.Outcome.Message))
 			}
-			if len(r.Waiting) > 0 {
-				text = "waits for " + proposals(len(r.Waiting))
+			if waits := waitsFor(r); waits != "" {
+				text = waits
 			}
 			t.rows = append(t.rows, []string{string(r.Run), string(r.Agent), r.Phase, fmt.Sprint(r.Turns), fmt.Sprint(r.ToolCalls),
-				dash(r.Trigger), r.Revision.Short(), since(now, r.At), text})
+				startedBy(r.Task), r.Revision.Short(), since(now, r.At), text})
 		}
 		return t
 	},

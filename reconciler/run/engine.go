@@ -84,11 +84,7 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	w := &work{Engine: e, seat: seat, record: record{log: e.opts.Log, run: run, state: st, last: last, count: len(entries)}}
 	switch {
 	case st.outcome != nil:
-		e.forget(run)
-		if err := e.afterEnd(ctx, st, &Cancellation{}); err != nil {
-			return st.summary(), err
-		}
-		return w.keep(ctx, "")
+		return e.conclude(ctx, &w.record, false, &Cancellation{})
 	case damage != nil:
 		return w.finish(ctx, failed(HostFailed, "the record is damaged: %v", damage))
 	case st.idle >= maxIdle:

@@ -18,8 +18,9 @@ type exchange struct {
 	request  spec.Request
 	digest   [sha256.Size]byte
 	proposal *spec.Proposal
-	// child is the task that another agent got.
+	// child is the task that another agent got, because of rule.
 	child  *spec.Task
+	rule   string
 	answer *spec.Answer
 
 	// What follows is of the session at hand. id is the request's there, once the agent has asked for it in this session.
@@ -102,7 +103,7 @@ func (s *state) add(e spec.Entry) error {
 		if x == nil || e.Child == nil {
 			return fmt.Errorf("a task of exchange %d, which does not exist", e.N)
 		}
-		x.child = e.Child
+		x.child, x.rule = e.Child, e.Rule
 		s.idle = 0
 		s.work(e.At)
 	case spec.EntryAnswer:
