@@ -156,14 +156,13 @@ func (e *Engine) resolve(ctx context.Context, run spec.RunID, n int, answer spec
 			}
 			e.observe(Event{Type: Answered, Task: st.task, N: n, Request: &x.request, Answer: x.answer})
 		}
-		phase, here := "", e.poke(run)
-		if here {
-			phase = spec.PhaseRunning
+		if e.poke(run) {
+			return false, nil // Whoever works on it takes it in, and keeps the summary.
 		}
-		if _, err := r.keep(ctx, phase); err != nil {
+		if _, err := r.keep(ctx, ""); err != nil {
 			return false, err
 		}
-		return st.ready() && !here, nil
+		return st.ready(), nil
 	}
 	return false, fmt.Errorf("somebody else wrote first, %d times", tries)
 }
