@@ -31,6 +31,9 @@ const (
 	MaxLogs = 1000
 )
 
+// FeatureCheck is the feature of a runtime that has its output checked, see [Run.Check], where the host asks for it.
+const FeatureCheck = "check"
+
 // MainLane is the lane that a run starts with.
 const MainLane = "main"
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,11 +28,18 @@ type Info struct {
 	Name string
 	// Version is for people.
 	Version string
+	// Features are what the agent does beyond what every runtime must: [FeatureCheck], or nothing.
+	Features []string
 }
 
 // Serve makes this process a runtime, and returns when the host is done with it. Where the process was not started by a
 // host it tells so on stderr and exits with status 1. It takes over stdout, which belongs to the handshake.
 func Serve(info Info, agent Agent) {
+	if os.Getenv(Handshake.MagicCookieKey) != Handshake.MagicCookieValue {
+		fmt.Fprintf(os.Stderr, "This is the agent runtime %s, version %s. Mainstay starts it; it does nothing for a person.\n"+
+			"To test it: mainstay plugin test %s\n", info.Name, info.Version, strings.Join(os.Args, " "))
+		os.Exit(1)
+	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake,
 		Plugins:         plugin.PluginSet{Name: &Plugin{Runtime: NewServer(info, agent)}},
@@ -58,7 +66,7 @@ type server struct {
 
 func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
 	return &pluginpb.DescribeResponse{
-		Name: s.info.Name, Version: s.info.Version, ProtocolVersions: []uint32{ProtocolVersion},
+		Name: s.info.Name, Version: s.info.Version, ProtocolVersions: []uint32{ProtocolVersion}, Features: s.info.Features,
 	}, nil
 }
 

@@ -19,9 +19,8 @@ import (
 	"github.com/mainstay-dev/mainstay/plugins/pluginpb"
 )
 
-// play runs an agent over a connection in memory. The host answers each request as answer says, in the order of the
-// requests, and play returns the requests and how the run ended.
-func play(t *testing.T, agent plugins.Agent, answer func(plugins.Request) any) (asked []string, end *pluginpb.AgentMessage) {
+// begin starts a run of an agent over a connection in memory.
+func begin(t *testing.T, agent plugins.Agent) pluginpb.Runtime_RunClient {
 	t.Helper()
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()
@@ -40,12 +39,22 @@ func play(t *testing.T, agent plugins.Agent, answer func(plugins.Request) any) (
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := stream.Send(&pluginpb.HostMessage{Body: &pluginpb.HostMessage_Start{Start: &pluginpb.Start{Task: "task"}}}); err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// play runs an agent. The host answers each request as answer says, in the order of the requests, and play returns the requests
+// and how the run ended.
+func play(t *testing.T, agent plugins.Agent, answer func(plugins.Request) any) (asked []string, end *pluginpb.AgentMessage) {
+	t.Helper()
+	stream := begin(t, agent)
 	send := func(m *pluginpb.HostMessage) {
 		if err := stream.Send(m); err != nil {
 			t.Fatal(err)
 		}
 	}
-	send(&pluginpb.HostMessage{Body: &pluginpb.HostMessage_Start{Start: &pluginpb.Start{Task: "task"}}})
 	for {
 		m, err := stream.Recv()
 		if err != nil {

@@ -29,6 +29,7 @@ const (
 	RunRetrying    EventType = "RunRetrying"    // Run, Err, Text: the time until the next try
 	RunFinished    EventType = "RunFinished"    // Run, Outcome
 	ActionSettled  EventType = "ActionSettled"  // Action, Approval, Text; Err when it failed or was refused
+	RunsForgotten  EventType = "RunsForgotten"  // Text: how many finished runs were older than the fleet keeps them
 	Warned         EventType = "Warned"         // Err: something needs a person and concerns no single resource
 )
 

@@ -60,17 +60,22 @@ var mayImport = map[string][]string{
 	"reconciler/shelf":                {"spec", "reconciler/remote"},
 	"reconciler/store":                {"spec"},
 	"reconciler/serve":                {"spec"},
+	"reconciler/transcript":           {"spec", "plugins"}, // what a record tells people, who are shown what is in the bodies of its requests
 
 	// The loop.
 	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
 		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool",
 		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
 
+	// A finished run, once more, without effect: the engine over a memory, with the record in place of the broker, whose
+	// verdicts and lists of tools it asks for.
+	"reconciler/replay": {"spec", "plugins", "reconciler/run", "reconciler/broker", "reconciler/diff"},
+
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
-		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve",
+		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",
 		"examples/quickstart", "examples/quickstart/cluster"},
 
 	// The examples.

@@ -145,6 +145,11 @@ func (r *Reconciler) Open(ctx context.Context, task spec.Task, agent *spec.Agent
 	if err != nil {
 		return nil, err
 	}
+	return OpenSession(ctx, r.parts.Host, task, agent, tools)
+}
+
+// OpenSession opens a stream for a run on the process of its agent, which is told of these tools.
+func OpenSession(ctx context.Context, agents *host.Host, task spec.Task, agent *spec.Agent, tools []broker.Tool) (run.Session, error) {
 	start := host.Start{Run: task.Run, Task: task.Text, Limits: agent.Limits}
 	for _, t := range tools {
 		start.Tools = append(start.Tools, host.Tool{Name: t.Name, Description: t.Description, InputSchema: t.InputSchema})
@@ -152,7 +157,7 @@ func (r *Reconciler) Open(ctx context.Context, task spec.Task, agent *spec.Agent
 	for _, s := range agent.Skills {
 		start.Skills = append(start.Skills, host.Skill{Name: s.Name, Description: s.Description})
 	}
-	s, err := r.parts.Host.Open(ctx, task.Agent, start)
+	s, err := agents.Open(ctx, task.Agent, start)
 	if err != nil {
 		return nil, err
 	}

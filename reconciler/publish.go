@@ -79,12 +79,8 @@ func (r *Reconciler) publish(ctx context.Context) error {
 
 // newestRuns lists the runs that the state shows.
 func newestRuns(ctx context.Context, st *store.Store) ([]spec.RunSummary, error) {
-	runs, err := st.Runs(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
-	}
-	slices.SortFunc(runs, func(a, b spec.RunSummary) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Run, a.Run)) })
-	return runs[:min(len(runs), maxRunsShown)], nil
+	list, err := StoredRuns(ctx, st, RunFilter{Limit: maxRunsShown})
+	return list.Runs, err
 }
 
 // listProposals looks which proposals are open. While the remote cannot be reached the last list stays.
@@ -95,7 +91,7 @@ func (r *Reconciler) listProposals(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open = open
+	r.open, r.listed = open, true
 	return nil
 }
 
@@ -113,6 +109,9 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	s := Status{At: r.opts.Now().UTC(), Seen: r.seen, Applied: r.applied, Source: r.source, Runs: runs,
 		Revisions: slices.Clone(r.revisions), Agents: []AgentStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{}}
 	s.Proposals = ProposalStatuses(r.open)
+	if r.forgotten != nil && !r.forgotten.Before.IsZero() {
+		s.Forgotten = r.forgotten
+	}
 	if r.fleet == nil {
 		return s, nil
 	}

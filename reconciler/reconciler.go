@@ -99,6 +99,8 @@ type Reconciler struct {
 	fleetOrder []spec.Revision
 	revisions  []RevisionStatus
 	open       []proposal.Listed
+	listed     bool       // open is as some pass has seen it
+	forgotten  *Forgotten // nil before it was read
 	source     []metav1.Condition
 	agentErrs  map[spec.AgentName]error
 	serverErrs map[spec.Digest]error
@@ -217,6 +219,7 @@ func (r *Reconciler) pass(ctx context.Context) error {
 		{"start runs", false, r.trigger},
 		{"wake runs", true, r.wake},
 		{"look at the proposals", true, r.listProposals},
+		{"forget old runs", true, r.retain},
 		{"publish the state", false, r.publish},
 	}
 	errs := []error{observed}

@@ -23,6 +23,15 @@ type Status struct {
 	Actions   []ActionStatus     `json:"actions"`
 	Proposals []ProposalStatus   `json:"proposals"`
 	Runs      []spec.RunSummary  `json:"runs"`
+	// Forgotten says which finished runs are not there any more; nil while none was forgotten for its age.
+	Forgotten *Forgotten `json:"forgotten,omitempty"`
+}
+
+// Forgotten says that finished runs were forgotten because the fleet keeps them no longer.
+type Forgotten struct {
+	// Before is the time before which they had ended, and Retention how long they were kept.
+	Before    time.Time     `json:"before"`
+	Retention spec.Duration `json:"retention"`
 }
 
 // RevisionStatus is one revision that was seen.

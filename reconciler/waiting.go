@@ -57,6 +57,7 @@ func (r *Reconciler) wakeRun(ctx context.Context, summary spec.RunSummary) error
 		if err != nil {
 			return err
 		}
+		answer.By = r.decider(p, statuses[i])
 		ready, err := r.engine.Resolve(ctx, summary.Run, p.Exchange, answer)
 		if err != nil {
 			return err
@@ -68,6 +69,14 @@ func (r *Reconciler) wakeRun(ctx context.Context, summary spec.RunSummary) error
 		}
 	}
 	return nil
+}
+
+// decider is who merged or rejected a proposal, where that is known.
+func (r *Reconciler) decider(p spec.Proposal, status proposal.Status) string {
+	if approval := r.actionState(p.Action).Approval; p.Kind == spec.ProposalAction && approval != nil {
+		return approval.Approver
+	}
+	return status.By
 }
 
 // decided writes a decision as the answer to the request that became the proposal.

@@ -170,6 +170,9 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 	if w.Proposals.Expires != 0 {
 		f.Expires = time.Duration(w.Proposals.Expires)
 	}
+	if w.Store != nil {
+		f.Retention, f.StoreBytes = time.Duration(w.Store.Retention), int64(w.Store.MaxBytes)
+	}
 	l.outside(e.document, n, w)
 	return ceilings
 }

@@ -51,7 +51,7 @@ type FleetSpec struct {
 	// Forge says where proposals become pull requests. Default: the Git remote alone, with branches and signed merges.
 	Forge *Forge `json:"forge,omitempty" check:"later"`
 	// Store says where runs, queue and facts are kept. Default: in the state folder.
-	Store *StoreSpec `json:"store,omitempty" check:"later"`
+	Store *StoreSpec `json:"store,omitempty"`
 	// Telemetry says where traces and metrics are sent. Default: nowhere.
 	Telemetry *Telemetry `json:"telemetry,omitempty" check:"later"`
 }
@@ -119,12 +119,14 @@ type Forge struct {
 // StoreSpec is where runs, queue and facts are kept.
 type StoreSpec struct {
 	// URL is that of a NATS cluster with JetStream, such as nats://nats.example.com:4222. Default: embedded.
-	URL string `json:"url,omitempty" check:"max=2048"`
+	URL string `json:"url,omitempty" check:"later,max=2048"`
 	// Credential is the content of a NATS credentials file.
-	Credential *SecretRef `json:"credential,omitempty"`
-	// MaxBytes bounds what the store keeps, in bytes.
-	MaxBytes int `json:"maxBytes,omitempty" check:"min=1048576"`
-	// Retention is how long finished runs are kept.
+	Credential *SecretRef `json:"credential,omitempty" check:"later"`
+	// MaxBytes bounds the records of all runs together, in bytes before they are compressed. Where it is reached, the runs that
+	// finished first are forgotten, and where none has, nothing more is recorded. Default: 4 GiB.
+	MaxBytes int `json:"maxBytes,omitempty" check:"min=1048576,max=1099511627776"`
+	// Retention is how long finished runs are kept after their end. A run is kept longer while a proposal of it is open, or an
+	// Action of it is not settled. Default: as long as there is room.
 	Retention Duration `json:"retention,omitempty" check:"min=1h,max=87600h"`
 }
 

@@ -39,6 +39,8 @@ type Answer struct {
 	Usage *Usage `json:"usage,omitempty"`
 	// Worked is how long the agents of such a run have worked, in nanoseconds.
 	Worked time.Duration `json:"worked,omitempty"`
+	// By is the person who decided, for the decision about a proposal, where that is known. The agent is not told.
+	By string `json:"by,omitempty"`
 }
 
 // Usage counts tokens, as the models told them.
@@ -114,7 +116,7 @@ type Entry struct {
 	Outcome *Outcome `json:"outcome,omitempty"`
 	// Restarted marks a request that is asked again because a crash cut its answer off.
 	Restarted bool `json:"restarted,omitempty"`
-	// Rule names the policy rule or default that made a request another agent's task.
+	// Rule names the policy rule or default that made a request a proposal, or another agent's task.
 	Rule string `json:"rule,omitempty"`
 }
 
@@ -132,6 +134,11 @@ const (
 	PhaseSucceeded = "succeeded"
 	PhaseFailed    = "failed"
 )
+
+// Phases lists the phases of a run, in the order in which it goes through them.
+func Phases() []string {
+	return []string{PhaseQueued, PhaseRunning, PhaseWaiting, PhaseSucceeded, PhaseFailed}
+}
 
 // Outcome is how a run ended.
 type Outcome struct {

@@ -53,6 +53,9 @@ type Fleet struct {
 	Ledger *Ledger
 	// Expires is how long an Action may wait.
 	Expires time.Duration
+	// Retention is how long finished runs are kept, and StoreBytes how much the records of all runs may have; 0 is the default.
+	Retention  time.Duration
+	StoreBytes int64
 	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.
 	Lock *Lock
 	// Agents, Models and so on are keyed by name.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -97,21 +95,11 @@ func newLogs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs RUN",
 		Short: "Show the record of a run: what the agent asked for, what it was answered, and which rule decided",
-		Args:  arguments(cobra.ExactArgs(1)),
+		Long: "Show the record of a run, one line for each entry. RUN is its id, the beginning of one, or `latest`. For what happened and\n" +
+			"why, in sentences, see `mainstay runs show`.",
+		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir, err := findState(state)
-			if err != nil {
-				return err
-			}
-			r, err := openReader(cmd.Context(), dir)
-			if err != nil {
-				return err
-			}
-			defer r.close()
-			entries, err := r.record(cmd.Context(), spec.RunID(strings.ToLower(args[0])))
-			if errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("no run %q; `mainstay get runs` lists them", args[0])
-			}
+			_, entries, err := readRecord(cmd.Context(), state, args[0])
 			if err != nil {
 				return err
 			}

@@ -37,21 +37,7 @@ var views = map[string]func(s reconciler.Status, now time.Time) table{
 		}
 		return t
 	},
-	"runs": func(s reconciler.Status, now time.Time) table {
-		t := table{header: []string{"RUN", "AGENT", "PHASE", "TURNS", "TOOLS", "STARTED BY", "REVISION", "AGE", "MESSAGE"}, items: s.Runs}
-		for _, r := range s.Runs {
-			text := ""
-			if r.Outcome != nil {
-				text = firstLine(strings.TrimSpace(r.Outcome.Reason + " " + r.Outcome.Message))
-			}
-			if waits := waitsFor(r); waits != "" {
-				text = waits
-			}
-			t.rows = append(t.rows, []string{string(r.Run), string(r.Agent), r.Phase, fmt.Sprint(r.Turns), fmt.Sprint(r.ToolCalls),
-				startedBy(r.Task), r.Revision.Short(), since(now, r.At), text})
-		}
-		return t
-	},
+	"runs": func(s reconciler.Status, now time.Time) table { return runsTable(s.Runs, now) },
 	"proposals": func(s reconciler.Status, now time.Time) table {
 		t := table{header: []string{"KEY", "AGENT", "KIND", "STATE", "HEAD", "RUN", "AGE", "TITLE"}, items: s.Proposals}
 		for _, p := range s.Proposals {
@@ -96,6 +82,9 @@ func newGet() *cobra.Command {
 		ValidArgs: names,
 		Args:      arguments(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "runs" {
+				return listRuns(cmd, state, output, reconciler.RunFilter{Limit: runsListed})
+			}
 			s, err := readStatus(cmd.Context(), state, cmd.ErrOrStderr())
 			if err != nil {
 				return err

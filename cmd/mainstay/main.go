@@ -189,7 +189,7 @@ func newRoot(env environment) *cobra.Command {
 	})
 	root.AddCommand(
 		newDemo(env), newInit(), newRun(env), newValidate(), newFmt(), newBuild(env), newLock(env), newPlan(env), newExplain(), newSchema(), newAsk(env), newRuns(env), newGet(), newDescribe(), newLogs(),
-		newProposals(env), newActions(env), newLedger(env), newVersion(),
+		newProposals(env), newActions(env), newLedger(env), newPlugin(), newVersion(),
 	)
 	return root
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"time"
 
@@ -90,6 +91,13 @@ func runAndServe(ctx context.Context, w *wired, state string, log *slog.Logger) 
 	go func() {
 		served <- serve.Run(ctx, path, serve.Handler(serve.Views{
 			Status: func(ctx context.Context) (any, error) { return w.Status(ctx) },
+			Runs: func(ctx context.Context, query url.Values) (any, error) {
+				f, err := reconciler.ParseRunFilter(query)
+				if err != nil {
+					return nil, err
+				}
+				return w.Runs(ctx, f)
+			},
 			Record: w.Record,
 			Cancel: func(ctx context.Context, run spec.RunID, c serve.Cancel) (any, error) {
 				return notThere(w.Cancel(ctx, run, c.By, c.Reason))
@@ -143,6 +151,8 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 			} else {
 				log.Error("run failed", "run", e.Run, "reason", e.Outcome.Reason, "message", e.Outcome.Message)
 			}
+		case reconciler.RunsForgotten:
+			log.Info("finished runs are forgotten", "runs", e.Text)
 		case reconciler.ActionSettled:
 			if e.Err != nil {
 				log.Error("action not executed", "action", e.Action, "reason", e.Err)

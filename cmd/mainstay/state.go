@@ -131,6 +131,7 @@ func socketPath(state string) (string, error) {
 // reader answers questions about a state folder.
 type reader struct {
 	status func(ctx context.Context) (reconciler.Status, error)
+	runs   func(ctx context.Context, f reconciler.RunFilter) (reconciler.RunList, error)
 	record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
 	// live says whether a daemon answers, which client asks. Else store is the folder's, open.
 	live   bool
@@ -165,7 +166,10 @@ func openReader(ctx context.Context, state string) (*reader, error) {
 		return nil, fmt.Errorf("read the state folder %s: %w", state, err)
 	}
 	if st == nil {
-		return &reader{status: status, record: client.Record, live: true, client: client, close: func() {}}, nil
+		runs := func(ctx context.Context, f reconciler.RunFilter) (list reconciler.RunList, err error) {
+			return list, client.Runs(ctx, f.Query(), &list)
+		}
+		return &reader{status: status, runs: runs, record: client.Record, live: true, client: client, close: func() {}}, nil
 	}
 	return &reader{
 		status: func(ctx context.Context) (reconciler.Status, error) {
@@ -174,6 +178,9 @@ func openReader(ctx context.Context, state string) (*reader, error) {
 				return s, fmt.Errorf("%s holds no state yet; `mainstay run` writes it", state)
 			}
 			return s, err
+		},
+		runs: func(ctx context.Context, f reconciler.RunFilter) (reconciler.RunList, error) {
+			return reconciler.StoredRuns(ctx, st, f)
 		},
 		record: func(ctx context.Context, run spec.RunID) ([]spec.Entry, error) {
 			entries, _, err := st.Record(ctx, run)

@@ -29,7 +29,8 @@ var built struct {
 }
 
 // executables builds what the stories run, once, and returns the folder: mainstay and mainstay-loop as a release holds
-// them, and the tool server vault. In its folder hostile/ is the same mainstay beside a runtime that misbehaves when told.
+// them, and the tool server vault. In its folder hostile/ is the same mainstay beside a runtime that misbehaves when told, and a
+// runtime that does not pass.
 func executables(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
@@ -52,6 +53,7 @@ func build(dir string) error {
 	for _, args := range [][]string{
 		{"-o", dir + string(filepath.Separator), ".", "../../plugins/loop/mainstay-loop", "./testdata/vault"},
 		{"-o", filepath.Join(hostile, "mainstay-loop"), "./testdata/hostile"},
+		{"-o", filepath.Join(hostile, "faulty"), "../../plugins/plugintest/testdata/runtime"},
 	} {
 		out, err := exec.Command("go", append([]string{"build"}, args...)...).CombinedOutput()
 		if err != nil {

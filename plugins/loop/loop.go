@@ -15,7 +15,9 @@ import (
 const Version = "1.0.0"
 
 // Serve makes this process the loop runtime, and returns when the host is done with it.
-func Serve() { plugins.Serve(plugins.Info{Name: "loop", Version: Version}, Agent) }
+func Serve() {
+	plugins.Serve(plugins.Info{Name: "loop", Version: Version, Features: []string{plugins.FeatureCheck}}, Agent)
+}
 
 // Agent does one run.
 func Agent(ctx context.Context, run *plugins.Run) (string, error) {

@@ -11,8 +11,8 @@
 // go-plugin's controller on the same connection. It must listen on a unix socket in the folder that
 // PLUGIN_UNIX_SOCKET_DIR names. go-plugin's broker is not used.
 //
-// The process has no network, no environment, no secret, may not start other processes, and may be killed at any
-// moment: it must keep nothing that a run needs.
+// The process has no network, no environment but the handshake's, no secret, may not start other processes, and may be
+// killed at any moment: it must keep nothing that a run needs.
 
 package pluginpb
 
@@ -75,7 +75,8 @@ type DescribeResponse struct {
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// protocol_versions that the runtime speaks. This file is version 1.
 	ProtocolVersions []uint32 `protobuf:"varint,3,rep,packed,name=protocol_versions,json=protocolVersions,proto3" json:"protocol_versions,omitempty"`
-	// features that the runtime has, for people. None are defined yet.
+	// features are what the runtime does beyond what every one must, one word each. The one so far is "check": it sends a
+	// CheckRequest before it ends a run whose Start.check is set. Unknown ones are ignored.
 	Features      []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -11,8 +11,8 @@
 // go-plugin's controller on the same connection. It must listen on a unix socket in the folder that
 // PLUGIN_UNIX_SOCKET_DIR names. go-plugin's broker is not used.
 //
-// The process has no network, no environment, no secret, may not start other processes, and may be killed at any
-// moment: it must keep nothing that a run needs.
+// The process has no network, no environment but the handshake's, no secret, may not start other processes, and may be
+// killed at any moment: it must keep nothing that a run needs.
 
 package pluginpb
 

@@ -23,10 +23,13 @@ import (
 // maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
 const maxBody = plugins.MaxMessage - 64<<10
 
-// Options are what [New] needs. All fields are required, but for Models, Lock, Describe and Root.
+// Options are what [New] needs. All fields are required, but for Models, Lock, Described, Describe
+// and Root.
 type Options struct {
 	Models model.Providers
 	Tools  *tool.Servers
+	// Described says what models are told of an agent's tools in place of the servers, which are then not asked.
+	Described func(*spec.Agent) []Tool
 	// Lock returns the lock of the newest revision of the watched branch, which counts beside that of the revision that a
 	// run is pinned to; known is false where no revision is, and a nil lock is a revision without one, where nothing is
 	// pinned. A nil Lock knows none.
@@ -75,12 +78,14 @@ type Call struct {
 	Request spec.Request
 }
 
-// Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one field
-// is set.
+// Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one of
+// the three is set.
 type Reply struct {
 	Answer     *spec.Answer
 	Proposal   *spec.Proposal
 	Delegation *spec.Delegation
+	// Rule names the policy rule or default that made it a proposal.
+	Rule string
 }
 
 // Unavailable is the error for a request that could not be served now, for a reason that neither the agent nor its spec

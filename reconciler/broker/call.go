@@ -87,18 +87,23 @@ func (b *Broker) decide(c *toolCall, server, name, effect string) error {
 	if err != nil {
 		return &Unavailable{What: "policies", Err: err}
 	}
-	c.decision = policy.Decide(policy.Call{
+	c.decision = decideCall(policy.Call{
 		Agent: string(c.Agent.Name), Server: server, Tool: name, Effect: effect, Arguments: c.arguments,
 	}, policies)
-	if c.decision.Decision == spec.DecisionPropose && effect == spec.EffectRead {
-		// An Action names a write tool, so there is nothing that a reviewer could merge.
-		c.decision.Decision = spec.DecisionDeny
-		c.decision.Reason += " (only write tools can be proposed, so the call of a read tool is denied)"
-	}
 	if c.decision.Decision == spec.DecisionDeny {
 		return denied(fmt.Sprintf("call of %s", c.name), c.decision)
 	}
 	return nil
+}
+
+func decideCall(call policy.Call, policies []*spec.Policy) policy.Decision {
+	d := policy.Decide(call, policies)
+	if d.Decision == spec.DecisionPropose && call.Effect == spec.EffectRead {
+		// An Action names a write tool, so there is nothing that a reviewer could merge.
+		d.Decision = spec.DecisionDeny
+		d.Reason += " (only write tools can be proposed, so the call of a read tool is denied)"
+	}
+	return d
 }
 
 func denied(what string, d policy.Decision) error {
@@ -114,6 +119,9 @@ func (b *Broker) withRule(c toolCall, serve func() (Reply, error)) (Reply, error
 	reply, err := serve()
 	if reply.Answer != nil {
 		reply.Answer.Rule = c.decision.Rule
+	}
+	if reply.Proposal != nil && reply.Rule == "" {
+		reply.Rule = c.decision.Rule
 	}
 	if refused, ok := err.(*refusal); ok && refused.rule == "" {
 		refused.rule = c.decision.Rule

@@ -74,7 +74,7 @@ func (b *Broker) proposeChange(c toolCall) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	return Reply{Proposal: &spec.Proposal{
+	return Reply{Rule: decided.Rule, Proposal: &spec.Proposal{
 		Key: key, Kind: spec.ProposalChange, Agent: c.Agent.Name, Run: c.Task.Run, Exchange: c.N, Base: c.Task.Revision,
 		Title: title, Body: changeBody(c, b.opts.Redactor.Text(args.Body)), Files: edits, At: c.At,
 	}}, nil

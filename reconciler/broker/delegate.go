@@ -37,16 +37,22 @@ func (b *Broker) delegates(ctx context.Context, revision spec.Revision, agent *s
 				return nil, &Unavailable{What: "agent " + string(name), Err: err}
 			}
 		}
-		if description != "" {
-			description = ": " + description
-		}
-		list = append(list, Tool{
-			Name:        toolOf(name),
-			Description: b.opts.Redactor.Text(fmt.Sprintf("Give a task to the agent %s%s The answer is what it says in the end.", name, sentence(description))),
-			InputSchema: taskSchema,
-		})
+		tool := delegateTool(name, description)
+		tool.Description = b.opts.Redactor.Text(tool.Description)
+		list = append(list, tool)
 	}
 	return list, nil
+}
+
+func delegateTool(name spec.AgentName, description string) Tool {
+	if description != "" {
+		description = ": " + description
+	}
+	return Tool{
+		Name:        toolOf(name),
+		Description: fmt.Sprintf("Give a task to the agent %s%s The answer is what it says in the end.", name, sentence(description)),
+		InputSchema: taskSchema,
+	}
 }
 
 // sentence ends a text with a full stop.

@@ -80,48 +80,86 @@ var builtins = []builtin{
 // writeNote follows the description of a write tool.
 const writeNote = " A call is proposed to the people who review this repository; the answer comes when they have decided and it has been carried out."
 
-// ToolList returns all tools that the agent has in a run at a revision, sorted by name: the host's own, and those its spec gives it, described
-// by their servers. Servers that do not run are started. A server that cannot be asked is an [*Unavailable] error; a
+// ToolList returns all tools that the agent has in a run at a revision, sorted by name: the host's own, and those its spec
+// gives it, described by their servers. Servers that do not run are started. A server that cannot be asked is an [*Unavailable] error; a
 // declared tool that its server does not have is refused to the agent as an answer by [Broker.Answer].
 func (b *Broker) ToolList(ctx context.Context, revision spec.Revision, agent *spec.Agent) ([]Tool, error) {
+	if b.opts.Described != nil {
+		return b.opts.Described(agent), nil
+	}
 	list, err := b.delegates(ctx, revision, agent)
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range builtins {
-		if t.given(agent) {
-			list = append(list, t.Tool)
-		}
-	}
 	schemas := map[spec.Digest]map[string]tool.Schema{}
-	for _, t := range agent.Tools {
-		if t.Effect == spec.EffectDenied {
-			continue
-		}
+	return tools(list, agent, func(t spec.Tool) (Tool, error) {
 		known, asked := schemas[t.Server.Digest]
 		if !asked {
 			var err error
 			if known, err = b.opts.Tools.Schemas(ctx, t.Server); err != nil {
 				if ctx.Err() != nil {
-					return nil, ctx.Err()
+					return Tool{}, ctx.Err()
 				}
-				return nil, &Unavailable{What: "tool server " + t.Server.Name, Err: b.opts.Redactor.Error(err)}
+				return Tool{}, &Unavailable{What: "tool server " + t.Server.Name, Err: b.opts.Redactor.Error(err)}
 			}
 			schemas[t.Server.Digest] = known
 		}
 		schema, ok := known[t.Name]
 		if !ok {
-			return nil, refuse("%s declares the tool %q, which the server does not have: take it out, or mend the server", t.Server.Place.File, t.Name)
-		}
-		description := schema.Description
-		if t.Effect == spec.EffectWrite {
-			description += writeNote
+			return Tool{}, refuse("%s declares the tool %q, which the server does not have: take it out, or mend the server", t.Server.Place.File, t.Name)
 		}
 		input, err := b.redactJSON(schema.InputSchema)
 		if err != nil {
-			return nil, refuse("tool server %s: the input schema of %q is no JSON: %v", t.Server.Name, t.Name, err)
+			return Tool{}, refuse("tool server %s: the input schema of %q is no JSON: %v", t.Server.Name, t.Name, err)
 		}
-		list = append(list, Tool{Name: t.FullName(), Description: b.opts.Redactor.Text(description), InputSchema: input})
+		return Tool{Description: b.opts.Redactor.Text(schema.Description), InputSchema: input}, nil
+	})
+}
+
+// PinnedTools returns the tools that an agent of a fleet has, as the fleet's lock pins them, without asking any server. Of tools
+// that it does not pin only the names are known; unpinned are their servers, sorted.
+func PinnedTools(agent *spec.Agent, fleet *spec.Fleet) (list []Tool, unpinned []string) {
+	for _, name := range agent.Delegates {
+		description := ""
+		if to := fleet.Agents[name]; to != nil {
+			description = to.Description
+		}
+		list = append(list, delegateTool(name, description))
+	}
+	list, _ = tools(list, agent, func(t spec.Tool) (Tool, error) { // Nothing is asked, so that nothing fails.
+		if fleet.Lock != nil {
+			if pin, ok := fleet.Lock.Servers[t.Server.Name].Tools[t.Name]; ok {
+				return Tool{Description: pin.Description, InputSchema: json.RawMessage(pin.InputSchema)}, nil
+			}
+		}
+		unpinned = append(unpinned, t.Server.Name)
+		return Tool{InputSchema: json.RawMessage(`{"type":"object"}`)}, nil
+	})
+	slices.Sort(unpinned)
+	return list, slices.Compact(unpinned)
+}
+
+// tools adds to a list the tools that an agent has besides, and sorts it by name. describe says what the server of a declared
+// one says of it.
+func tools(list []Tool, agent *spec.Agent, describe func(spec.Tool) (Tool, error)) ([]Tool, error) {
+	for _, t := range builtins {
+		if t.given(agent) {
+			list = append(list, t.Tool)
+		}
+	}
+	for _, t := range agent.Tools {
+		if t.Effect == spec.EffectDenied {
+			continue
+		}
+		described, err := describe(t)
+		if err != nil {
+			return nil, err
+		}
+		described.Name = t.FullName()
+		if t.Effect == spec.EffectWrite {
+			described.Description += writeNote
+		}
+		list = append(list, described)
 	}
 	slices.SortFunc(list, func(a, b Tool) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil

@@ -99,7 +99,7 @@ func hasKey(keys []spec.Key, key spec.Key) bool {
 
 // compared are the fields of [spec.Fleet] that are looked into elsewhere.
 var compared = []string{
-	"Resource", "Approvers", "Signatures", "Ledger", "Lock", "Expires", "Agents", "Models", "Servers", "Skills", "Actions", "Policies", "Triggers", "Resources",
+	"Resource", "Approvers", "Signatures", "Ledger", "Lock", "Expires", "Retention", "StoreBytes", "Agents", "Models", "Servers", "Skills", "Actions", "Policies", "Triggers", "Resources",
 }
 
 // maxTold is how many differences are told one by one in whatever else a fleet holds.

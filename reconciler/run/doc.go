@@ -96,11 +96,14 @@ type Call struct {
 	Request   spec.Request
 }
 
-// Reply is an answer, or what the request has become: a proposal, or a task for another agent. Exactly one field is set.
+// Reply is an answer, or what the request has become: a proposal, or a task for another agent. Exactly one of the three is
+// set.
 type Reply struct {
 	Answer     *spec.Answer
 	Proposal   *spec.Proposal
 	Delegation *spec.Delegation
+	// Rule names the policy rule or default that made it a proposal.
+	Rule string
 }
 
 // Proposals shows proposals to people.

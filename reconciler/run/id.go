@@ -34,6 +34,15 @@ func DerivedID(at time.Time, parts ...string) spec.RunID {
 	return id(at, h.Sum(nil)[:10])
 }
 
+// Began is the time that an id of a run was made of, in milliseconds, and false where it is no such id.
+func Began(run spec.RunID) (time.Time, bool) {
+	u, err := ulid.ParseStrict(strings.ToUpper(string(run)))
+	if err != nil {
+		return time.Time{}, false
+	}
+	return u.Timestamp().UTC(), true
+}
+
 func id(at time.Time, random []byte) spec.RunID {
 	var u ulid.ULID
 	ms := uint64(max(at.UnixMilli(), 0))

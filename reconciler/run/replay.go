@@ -28,9 +28,9 @@ func newReplay(exchanges []*exchange) *replay {
 	return r
 }
 
-// match returns the exchange that a request repeats, or nil for a new one. The text is not empty where the record
-// says that the agent should have asked for something else.
-func (r *replay) match(q spec.Request) (x *exchange, diverged string) {
+// match returns the exchange that a request repeats, or nil for a new one. expected is not nil where the record says that the
+// agent should have asked for that in its place.
+func (r *replay) match(q spec.Request) (x, expected *exchange) {
 	digest := bodyDigest(q.Body)
 	if q.Kind == spec.RequestTool {
 		return r.matchTool(q, digest)
@@ -38,38 +38,38 @@ func (r *replay) match(q spec.Request) (x *exchange, diverged string) {
 	if ahead := r.ordered[q.Lane]; len(ahead) > 0 {
 		x := ahead[0]
 		if x.request.Kind != q.Kind || x.digest != digest {
-			return nil, differs(x, q)
+			return nil, x
 		}
 		r.ordered[q.Lane] = ahead[1:]
-		return x, ""
+		return x, nil
 	}
 	if left := r.tools[q.Lane]; q.Kind == spec.RequestModel && len(left) > 0 {
-		return nil, differs(left[0], q)
+		return nil, left[0]
 	}
-	return nil, ""
+	return nil, nil
 }
 
-func (r *replay) matchTool(q spec.Request, digest [sha256.Size]byte) (*exchange, string) {
+func (r *replay) matchTool(q spec.Request, digest [sha256.Size]byte) (x, expected *exchange) {
 	left := r.tools[q.Lane]
 	for i, x := range left {
 		if x.request.Call == q.Call && x.digest == digest {
 			r.tools[q.Lane] = slices.Delete(left, i, i+1)
-			return x, ""
+			return x, nil
 		}
 	}
 	for _, x := range left {
 		if x.request.Call == q.Call && q.Call != "" {
-			return nil, differs(x, q)
+			return nil, x
 		}
 	}
 	// A call that the record lacks is new only if the agent has come to the end of its lane: it would have been asked for
 	// before the next request to a model.
 	for _, x := range r.ordered[q.Lane] {
 		if x.request.Kind == spec.RequestModel {
-			return nil, differs(x, q)
+			return nil, x
 		}
 	}
-	return nil, ""
+	return nil, nil
 }
 
 // left returns the first exchange with a model or a tool that the agent has not come to, or nil.

@@ -26,9 +26,9 @@ func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
 	if outcome := w.checkRequest(q); outcome != nil {
 		return outcome, nil
 	}
-	x, diverged := w.replay.match(q)
-	if diverged != "" {
-		return failed(Diverged, "%s", diverged), nil
+	x, expected := w.replay.match(q)
+	if expected != nil {
+		return failed(Diverged, "%s", differs(expected, q)), nil
 	}
 	restarted := x != nil
 	switch {
@@ -139,7 +139,7 @@ func (w *work) settle(ctx context.Context, s served) error {
 		return w.delegate(ctx, x, *s.child, s.reply.Delegation.Rule)
 	}
 	if s.reply.Proposal != nil {
-		if err := w.append(ctx, spec.Entry{Type: spec.EntryProposal, N: x.n, Proposal: s.reply.Proposal}); err != nil {
+		if err := w.append(ctx, spec.Entry{Type: spec.EntryProposal, N: x.n, Proposal: s.reply.Proposal, Rule: s.reply.Rule}); err != nil {
 			return err
 		}
 		w.further = true

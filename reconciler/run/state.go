@@ -18,8 +18,9 @@ type exchange struct {
 	request  spec.Request
 	digest   [sha256.Size]byte
 	proposal *spec.Proposal
-	// child is the task that another agent got, because of rule.
-	child  *spec.Task
+	// child is the task that another agent got.
+	child *spec.Task
+	// rule made it a proposal, or another agent's task.
 	rule   string
 	answer *spec.Answer
 
@@ -95,7 +96,7 @@ func (s *state) add(e spec.Entry) error {
 		if x == nil || e.Proposal == nil {
 			return fmt.Errorf("a proposal for exchange %d, which does not exist", e.N)
 		}
-		x.proposal = e.Proposal
+		x.proposal, x.rule = e.Proposal, e.Rule
 		s.idle = 0
 		s.work(e.At)
 	case spec.EntryDelegated:

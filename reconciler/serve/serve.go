@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -22,6 +23,8 @@ import (
 type Views struct {
 	// Status returns the state as a value that encodes to JSON.
 	Status func(ctx context.Context) (any, error)
+	// Runs lists the runs that a query chooses, as a value that encodes to JSON.
+	Runs func(ctx context.Context, query url.Values) (any, error)
 	// Record returns the record of a run, or an error that wraps fs.ErrNotExist.
 	Record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
 	// Cancel ends a run and returns what was ended as a value that encodes to JSON, or an error that wraps fs.ErrNotExist.
@@ -37,11 +40,15 @@ type Cancel struct {
 // maxCancel bounds a [Cancel] as JSON, in bytes.
 const maxCancel = 16 << 10
 
-// Handler serves views: GET /v1/status, GET /v1/runs/{run} and POST /v1/runs/{run}/cancel.
+// Handler serves views: GET /v1/status, GET /v1/runs, GET /v1/runs/{run} and POST /v1/runs/{run}/cancel.
 func Handler(views Views) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		v, err := views.Status(r.Context())
+		reply(w, v, err)
+	})
+	mux.HandleFunc("GET /v1/runs", func(w http.ResponseWriter, r *http.Request) {
+		v, err := views.Runs(r.Context(), r.URL.Query())
 		reply(w, v, err)
 	})
 	mux.HandleFunc("GET /v1/runs/{run}", func(w http.ResponseWriter, r *http.Request) {
@@ -118,6 +125,11 @@ var ErrNotServing = errors.New("no daemon is running")
 
 // Status decodes the state into v.
 func (c *Client) Status(ctx context.Context, v any) error { return c.get(ctx, "/v1/status", v) }
+
+// Runs decodes the runs that a query chooses into v.
+func (c *Client) Runs(ctx context.Context, query url.Values, v any) error {
+	return c.get(ctx, "/v1/runs?"+query.Encode(), v)
+}
 
 // Record returns the record of a run. The error wraps fs.ErrNotExist where there is no such run.
 func (c *Client) Record(ctx context.Context, run spec.RunID) ([]spec.Entry, error) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/mainstay-dev/mainstay/reconciler/serve"
@@ -47,6 +49,7 @@ func start(t *testing.T, views serve.Views) (path string) {
 func TestAClientIsAnsweredOnASocketForTheOwnerAlone(t *testing.T) {
 	path := start(t, serve.Views{
 		Status: func(context.Context) (any, error) { return state{42}, nil },
+		Runs:   func(_ context.Context, query url.Values) (any, error) { return query, nil },
 		Record: func(_ context.Context, run spec.RunID) ([]spec.Entry, error) {
 			switch run {
 			case "known":
@@ -68,6 +71,10 @@ func TestAClientIsAnsweredOnASocketForTheOwnerAlone(t *testing.T) {
 	var s state
 	if err := client.Status(t.Context(), &s); err != nil || s.Answer != 42 {
 		t.Errorf("the state is %+v, %v", s, err)
+	}
+	asked, got := url.Values{"agent": {"a&b"}, "limit": {"3"}}, url.Values{}
+	if err := client.Runs(t.Context(), asked, &got); err != nil || !reflect.DeepEqual(got, asked) {
+		t.Errorf("the query arrives as %v, %v", got, err)
 	}
 	if entries, err := client.Record(t.Context(), "known"); err != nil || len(entries) != 1 {
 		t.Errorf("the record is %+v, %v", entries, err)

@@ -46,7 +46,7 @@ func (s *Store) PutRun(ctx context.Context, summary spec.RunSummary) error {
 		if _, err := s.runs.Put(ctx, string(summary.Run), data); err != nil {
 			return fmt.Errorf("keep summary of run %s: %w", summary.Run, told(err))
 		}
-		s.summaries[summary.Run] = summary
+		s.summarize(summary)
 		return nil
 	})
 }
@@ -96,7 +96,7 @@ func (s *Store) loadRuns(ctx context.Context) error {
 	}
 	s.summaries = make(map[spec.RunID]spec.RunSummary, len(runs))
 	for _, summary := range runs {
-		s.summaries[summary.Run] = summary
+		s.summarize(summary)
 	}
 	return nil
 }

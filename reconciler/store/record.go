@@ -163,7 +163,7 @@ func (s *Store) trim(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if int64(info.State.Bytes) < s.opts.maxRecords/10*9 {
+		if int64(info.State.Bytes) < s.bound.Load()/10*9 {
 			return nil
 		}
 		if err := s.Forget(ctx, run.Run); err != nil {
@@ -181,6 +181,11 @@ func (s *Store) Forget(ctx context.Context, run spec.RunID) error {
 	}
 	s.glance.Lock()
 	defer s.glance.Unlock()
+	return s.forget(ctx, run, subj)
+}
+
+// forget is called by whoever holds s.glance.
+func (s *Store) forget(ctx context.Context, run spec.RunID, subj string) error {
 	return s.durable(ctx, "forget", func(ctx context.Context) error {
 		delete(s.summaries, run)
 		// In this order, because a summary without its record would look like damage.

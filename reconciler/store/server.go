@@ -51,7 +51,7 @@ func startServer(dir string, logger *slog.Logger) (*embedded, error) {
 		MaxPayload: maxMessage,
 		// The bounds of the streams are what limits the disk. These leave room for them, and keep the server from guessing
 		// by the free space at the moment.
-		JetStreamMaxStore: 4 * maxRecords, JetStreamMaxMemory: 64 << 20,
+		JetStreamMaxStore: 2 * largestBound, JetStreamMaxMemory: 64 << 20,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the embedded server: %w", err)
@@ -182,6 +182,7 @@ func (s *Store) find(ctx context.Context) error {
 	if s.records, err = s.js.Stream(ctx, recordStream); err != nil {
 		return lost("records of runs", err)
 	}
+	s.bound.Store(s.records.CachedInfo().Config.MaxBytes)
 	if s.queue, err = s.js.Stream(ctx, queueStream); err != nil {
 		return lost("queue", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,11 +29,13 @@ const (
 	// maxMessage is what the server takes without a warning; headerRoom is what a message may need besides an entry.
 	maxMessage = 8 << 20
 	headerRoom = 64 << 10
-	// maxRecords bounds the records of all runs together. Where it is reached, finished runs are forgotten, oldest first.
-	maxRecords = 4 << 30
-	maxQueue   = 16 << 20
-	maxRuns    = 512 << 20
-	maxFacts   = 128 << 20
+	// maxRecords bounds the records of all runs together, unless a fleet says otherwise, which may say up to largestBound.
+	// Where it is reached, finished runs are forgotten, oldest first.
+	maxRecords   = 4 << 30
+	largestBound = 1 << 40
+	maxQueue     = 16 << 20
+	maxRuns      = 512 << 20
+	maxFacts     = 128 << 20
 )
 
 var (
@@ -90,8 +93,12 @@ type Store struct {
 	held     map[spec.RunID]jetstream.Msg
 	tips     map[spec.RunID]uint64
 
+	// bound is how many bytes the records may have.
+	bound atomic.Int64
+
 	glance    sync.Mutex // held while a summary is written, and while all of them are read
 	summaries map[spec.RunID]spec.RunSummary
+	ended     endings
 }
 
 // formatFile marks a folder in which every stream has been made. Its absence means a new store, or one whose making was
