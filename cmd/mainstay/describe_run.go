@@ -25,9 +25,13 @@ func describeRun(ctx context.Context, w io.Writer, state, name string, now time.
 		return err
 	}
 	defer r.close()
-	entries, err := r.record(ctx, spec.RunID(strings.ToLower(name)))
+	id, err := r.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	entries, err := r.record(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no run %q; `mainstay get runs` lists them", name)
+		return r.noRun(ctx, name)
 	}
 	if err != nil {
 		return err

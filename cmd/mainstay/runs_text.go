@@ -36,6 +36,9 @@ func (w *teller) tell(t *transcript.Transcript) string {
 	if t.Trigger != "" {
 		by = "trigger " + t.Trigger
 	}
+	if p := t.Parent; p != nil {
+		by = fmt.Sprintf("exchange %d of run %s of %s", p.Exchange, p.Run, p.Agent)
+	}
 	w.day = t.At.UTC().Format(time.DateOnly)
 	w.line("started by", by+", "+t.At.UTC().Format(time.DateTime)+" UTC")
 	w.line("revision", string(t.Revision))
@@ -57,8 +60,8 @@ func (w *teller) state(t *transcript.Transcript) string {
 	switch {
 	case t.Outcome != nil && t.Outcome.Reason != "":
 		return spec.Visible(t.Phase + ", " + t.Outcome.Reason)
-	case len(t.Waiting) > 0:
-		return t.Phase + " for " + proposals(len(t.Waiting))
+	case t.Outcome == nil && waitsFor(t.RunSummary) != "":
+		return t.Phase + strings.TrimPrefix(waitsFor(t.RunSummary), "waits")
 	}
 	return t.Phase
 }
@@ -153,6 +156,9 @@ func (w *teller) item(s transcript.Step, what string) {
 		title += ", " + brief(s.Took)
 	}
 	fmt.Fprintf(&w.b, "  %s\n", oneLine(title))
+	if s.Child != nil {
+		w.line("given to", fmt.Sprintf("%s, run %s", s.Child.Agent, s.Child.Run))
+	}
 	if s.Refused != "" && s.Tool == nil {
 		w.text("refused", s.Refused)
 	}

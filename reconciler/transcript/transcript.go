@@ -14,7 +14,7 @@ import (
 // Transcript is a run as people and programs read it. Its texts are the record's: show them with [spec.Visible].
 type Transcript struct {
 	spec.RunSummary
-	// Waited is how long the run had no process because people had not decided yet.
+	// Waited is how long the run had no process because people had not decided yet, or other agents not ended.
 	Waited spec.Duration `json:"waited"`
 	Steps  []Step        `json:"steps"`
 }
@@ -35,6 +35,8 @@ type Step struct {
 	// Answered says that there is an answer, and Took how long it took, a wait for people left out.
 	Answered bool          `json:"answered,omitempty"`
 	Took     spec.Duration `json:"took,omitempty"`
+	// Child is the run of another agent that has the request as its task.
+	Child *spec.ChildRun `json:"child,omitempty"`
 
 	Attempt *Attempt `json:"attempt,omitempty"`
 	Model   *Model   `json:"model,omitempty"`
@@ -47,7 +49,7 @@ type Step struct {
 type Attempt struct {
 	Number int `json:"number"`
 	spec.Attempt
-	// Waited is how long the run had waited for people until then. It is 0 where a process or the host had ended instead.
+	// Waited is how long the run had waited for people and other agents until then. It is 0 where a process or the host had ended instead.
 	Waited spec.Duration `json:"waited,omitempty"`
 }
 
@@ -149,12 +151,17 @@ func (r *reading) add(e spec.Entry) {
 			s.Took = spec.Duration(e.At.Sub(s.At))
 			s.Tool.Proposal = &Proposal{Proposal: *e.Proposal, Branch: e.Proposal.Branch(), Opened: e.At}
 		}
+	case e.Child != nil:
+		if s := r.step(e.N); s != nil {
+			s.Rule, s.Child = e.Rule, &spec.ChildRun{Run: e.Child.Run, Agent: e.Child.Agent, Exchange: e.N}
+		}
 	case e.Answer != nil:
 		r.answer(e)
 	}
 }
 
-// waited is how long the run had waited for people when it was taken up: since the last thing that was not a decision.
+// waited is how long the run had waited for people and other agents when it was taken up: since the last thing that was
+// neither a decision nor the end of another run.
 func (r *reading) waited(until time.Time) spec.Duration {
 	var since, decided time.Time
 	for _, s := range r.t.Steps {
@@ -170,7 +177,13 @@ func (r *reading) waited(until time.Time) spec.Duration {
 		if s.At.After(since) {
 			since = s.At
 		}
-		if end := s.At.Add(time.Duration(s.Took)); s.Answered && end.After(since) {
+		switch end := s.At.Add(time.Duration(s.Took)); {
+		case !s.Answered:
+		case s.Child != nil:
+			if end.After(decided) {
+				decided = end
+			}
+		case end.After(since):
 			since = end
 		}
 	}
