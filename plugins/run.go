@@ -115,7 +115,8 @@ func (r *Run) Limits() Limits {
 	}
 }
 
-// Lane returns the same run in the lane of that name: letters, digits and -_./: up to [MaxLane] bytes.
+// Lane returns the same run in the lane of that name: letters, digits and -_./: up to [MaxLane] bytes. Requests in another lane
+// than that are refused. Name a lane by what is done in it: a name must be the same when the run is replayed.
 func (r *Run) Lane(name string) *Run {
 	lane := *r
 	lane.lane = name
@@ -176,6 +177,23 @@ func (r *Run) CallTool(ctx context.Context, use ToolUse) (ToolResult, error) {
 		return ToolResult{}, err
 	}
 	result, err := p.Tool(ctx)
+	if err != nil {
+		return result, fmt.Errorf("call the tool %s: %w", use.Name, err)
+	}
+	return result, nil
+}
+
+// StreamTool calls a tool as [Run.CallTool] does, and calls onDelta with pieces of the result's text as they come, in this
+// goroutine. Only a call that gives a task to another agent has any, and it may have none either.
+func (r *Run) StreamTool(ctx context.Context, use ToolUse, onDelta func(string)) (ToolResult, error) {
+	p, err := r.wire.ask(ctx, r.lane, ToolCall{ID: use.ID, Name: use.Name, Arguments: use.Arguments, Stream: true}, true)
+	if err == nil {
+		err = p.pass(ctx, onDelta)
+	}
+	var result ToolResult
+	if err == nil {
+		result, err = p.Tool(ctx)
+	}
 	if err != nil {
 		return result, fmt.Errorf("call the tool %s: %w", use.Name, err)
 	}

@@ -117,6 +117,46 @@ func TestAgentGetsTimeAndRandomnessFromItsHost(t *testing.T) {
 	}
 }
 
+func TestDeltasComeBeforeTheirAnswer(t *testing.T) {
+	for kind, ask := range map[string]plugins.Agent{
+		plugins.KindModel: func(ctx context.Context, run *plugins.Run) (text string, err error) {
+			answer, err := run.Model(ctx, plugins.ModelRequest{}, func(piece string) { text += piece + "|" })
+			return text + answer.Text, err
+		},
+		plugins.KindTool: func(ctx context.Context, run *plugins.Run) (text string, err error) {
+			result, err := run.StreamTool(ctx, plugins.ToolUse{ID: "1", Name: "ask_reviewer"}, func(piece string) { text += piece + "|" })
+			return text + result.Text, err
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			stream := begin(t, ask)
+			m, err := stream.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := plugins.RequestFrom(m.GetRequest())
+			if err != nil || r.Kind != kind || !r.Stream {
+				t.Fatalf("asked %+v, %v, want a %s with deltas", r, err, kind)
+			}
+			answer, err := plugins.AnswerTo(m.GetRequest().GetId(), kind, []byte(`{"text":"all of it"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			delta := func(text string) *pluginpb.HostMessage {
+				return &pluginpb.HostMessage{Body: &pluginpb.HostMessage_Delta{Delta: &pluginpb.Delta{Id: m.GetRequest().GetId(), Text: text}}}
+			}
+			for _, m := range []*pluginpb.HostMessage{delta("all "), delta("of"), {Body: &pluginpb.HostMessage_Answer{Answer: answer}}, delta("late")} {
+				if err := stream.Send(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if end, err := stream.Recv(); err != nil || end.GetResult().GetOutput() != "all |of|all of it" {
+				t.Errorf("ended with %v, %v", end, err)
+			}
+		})
+	}
+}
+
 func TestLanesAreConcurrentAndEachInOrder(t *testing.T) {
 	asked, end := play(t, func(ctx context.Context, run *plugins.Run) (string, error) {
 		var lanes sync.WaitGroup

@@ -39,6 +39,8 @@ var mayImport = map[string][]string{
 	"plugins/plugintest":         {"plugins", "plugins/pluginpb"},
 	"plugins/loop":               {"plugins"},
 	"plugins/loop/mainstay-loop": {"plugins/loop"},
+	// Builds the runtimes that are written in TypeScript, for tests of several packages.
+	"plugins/langgraph/langgraphtest": nil,
 
 	// The stages of the loop, in the order of the path. Package remote, one Git remote, lies beneath those that need it, and
 	// so does diff, how a change of a text is shown.
@@ -83,6 +85,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart/cluster":                nil,
 	"examples/quickstart/cluster/cluster-server": {"examples/quickstart/cluster"},
 	"examples/platform-team":                     nil,
+	"examples/langgraph":                         nil,
 }
 
 func TestImportsRunOneWay(t *testing.T) {

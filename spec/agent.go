@@ -16,6 +16,10 @@ import (
 // DefaultRuntime is the reference loop, which comes with Mainstay.
 const DefaultRuntime = "loop"
 
+// IsRuntimePath reports whether a runtime is named by its path on the machine that runs mainstay, and not by a name. What is
+// there is not installed with mainstay, so it runs only where a lock pins it.
+func IsRuntimePath(runtime string) bool { return strings.HasPrefix(runtime, "/") }
+
 // maxInstructions is the longest text that an agent's model is given before the conversation, in bytes.
 const maxInstructions = 256 << 10
 

@@ -60,8 +60,8 @@ type FleetSpec struct {
 type Defaults struct {
 	// Model names the Model of agents that name none.
 	Model string `json:"model,omitempty"`
-	// Runtime names the runtime of agents that name none.
-	Runtime string `json:"runtime,omitempty" check:"pattern=name,default=loop"`
+	// Runtime is the runtime of agents that name none: a name or a path, as in an Agent.
+	Runtime string `json:"runtime,omitempty" check:"pattern=runtime,default=loop"`
 	// Persona names the Persona of agents that name none. An agent's own persona takes its place; it may extend it.
 	Persona string `json:"persona,omitempty"`
 	// Limits bound the runs of agents that set no limit of their own, field by field.
@@ -162,9 +162,10 @@ type AgentSpec struct {
 	Instructions string `json:"instructions,omitempty"`
 	// Model names a Model. Default: the Fleet's.
 	Model string `json:"model,omitempty"`
-	// Runtime names the plugin that is the agent: loop is the reference loop, and another NAME the executable mainstay-NAME
-	// beside mainstay. Default: the Fleet's.
-	Runtime string `json:"runtime,omitempty" check:"pattern=name"`
+	// Runtime says which plugin is the agent: loop is the reference loop, another NAME the executable mainstay-NAME beside
+	// mainstay, and an absolute path an executable on the machine that runs mainstay, which mainstay.lock must pin. Default:
+	// the Fleet's.
+	Runtime string `json:"runtime,omitempty" check:"pattern=runtime"`
 	// Skills names Skill folders whose descriptions the agent sees, and whose text it may ask for.
 	Skills []string `json:"skills,omitempty"`
 	// Tools are the tools the agent may call. What is not named here does not exist for it.

@@ -38,7 +38,7 @@ func (l *loader) checkLockNames(top *node, written *writtenLock) {
 		check(top.at("models").keyOf(model), "model", model, name(model))
 	}
 	for _, runtime := range names(written.Runtimes) {
-		check(top.at("runtimes").keyOf(runtime), "runtime", runtime, name(runtime))
+		check(top.at("runtimes").keyOf(runtime), "runtime", runtime, Patterns["runtime"].matches(runtime))
 		for _, platform := range names(written.Runtimes[runtime]) {
 			check(top.at("runtimes", runtime).keyOf(platform), "platform such as linux/amd64", platform, platformName.MatchString(platform))
 		}

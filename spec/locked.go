@@ -71,19 +71,28 @@ func (l *loader) checkLock() {
 
 // checkLockedRuntimes is [loader.checkLock] for what agents name.
 func (l *loader) checkLockedRuntimes() {
-	if l.lock == nil {
-		return
+	file := LockFile
+	if l.lock != nil {
+		file = l.lock.File
 	}
-	hint := fmt.Sprintf("run `%s`, and commit what it writes", LockCommand(l.lock.File))
+	hint := fmt.Sprintf("run `%s`, and commit what it writes", LockCommand(file))
 	used := map[string]bool{DefaultRuntime: false}
 	for _, a := range l.agentList {
 		if used[a.Runtime] || a.Runtime == DefaultRuntime {
 			continue
 		}
 		used[a.Runtime] = true
-		if len(a.RuntimePin) == 0 {
-			l.warn(l.agents[a.Ref.Name].spec.at("runtime"), hint, "%s does not pin the runtime %q, so it is refused", l.lock.File, a.Runtime)
+		at := l.agents[a.Ref.Name].spec.at("runtime")
+		switch {
+		case len(a.RuntimePin) > 0:
+		case l.lock != nil:
+			l.warn(at, hint, "%s does not pin the runtime %q, so it is refused", file, a.Runtime)
+		case IsRuntimePath(a.Runtime) && Patterns["runtime"].matches(a.Runtime):
+			l.warn(at, hint, "there is no %s that pins the runtime %q, so it is refused", file, a.Runtime)
 		}
+	}
+	if l.lock == nil {
+		return
 	}
 	for _, name := range names(l.lock.Runtimes) {
 		if !used[name] && (l.applied == "" || l.lock.File != LockFile) {

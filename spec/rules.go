@@ -72,6 +72,8 @@ var Patterns = map[string]*Pattern{
 	"repository": {Regexp: `^(https?://[^\s/?#@]+(/\S*)?|ssh://\S+|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:\S+)$`, Most: 2048, Private: true,
 		Noun: "the URL of a Git repository without a password", Hint: "write it as https://example.com/path.git or git@example.com:path.git"},
 	"revision": {Regexp: `^[^@\s]+@sha1:[0-9a-f]{40}$`, Noun: "a revision", Hint: "it is a branch and a commit, such as main@sha1: and 40 hexadecimal characters"},
+	"runtime": {Regexp: `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|(/\.?[A-Za-z0-9_+@-][A-Za-z0-9._+@-]*)+)$`, Most: 1024, Noun: "a runtime",
+		Hint: "write NAME for the executable mainstay-NAME beside mainstay, or an absolute path such as /opt/agents/triage"},
 	"subdomain": {Regexp: `^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`, Most: 253, Noun: "the name of a Kubernetes Secret",
 		Hint: "it is lower-case letters, digits, hyphens and dots, as RFC 1123 has it"},
 	"datakey": {Regexp: `^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$`, Most: 253, Noun: "a key of a Kubernetes Secret",

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mainstay-dev/mainstay/examples/quickstart"
+	"github.com/mainstay-dev/mainstay/plugins/langgraph/langgraphtest"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -145,4 +147,40 @@ func firstRun(t *testing.T, get func() ([]byte, error)) string {
 	}
 	t.Fatal("no run started within a minute")
 	return ""
+}
+
+// The commands of the example's README are run as they stand there, but for the builds, which langgraphtest has done the same.
+func TestLangGraphReadmeCommandsRun(t *testing.T) {
+	graph, err := incidentGraph()
+	if errors.Is(err, langgraphtest.ErrCannot) {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	w := world{t, t.TempDir()}
+	bin := filepath.Join(w.dir, "bin")
+	for _, from := range []string{graph, filepath.Join(executables(t), "mainstay")} {
+		content, readErr := os.ReadFile(from)
+		if err = errors.Join(err, readErr, os.MkdirAll(bin, 0o755), os.WriteFile(filepath.Join(bin, filepath.Base(from)), content, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said []byte
+	for _, block := range blocksOf(t, "../../examples/langgraph/README.md", "sh") {
+		for line := range strings.Lines(block) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "go build ") || strings.HasPrefix(line, "npm ") || strings.HasSuffix(line, " bin/") {
+				continue
+			}
+			line = strings.NewReplacer("bin/mainstay", filepath.Join(bin, "mainstay"), "/tmp/shop", w.path("shop")).Replace(line)
+			cmd := exec.Command("sh", "-c", line)
+			cmd.Dir = "../.."
+			cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"),
+				"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
+			if said, err = cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", line, err, said)
+			}
+		}
+	}
+	if !strings.Contains(string(said), "Restart deployment shop/frontend") {
+		t.Errorf("the last command says\n%s", said)
+	}
 }

@@ -250,7 +250,7 @@ func (w *teller) end(t *transcript.Transcript) {
 	}
 	text := "It took " + long(spec.Duration(max(t.Updated.Sub(t.At), 0)))
 	if t.Waited > 0 {
-		text += ", of which it waited " + long(t.Waited) + " for people"
+		text += ", of which it waited " + long(t.Waited) + " for others"
 	}
 	text += fmt.Sprintf(": %s, %s, %s", count(t.Turns, "turn"), count(t.ToolCalls, "tool call"), plurals(t.Attempts, "process", "processes"))
 	if t.Usage != (spec.Usage{}) {

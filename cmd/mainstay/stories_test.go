@@ -16,8 +16,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mainstay-dev/mainstay/examples/langgraph"
 	platformteam "github.com/mainstay-dev/mainstay/examples/platform-team"
 	"github.com/mainstay-dev/mainstay/examples/quickstart"
+	"github.com/mainstay-dev/mainstay/plugins/langgraph/langgraphtest"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 )
 
@@ -99,6 +101,14 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
+			if name == "langgraph" { // Runtimes in TypeScript can be built here.
+				_, err := incidentGraph()
+				if errors.Is(err, langgraphtest.ErrCannot) {
+					t.Logf("SKIPPED: %v", err)
+					return false, nil
+				}
+				return err == nil, err
+			}
 			if name != "readable:/proc/kmsg" { // A regular file that does not end. It is for root, on Linux.
 				return false, fmt.Errorf("unknown condition %q", name)
 			}
@@ -109,7 +119,7 @@ func TestStories(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"quickstart": writeQuickstart, "platformteam": writePlatformTeam, "seed": seed, "commit": commit,
+			"quickstart": writeQuickstart, "langgraph": writeLangGraph, "platformteam": writePlatformTeam, "seed": seed, "commit": commit,
 			"eventually": eventually, "exits": exits, "pick": pick, "grepcount": grepCount, "nowhere": nowhere,
 			"sops": sopsFile, "kubesecret": kubeSecret, "replace": replace, "mode": mode, "terminate": terminate, "gone": gone,
 		},
@@ -138,6 +148,30 @@ func writePlatformTeam(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s does not end with its approvers", path)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(path), []byte(root), 0o644))
+}
+
+// incidentGraph builds the runtime of examples/langgraph.
+func incidentGraph() (string, error) {
+	return langgraphtest.Build(langgraphtest.Example, "src/incident.ts", "mainstay-incident")
+}
+
+// writeLangGraph is `langgraph DIR BIN`: it writes examples/langgraph into DIR, with its cluster in $CLUSTER_FILE, and mainstay
+// beside the runtime of the example into BIN.
+func writeLangGraph(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2, "langgraph DIR BIN")
+	ts.Check(os.CopyFS(ts.MkAbs(args[0]), langgraph.Files()))
+	replace(ts, false, []string{
+		"  timeout: 10s\n", "  env:\n    - name: CLUSTER_FILE\n      from: {env: CLUSTER_FILE}\n  timeout: 10s\n", filepath.Join(args[0], "tools", "cluster.yaml"),
+	})
+	bin := ts.MkAbs(args[1])
+	ts.Check(os.Mkdir(bin, 0o755))
+	graph, err := incidentGraph()
+	ts.Check(err)
+	for _, from := range []string{graph, filepath.Join(built.dir, "mainstay")} {
+		content, err := os.ReadFile(from)
+		ts.Check(err)
+		ts.Check(os.WriteFile(filepath.Join(bin, filepath.Base(from)), content, 0o755))
+	}
 }
 
 // seed DIR makes the remote from a folder: Ada approves, and the reconciler's ledger is pinned. DIR becomes a clone.

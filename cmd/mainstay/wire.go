@@ -337,11 +337,18 @@ func loadOrMakeKey(given, kept string) (*remote.Signer, error) {
 	return remote.GenerateSigner(kept, "mainstay")
 }
 
-// runtimes finds the executables that can be agents: the runtime NAME is mainstay-NAME beside this executable. Where that of
-// the reference runtime is missing, as under `go run`, this executable is the runtime too: correct, only slower to start.
+// runtimes finds the executables that can be agents: the runtime NAME is mainstay-NAME beside this executable, and a path is
+// the runtime itself. Where that of the reference runtime is missing, as under `go run`, this executable is the runtime too:
+// correct, only slower to start.
 func runtimes(self string) func(name string) (host.Runtime, error) {
 	return func(name string) (host.Runtime, error) {
 		name = cmp.Or(name, spec.DefaultRuntime)
+		if spec.IsRuntimePath(name) {
+			if !isExecutable(name) {
+				return host.Runtime{}, fmt.Errorf("there is no executable %s on this machine", name)
+			}
+			return host.Runtime{Path: name}, nil
+		}
 		beside := filepath.Join(filepath.Dir(self), "mainstay-"+name)
 		switch {
 		case isExecutable(beside):

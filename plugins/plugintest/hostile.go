@@ -33,16 +33,22 @@ func later[M proto.Message](m M) M {
 }
 
 func firstMessage(t *trial) {
-	for _, m := range []*pluginpb.HostMessage{
-		answerTo(1, plugins.KindModel, plugins.ModelAnswer{Text: "hello"}), delta(1, "hello"),
-		{Body: &pluginpb.HostMessage_Cancel{Cancel: &pluginpb.Cancel{Reason: "none"}}}, later(&pluginpb.HostMessage{}), nil,
+	for _, first := range []struct {
+		what    string
+		message *pluginpb.HostMessage
+	}{
+		{"an answer", answerTo(1, plugins.KindModel, plugins.ModelAnswer{Text: "hello"})},
+		{"a delta", delta(1, "hello")},
+		{"Cancel", &pluginpb.HostMessage{Body: &pluginpb.HostMessage_Cancel{Cancel: &pluginpb.Cancel{Reason: "none"}}}},
+		{"a message that it does not know", later(&pluginpb.HostMessage{})},
+		{"no message", nil},
 	} {
 		p := t.open()
-		if m != nil {
-			p.send(m)
+		if first.message != nil {
+			p.send(first.message)
 		}
 		_ = p.stream.CloseSend()
-		p.endsSomehow("a stream that does not begin with Start", "")
+		p.endsSomehow("a stream of "+first.what+" and its end", "")
 		p.cut()
 	}
 }

@@ -31,7 +31,7 @@ var jobChecks = []check{
 		"Put the Refusal's message into the Failure, whatever its code is.", refusals,
 	}, {
 		"check", "has its output checked where the host asks for it",
-		"With the feature \"check\": send a CheckRequest with the output before the Result, add its problem as the user's next message, ask the model again.",
+		"Say the feature \"check\" in Describe, and send a CheckRequest with the output before the Result, add its problem as the user's next message, ask the model again. Or never check.",
 		checked,
 	},
 }
@@ -260,7 +260,13 @@ func checked(t *trial) {
 	p.answer(p.asks(plugins.KindModel, &asked), plugins.ModelAnswer{Text: "four", Finish: plugins.FinishStop})
 	if !t.has(plugins.FeatureCheck) {
 		// A runtime that never checks is one whose output cannot be mended: the host checks the Result.
-		p.returns("four")
+		const expected = "a Result \"four\", for Describe does not say the feature \"check\""
+		if r, end := p.next(expected); end == nil {
+			p.stop(expected, "a request of kind %s", r.Kind)
+		} else if end.GetResult().GetOutput() != "four" {
+			p.fail(expected, "%s", describeEnd(end))
+		}
+		p.closed()
 		return
 	}
 	for _, problem := range []string{"It must be JSON.", "It must be an object."} {

@@ -54,7 +54,7 @@ func start(ctx context.Context, o Options) (*process, *Failure) {
 }
 
 func (p *process) execute(o Options) *Failure {
-	const expected = "a file that can be executed: a program of this machine, or a script with a #! line"
+	const expected = "the path of a file that can be executed: a program of this machine, or a script with a #! line"
 	path, err := filepath.Abs(o.Path)
 	if err != nil {
 		return &Failure{expected, err.Error()}
@@ -139,7 +139,10 @@ func (p *process) connect(ctx context.Context) *Failure {
 			return &Failure{expected, "the beginning of a line that does not end: " + shorten(line, maxText)}
 		}
 	}
-	address, err := parseHandshake(line, filepath.Join(p.dir, "s"))
+	address, err := parseHandshake(line)
+	if err == nil {
+		err = isSocketIn(filepath.Join(p.dir, "s"), address)
+	}
 	if err != nil {
 		return &Failure{expected, fmt.Sprintf("%q: %v", shorten(line, maxText), err)}
 	}
@@ -171,8 +174,8 @@ const (
 	shutdown      = "/plugin.GRPCController/Shutdown"
 )
 
-// parseHandshake returns the address in a handshake line, which must be a socket in the folder.
-func parseHandshake(line, folder string) (string, error) {
+// parseHandshake returns the address in a handshake line.
+func parseHandshake(line string) (string, error) {
 	parts := strings.Split(strings.TrimSpace(line), "|")
 	if len(parts) < 5 {
 		return "", errors.New("it must have five or more parts with bars between them")
@@ -182,26 +185,33 @@ func parseHandshake(line, folder string) (string, error) {
 			return "", fmt.Errorf("part %d is %q and must be %q", i+1, parts[i], want)
 		}
 	}
-	address := filepath.Clean(parts[3])
+	if !filepath.IsAbs(parts[3]) {
+		return "", fmt.Errorf("part 4 is %q and must be an absolute path", parts[3])
+	}
+	return filepath.Clean(parts[3]), nil
+}
+
+// isSocketIn returns an error unless the address is a socket in the folder.
+func isSocketIn(folder, address string) error {
 	// The temporary folder can have two names, as on macOS.
 	in, err := filepath.EvalSymlinks(filepath.Dir(address))
 	if err != nil {
-		return "", err
+		return err
 	}
 	if folder, err = filepath.EvalSymlinks(folder); err != nil {
-		return "", err
+		return err
 	}
 	if in != folder {
-		return "", fmt.Errorf("the socket is in %s and must be in %s, as PLUGIN_UNIX_SOCKET_DIR says", in, folder)
+		return fmt.Errorf("the socket is in %s and must be in %s, as PLUGIN_UNIX_SOCKET_DIR says", in, folder)
 	}
 	info, err := os.Lstat(address)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if info.Mode().Type() != os.ModeSocket {
-		return "", errors.New("the address is no socket")
+		return errors.New("the address is no socket")
 	}
-	return address, nil
+	return nil
 }
 
 // shutDown asks the process to leave, as the host does.

@@ -58,10 +58,8 @@ func apart(t *trial) {
 	}
 }
 
-// almost is a text that leaves a message room for what is around it.
-var almost = strings.Repeat("x", plugins.MaxMessage-8<<10)
-
 func large(t *trial) {
+	almost := strings.Repeat("x", plugins.MaxMessage-8<<10) // It leaves a message room for what is around it.
 	p := t.begin("run", "Look.")
 	defer p.cut()
 	look := use("c1", "probe__look", `{}`)

@@ -164,3 +164,14 @@ func TestTheSuiteEndsWithItsContext(t *testing.T) {
 		t.Errorf("%d results, %v, want 2 and %v", len(results), err, enough)
 	}
 }
+
+// A program that tests runtimes, such as mainstay, does not become one that holds Go's tests by it.
+func TestTheSuiteNeedsNoPackageTesting(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{join .Imports \"\\n\"}}", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if imports := strings.Fields(string(out)); len(imports) < 5 || slices.Contains(imports, "testing") {
+		t.Errorf("it imports %v", imports)
+	}
+}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -159,7 +160,7 @@ func (a *agent) launch(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", a.runtime, err)
 	}
-	if err := a.host.verify(a.runtime, prog.path); err != nil {
+	if err := a.host.verify(a.runtime, cmp.Or(prog.script, prog.path)); err != nil {
 		a.tidy()
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -27,6 +28,8 @@ const maxBase = 63
 // reach where they are.
 type base struct {
 	dir string
+	// lookPath finds the interpreters of scripts.
+	lookPath func(string) (string, error)
 
 	mu   sync.Mutex
 	path string
@@ -36,7 +39,9 @@ type base struct {
 	copies map[string]string
 }
 
-func newBase(dir string) *base { return &base{dir: dir, copies: map[string]string{}} }
+func newBase(dir string, lookPath func(string) (string, error)) *base {
+	return &base{dir: dir, lookPath: lookPath, copies: map[string]string{}}
+}
 
 // open chooses and makes the folder.
 func (b *base) open() error {
@@ -111,12 +116,13 @@ func (b *base) prepare(slot int, runtime Runtime) (program, error) {
 	if err := b.open(); err != nil {
 		return program{}, err
 	}
-	path, err := filepath.Abs(runtime.Path)
+	path, err := realPath(runtime.Path)
 	if err != nil {
 		return program{}, fmt.Errorf("find the executable: %w", err)
 	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return program{}, fmt.Errorf("find the executable: %w", err)
+	s, err := readScript(path, b.lookPath)
+	if err != nil {
+		return program{}, err
 	}
 	dir := b.private(slot)
 	prog := program{path: path, args: runtime.Args, dir: dir, read: runtime.Read, uid: -1}
@@ -128,22 +134,42 @@ func (b *base) prepare(slot int, runtime Runtime) (program, error) {
 		return program{}, fmt.Errorf("make the process's folder: %w", err)
 	}
 	if !b.uids {
-		return prog, nil
+		return b.interpreted(prog, s)
 	}
 	sum := sha256.Sum256([]byte(b.path))
 	uid := firstUID + (int(sum[0])<<8|int(sum[1]))%uidSpans*MaxAgents + slot
 	if err := os.Chown(dir, uid, uid); err != nil {
 		// The ids do not exist in this user namespace. The status tells that the wall is missing.
 		b.uids = false
-		return prog, nil
+		return b.interpreted(prog, s)
 	}
 	prog.uid = uid
-	if !reachable(path) {
-		if prog.path, err = b.copy(path); err != nil {
-			return program{}, err
-		}
+	if prog.path, err = b.readable(path); err != nil {
+		return program{}, err
 	}
-	return prog, nil
+	return b.interpreted(prog, s)
+}
+
+// interpreted returns the program itself, or where it is a script its interpreter, which is given the script.
+func (b *base) interpreted(prog program, s *script) (_ program, err error) {
+	if s == nil {
+		return prog, nil
+	}
+	prog.script, prog.path = prog.path, s.interpreter
+	prog.args = slices.Concat(s.args, []string{prog.script}, prog.args)
+	prog.read = append([]string{prog.script}, prog.read...)
+	if prog.uid >= 0 {
+		prog.path, err = b.readable(prog.path)
+	}
+	return prog, err
+}
+
+// readable returns the path of an executable where agents can read it, which is that of a copy where it must be.
+func (b *base) readable(path string) (string, error) {
+	if reachable(path) {
+		return path, nil
+	}
+	return b.copy(path)
 }
 
 // copy copies an executable to where agents can read it, once.

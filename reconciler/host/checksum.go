@@ -16,16 +16,22 @@ import (
 const Platform = runtime.GOOS + "/" + runtime.GOARCH
 
 // Accept makes the lock of what is declared the one that executables are compared with before they are started. The
-// reference runtime comes with Mainstay and is not pinned. Nil pins nothing.
+// reference runtime comes with Mainstay and is not pinned. Nil pins nothing, so that runtimes that are named by their paths
+// are not started.
 func (h *Host) Accept(lock *spec.Lock) { h.lock.Store(lock) }
 
-// verify checks that the executable of a runtime is the one that the lock pins. The error is then a [*spec.LockMismatch].
+// verify checks that the executable of a runtime, or its script, is the one that the lock pins. The error is a
+// [*spec.LockMismatch] where it is not. What lies beside mainstay was put there by whoever installed it; a path may lead
+// anywhere, so what is there needs a pin.
 func (h *Host) verify(name, path string) error {
 	lock := h.lock.Load()
-	if lock == nil || name == spec.DefaultRuntime {
+	if lock == nil && !spec.IsRuntimePath(name) || name == spec.DefaultRuntime {
 		return nil
 	}
-	mismatch := &spec.LockMismatch{Resource: spec.Ref{Kind: spec.KindRuntime, Name: name}, File: lock.File}
+	mismatch := &spec.LockMismatch{Resource: spec.Ref{Kind: spec.KindRuntime, Name: name}, File: spec.LockFile}
+	if lock != nil {
+		mismatch.File = lock.File
+	}
 	pin := lock.Runtime(name)[Platform]
 	if pin == "" {
 		mismatch.Unpinned = []string{Platform}

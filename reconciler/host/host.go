@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/exec"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,8 @@ var ErrNotRunning = errors.New("the agent is not running")
 
 // Runtime is the executable of a runtime.
 type Runtime struct {
-	// Path is an executable file, not a script.
+	// Path is an executable file. Where it is a script, its interpreter is started and may read it: the one that its first
+	// line names, which is `#!/path` or `#!/usr/bin/env NAME`. That one must not be a script itself.
 	Path string
 	// Args follow the executable's name.
 	Args []string
@@ -43,6 +45,8 @@ type Options struct {
 	Require Isolation
 	// Log receives what processes print, at debug, and their restarts.
 	Log *slog.Logger
+	// LookPath finds the program that a script names behind /usr/bin/env. Default: [exec.LookPath].
+	LookPath func(name string) (string, error)
 	// Now tells the time, and Sleep waits until a duration is over or ctx ends.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -72,13 +76,16 @@ func New(o Options) *Host {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.LookPath == nil {
+		o.LookPath = exec.LookPath
+	}
 	if o.Sleep == nil {
 		o.Sleep = sleep
 	}
 	if o.Backoff == nil {
 		o.Backoff = func(n int) time.Duration { return min(100*time.Millisecond<<min(n-1, 10), time.Minute) }
 	}
-	return &Host{options: o, base: newBase(o.Dir), agents: map[spec.AgentName]*agent{}}
+	return &Host{options: o, base: newBase(o.Dir, o.LookPath), agents: map[spec.AgentName]*agent{}}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -17,6 +17,8 @@ type program struct {
 	dir string
 	// read are other files and folders it may read.
 	read []string
+	// script is what path, an interpreter, executes. It is among args and read, and empty where path is the runtime itself.
+	script string
 	// uid is the user and group to run as, or -1 for the host's own.
 	uid int
 }
