@@ -19,7 +19,9 @@
 //     approval counts: a list of approvers is only changed by an approver.
 //  7. waiting.go: a receipt, a merge or a rejection is the answer the run has waited for. The run is queued again and
 //     resumed by replaying its record.
-//  8. handover.go: where no state lasts between two processes, as on CI, the records of waiting runs travel on the
+//  8. delegate.go: an agent's task for another agent is a run of its own, and its end the answer; who ends a run ends those
+//     beneath it.
+//  9. handover.go: where no state lasts between two processes, as on CI, the records of waiting runs travel on the
 //     branch mainstay/runs (package shelf).
 //
 // Every part reacts to state and not to events: the process can be killed at any line and started again.

@@ -108,7 +108,7 @@ const AgentsServer = "agents"
 
 // maxDelegate is the longest name of an agent that others may give tasks to: models take names of tools of up to 64
 // characters.
-const maxDelegate = 64 - len(AgentsServer+"__")
+const maxDelegate = maxFullName - len(AgentsServer+"__")
 
 // agentMore checks what the agent says of knowledge, memory, delegation, output, isolation and scale.
 func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {

@@ -65,6 +65,8 @@ type Parent struct {
 type Delegation struct {
 	Agent AgentName `json:"agent"`
 	Text  string    `json:"text"`
+	// Rule names the policy rule or default that let it.
+	Rule string `json:"rule,omitempty"`
 }
 
 // Task is what a run is about. It is the first entry of a run's record and never changes.
@@ -144,7 +146,7 @@ type Entry struct {
 	Outcome *Outcome `json:"outcome,omitempty"`
 	// Restarted marks a request that is asked again because a crash cut its answer off.
 	Restarted bool `json:"restarted,omitempty"`
-	// Rule names the policy rule or default that made a request a proposal.
+	// Rule names the policy rule or default that made a request a proposal, or another agent's task.
 	Rule string `json:"rule,omitempty"`
 }
 

@@ -108,9 +108,11 @@ type asking struct {
 	// repo is the repository as the person named it, or "".
 	repo string
 
-	mu    sync.Mutex
-	open  bool            // the last piece of progress did not end its line
-	shown strings.Builder // the text of the model's answer as it came
+	mu   sync.Mutex
+	open bool // the last piece of progress did not end its line
+	// beneath holds what agents beneath have said of a line, by run.
+	beneath map[spec.RunID]string
+	shown   strings.Builder // the text of the model's answer as it came
 }
 
 func newAsking(cmd *cobra.Command, repo string) *asking {
@@ -121,6 +123,10 @@ func newAsking(cmd *cobra.Command, repo string) *asking {
 func (a *asking) tell(e reconciler.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if e.Task.Depth > 0 {
+		a.tellBeneath(e)
+		return
+	}
 	switch e.Type {
 	case reconciler.Delta:
 		fmt.Fprint(a.progress, e.Text)

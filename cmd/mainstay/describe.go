@@ -18,13 +18,16 @@ import (
 func newDescribe() *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
-		Use:       "describe agent NAME",
-		Short:     "Show one agent in full: what is declared, what runs, and its last runs",
-		ValidArgs: []string{"agent"},
+		Use:       "describe agent NAME | run RUN",
+		Short:     "Show one agent in full, with what runs and its last runs, or one run, with the runs above and beneath it",
+		ValidArgs: []string{"agent", "run"},
 		Args:      arguments(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "run" {
+				return describeRun(cmd.Context(), cmd.OutOrStdout(), state, args[1], time.Now())
+			}
 			if args[0] != "agent" {
-				return usageError{fmt.Errorf("cannot describe %q; only agents can be described", args[0])}
+				return usageError{fmt.Errorf("cannot describe %q; only agents and runs can be described", args[0])}
 			}
 			s, err := readStatus(cmd.Context(), state, cmd.ErrOrStderr())
 			if err != nil {

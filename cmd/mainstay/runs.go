@@ -116,17 +116,17 @@ func listRuns(cmd *cobra.Command, state, output string, f reconciler.RunFilter) 
 }
 
 func runsTable(list []spec.RunSummary, now time.Time) table {
-	t := table{header: []string{"RUN", "AGENT", "PHASE", "TURNS", "TOOLS", "TRIGGER", "REVISION", "AGE", "MESSAGE"}, items: list}
+	t := table{header: []string{"RUN", "AGENT", "PHASE", "TURNS", "TOOLS", "STARTED BY", "REVISION", "AGE", "MESSAGE"}, items: list}
 	for _, r := range list {
 		text := ""
 		if r.Outcome != nil {
 			text = firstLine(strings.TrimSpace(r.Outcome.Reason + " " + r.Outcome.Message))
 		}
-		if len(r.Waiting) > 0 {
-			text = "waits for " + proposals(len(r.Waiting))
+		if waits := waitsFor(r); waits != "" {
+			text = waits
 		}
 		t.rows = append(t.rows, []string{string(r.Run), string(r.Agent), r.Phase, fmt.Sprint(r.Turns), fmt.Sprint(r.ToolCalls),
-			dash(r.Trigger), r.Revision.Short(), since(now, r.At), spec.Visible(text)})
+			startedBy(r.Task), r.Revision.Short(), since(now, r.At), spec.Visible(text)})
 	}
 	return t
 }

@@ -24,9 +24,9 @@ func newRunsCancel(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel RUN",
 		Short: "End a run, and all runs that work on tasks it has given to other agents",
-		Long: "End a run that works, waits or is queued, and all runs beneath it. Its record says that you did, and why. What it has\n" +
-			"done stays done. Proposals stay open: reject those that you do not want. A run that was given its task by another one\n" +
-			"answers that one with the news, and that one goes on.\n\n" +
+		Long: "End a run that works, waits or is queued, and all runs beneath it. RUN is its id, the beginning of one, or `latest`.\n" +
+			"The record says that you did it, and why. What was done stays done. Proposals stay open: reject those that you do not\n" +
+			"want. A run that was given its task by another one answers that one with the news, and that one goes on.\n\n" +
 			"The daemon of the state folder does it; where none runs, it is written into the folder. Runs that wait on the branch\n" +
 			"mainstay/runs alone are in no state folder before a daemon has taken them over.",
 		Args: arguments(cobra.ExactArgs(1)),
@@ -40,9 +40,13 @@ func newRunsCancel(env environment) *cobra.Command {
 				return err
 			}
 			defer r.close()
-			c, err := r.cancel(cmd.Context(), env, spec.RunID(strings.ToLower(args[0])), account(), reason)
+			id, err := r.find(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			c, err := r.cancel(cmd.Context(), env, id, account(), reason)
 			if errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("no run %q; `mainstay get runs` lists them", args[0])
+				return r.noRun(cmd.Context(), args[0])
 			}
 			if err != nil {
 				return err

@@ -37,7 +37,7 @@ func (w *teller) tell(t *transcript.Transcript) string {
 	case t.Trigger != "":
 		by = "trigger " + t.Trigger
 	case t.Parent != nil:
-		by = fmt.Sprintf("%s in run %s, exchange %d", t.Parent.Agent, t.Parent.Run, t.Parent.Exchange)
+		by = fmt.Sprintf("exchange %d of run %s of %s", t.Parent.Exchange, t.Parent.Run, t.Parent.Agent)
 	}
 	w.day = t.At.UTC().Format(time.DateOnly)
 	w.line("started by", by+", "+t.At.UTC().Format(time.DateTime)+" UTC")
@@ -60,8 +60,8 @@ func (w *teller) state(t *transcript.Transcript) string {
 	switch {
 	case t.Outcome != nil && t.Outcome.Reason != "":
 		return spec.Visible(t.Phase + ", " + t.Outcome.Reason)
-	case len(t.Waiting) > 0:
-		return t.Phase + " for " + proposals(len(t.Waiting))
+	case t.Outcome == nil && waitsFor(t.RunSummary) != "":
+		return t.Phase + strings.TrimPrefix(waitsFor(t.RunSummary), "waits")
 	}
 	return t.Phase
 }
@@ -156,6 +156,9 @@ func (w *teller) item(s transcript.Step, what string) {
 		title += ", " + brief(s.Took)
 	}
 	fmt.Fprintf(&w.b, "  %s\n", oneLine(title))
+	if s.Child != nil {
+		w.line("given to", fmt.Sprintf("%s: mainstay runs show %s", s.Child.Agent, s.Child.Run))
+	}
 	if s.Refused != "" && s.Tool == nil {
 		w.text("refused", s.Refused)
 	}
@@ -177,9 +180,6 @@ func (w *teller) tool(s transcript.Step) {
 			verb = "allowed"
 		}
 		w.line(verb, "by "+s.Rule)
-	}
-	if c := s.Tool.Child; c != nil {
-		w.line("given to", fmt.Sprintf("%s: mainstay runs show %s", c.Agent, c.Run))
 	}
 	switch {
 	case p != nil:

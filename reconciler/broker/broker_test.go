@@ -148,7 +148,7 @@ func (w *world) answer(kind string, body any) broker.Reply {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if (reply.Answer == nil) == (reply.Proposal == nil) {
+	if reply.Delegation == nil && (reply.Answer == nil) == (reply.Proposal == nil) {
 		w.t.Fatalf("the reply has both or neither: %+v", reply)
 	}
 	return reply
@@ -338,6 +338,35 @@ func TestToolListIsWhatTheAgentHas(t *testing.T) {
 	w.agent.Tools, w.agent.ReadPaths, w.agent.ProposePaths, w.agent.Skills = nil, nil, nil, nil
 	if got := names(); len(got) != 0 {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestATaskForAnotherAgentIsADelegation(t *testing.T) {
+	w := newWorld(t)
+	w.agent.Delegates = []spec.AgentName{"reader"}
+	list, err := w.broker.ToolList(t.Context(), revision, w.agent)
+	if err != nil || list[0].Name != "agents__reader" || !json.Valid(list[0].InputSchema) {
+		t.Fatalf("%+v, %v", list[0], err)
+	}
+	reply := w.tool("agents__reader", `{"task":"Read."}`)
+	if want := (spec.Delegation{Agent: "reader", Text: "Read.", Rule: "default: read tools are allowed"}); reply.Delegation == nil || *reply.Delegation != want {
+		t.Errorf("got %+v", reply)
+	}
+	w.refused(w.tool("agents__reader", `{"task":" "}`), "default: read tools are allowed", "the task for reader is empty")
+	w.refused(w.tool("agents__reader", `{"task":"`+strings.Repeat("x", 65<<10)+`"}`), "default: read tools are allowed", "at most 65536 are allowed")
+	w.refused(w.tool("agents__reader", `{"task":"Read.","as":"admin"}`), "default: read tools are allowed", "do not fit")
+	w.refused(w.tool("agents__writer", `{"task":"Write."}`), "default: undeclared tools are denied", "not declared")
+}
+
+func TestTheEndOfARunIsTheAnswer(t *testing.T) {
+	child := spec.Task{Run: "01x", Agent: "reader"}
+	done := broker.Concluded(spec.Request{Kind: spec.RequestTool}, child, spec.Outcome{Phase: spec.PhaseSucceeded, Output: "<b>"})
+	if string(done.Body) != `{"text":"<b>"}` || done.Error != "" {
+		t.Errorf("got %s %q", done.Body, done.Error)
+	}
+	failed := broker.Concluded(spec.Request{Kind: spec.RequestTool}, child, spec.Outcome{Phase: spec.PhaseFailed, Reason: "LimitReached", Message: "too long"})
+	if failed.Error != "agent reader did not do the task (run 01x): LimitReached: too long" {
+		t.Errorf("got %q", failed.Error)
 	}
 }
 

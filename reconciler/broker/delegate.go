@@ -78,7 +78,7 @@ func (c toolCall) delegate(to spec.AgentName) (Reply, error) {
 	if len(args.Task) > maxTask {
 		return Reply{}, refuse("the task for %s is %d bytes long, at most %d are allowed", to, len(args.Task), maxTask)
 	}
-	return Reply{Delegation: &spec.Delegation{Agent: to, Text: args.Task}}, nil
+	return Reply{Delegation: &spec.Delegation{Agent: to, Text: args.Task, Rule: c.decision.Rule}}, nil
 }
 
 // Concluded is the answer to a request that has become another agent's task, once its run has ended: the result of a tool is what

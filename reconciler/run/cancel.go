@@ -72,16 +72,28 @@ func (e *Engine) end(ctx context.Context, run spec.RunID, outcome *spec.Outcome,
 			c.Open = append(c.Open, open...)
 		}
 		e.poke(run)
-		e.forget(run)
-		if err := e.afterEnd(ctx, st, c); err != nil {
-			return err
-		}
-		c.Run, err = r.keep(ctx, "")
 		c.News = news
-		if news {
-			e.observe(Event{Type: Finished, Task: st.task, Outcome: outcome})
-		}
+		c.Run, err = e.conclude(ctx, &r, news, c)
 		return err
 	}
 	return errors.New("somebody else wrote first, again and again")
+}
+
+// conclude does what follows the end of a run, which is in its record. Where that is news, it is told. What else ends is noted
+// in c.
+func (e *Engine) conclude(ctx context.Context, r *record, news bool, c *Cancellation) (spec.RunSummary, error) {
+	e.forget(r.run)
+	told := func(now bool) {
+		if news && now {
+			e.observe(Event{Type: Finished, Task: r.state.task, Outcome: r.state.outcome})
+		}
+	}
+	child := r.state.task.Parent != nil
+	told(child) // Before the run above goes on.
+	if err := e.afterEnd(ctx, r.state, c); err != nil {
+		return r.state.summary(), err
+	}
+	sum, err := r.keep(ctx, "")
+	told(!child) // After the summary is kept, for whoever is told looks at it.
+	return sum, err
 }

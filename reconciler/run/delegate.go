@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,12 +50,12 @@ func (w *work) mayDelegate() string {
 }
 
 // delegate records that an exchange has become another agent's task, and then starts its run.
-func (w *work) delegate(ctx context.Context, x *exchange, task spec.Task) error {
+func (w *work) delegate(ctx context.Context, x *exchange, task spec.Task, rule string) error {
 	refused := &spec.Answer{Error: w.mayDelegate()}
 	if refused.Error == "" {
 		// What is left now bounds the child for good. The agent itself goes on, and what the child uses counts for both.
 		task.WallTime = max(w.wallTime()-w.state.spentAt(w.opts.Now()), time.Millisecond)
-		if err := w.append(ctx, spec.Entry{Type: spec.EntryDelegated, N: x.n, Child: &task}); err != nil {
+		if err := w.append(ctx, spec.Entry{Type: spec.EntryDelegated, N: x.n, Child: &task, Rule: rule}); err != nil {
 			return err
 		}
 		w.further = true
@@ -101,7 +102,7 @@ func (w *work) lookAround(ctx context.Context) (*spec.Outcome, error) {
 		if len(entries) <= 1 { // Its task alone may not have been queued.
 			answer, err = w.opts.Children.Start(ctx, *x.child)
 		} else if st, _ := fold(entries); st.outcome != nil {
-			answer, err = w.childAnswer(ctx, x.request, st)
+			answer, err = w.childAnswer(ctx, x, st)
 		}
 		if err == nil && answer != nil {
 			err = w.answered(ctx, x, *answer)
@@ -140,7 +141,7 @@ func (e *Engine) afterEnd(ctx context.Context, st *state, c *Cancellation) error
 	if x == nil || asked.outcome != nil || x.child == nil || x.child.Run != st.task.Run {
 		return nil // Nobody waits for it, or not yet here: whoever works on its parent finds that it has ended.
 	}
-	answer, err := e.childAnswer(ctx, x.request, st)
+	answer, err := e.childAnswer(ctx, x, st)
 	if err != nil {
 		return err
 	}
@@ -152,8 +153,8 @@ func (e *Engine) afterEnd(ctx context.Context, st *state, c *Cancellation) error
 }
 
 // childAnswer is the answer to a request whose child has ended.
-func (e *Engine) childAnswer(ctx context.Context, request spec.Request, child *state) (*spec.Answer, error) {
-	answer := *bounded(ptr(e.opts.Children.Concluded(request, child.task, *child.outcome)))
+func (e *Engine) childAnswer(ctx context.Context, x *exchange, child *state) (*spec.Answer, error) {
+	answer := *bounded(ptr(e.opts.Children.Concluded(x.request, child.task, *child.outcome)))
 	usage := child.usage
 	for _, c := range child.children() { // They were cancelled, and had their cost.
 		more, err := e.used(ctx, c.Run)
@@ -162,7 +163,7 @@ func (e *Engine) childAnswer(ctx context.Context, request spec.Request, child *s
 		}
 		usage = usage.Add(more)
 	}
-	answer.Usage, answer.Worked = &usage, child.spent()
+	answer.Usage, answer.Worked, answer.Rule = &usage, child.spent(), cmp.Or(answer.Rule, x.rule)
 	return &answer, nil
 }
 

@@ -72,11 +72,5 @@ func (w *work) finish(ctx context.Context, outcome *spec.Outcome) (spec.RunSumma
 	if err != nil {
 		return w.state.summary(), err
 	}
-	w.forget(w.run)
-	if err := w.afterEnd(ctx, w.state, &Cancellation{}); err != nil {
-		return w.state.summary(), err
-	}
-	sum, err := w.keep(ctx, "") // First, for whoever is told looks at it.
-	w.observe(Event{Type: Finished, Task: w.state.task, Outcome: outcome})
-	return sum, err
+	return w.conclude(ctx, &w.record, true, &Cancellation{})
 }

@@ -87,11 +87,7 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	w := &work{Engine: e, seat: seat, record: record{log: e.opts.Log, run: run, state: st, last: last, count: len(entries)}}
 	switch {
 	case st.outcome != nil:
-		e.forget(run)
-		if err := e.afterEnd(ctx, st, &Cancellation{}); err != nil {
-			return st.summary(), err
-		}
-		return w.keep(ctx, "")
+		return e.conclude(ctx, &w.record, false, &Cancellation{})
 	case damage != nil:
 		return w.finish(ctx, failed(HostFailed, "the record is damaged: %v", damage))
 	case st.idle >= maxIdle:
@@ -168,14 +164,13 @@ func (e *Engine) resolve(ctx context.Context, run spec.RunID, n int, answer spec
 			}
 			e.observe(Event{Type: Answered, Task: st.task, N: n, Request: &x.request, Answer: x.answer})
 		}
-		phase, here := "", e.poke(run)
-		if here {
-			phase = spec.PhaseRunning
+		if e.poke(run) {
+			return false, nil // Whoever works on it takes it in, and keeps the summary.
 		}
-		if _, err := r.keep(ctx, phase); err != nil {
+		if _, err := r.keep(ctx, ""); err != nil {
 			return false, err
 		}
-		return st.ready() && !here, nil
+		return st.ready(), nil
 	}
 	return false, fmt.Errorf("somebody else wrote first, %d times", tries)
 }

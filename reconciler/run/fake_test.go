@@ -64,7 +64,9 @@ func (m *memory) Record(_ context.Context, run spec.RunID) ([]spec.Entry, uint64
 func (m *memory) PutRun(_ context.Context, s spec.RunSummary) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.summaries[s.Run] = s
+	if m.summaries[s.Run].Entries <= s.Entries { // As in the real one, a summary of fewer entries is too late.
+		m.summaries[s.Run] = s
+	}
 	return nil
 }
 

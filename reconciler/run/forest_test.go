@@ -155,17 +155,24 @@ func (f *forest) settle() error {
 
 // restart queues what a process finds in its store.
 func (f *forest) restart() {
-	for _, run := range slices.Sorted(maps.Keys(f.log.records)) {
+	for _, run := range f.log.runs() {
 		if sum, err := f.log.GetRun(f.t.Context(), run); err == nil && (sum.Phase == spec.PhaseQueued || sum.Phase == spec.PhaseRunning) || run == testRun {
 			f.enqueue(run)
 		}
 	}
 }
 
+// runs lists the runs that have a record.
+func (m *memory) runs() []spec.RunID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.records))
+}
+
 // summaries are those of all runs, derived from their records, by agent; the runs of one agent are in the order of their starts.
 func (f *forest) summaries() map[spec.AgentName][]spec.RunSummary {
 	all := map[spec.AgentName][]spec.RunSummary{}
-	for _, run := range slices.Sorted(maps.Keys(f.log.records)) {
+	for _, run := range f.log.runs() {
 		entries, _, err := f.log.Record(f.t.Context(), run)
 		if err != nil {
 			f.t.Fatal(err)

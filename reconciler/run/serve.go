@@ -136,7 +136,7 @@ func (w *work) settle(ctx context.Context, s served) error {
 	w.inFlight--
 	x := s.x
 	if s.child != nil {
-		return w.delegate(ctx, x, *s.child)
+		return w.delegate(ctx, x, *s.child, s.reply.Delegation.Rule)
 	}
 	if s.reply.Proposal != nil {
 		if err := w.append(ctx, spec.Entry{Type: spec.EntryProposal, N: x.n, Proposal: s.reply.Proposal, Rule: s.reply.Rule}); err != nil {

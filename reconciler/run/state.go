@@ -20,7 +20,7 @@ type exchange struct {
 	proposal *spec.Proposal
 	// child is the task that another agent got.
 	child *spec.Task
-	// rule made it a proposal.
+	// rule made it a proposal, or another agent's task.
 	rule   string
 	answer *spec.Answer
 
@@ -111,7 +111,7 @@ func (s *state) add(e spec.Entry) error {
 		if x == nil || e.Child == nil {
 			return fmt.Errorf("a task of exchange %d, which does not exist", e.N)
 		}
-		x.child = e.Child
+		x.child, x.rule = e.Child, e.Rule
 		s.idle = 0
 		s.work(e.At)
 	case spec.EntryAnswer:

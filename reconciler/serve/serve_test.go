@@ -89,6 +89,29 @@ func TestAClientIsAnsweredOnASocketForTheOwnerAlone(t *testing.T) {
 	}
 }
 
+func TestARunIsCancelledThroughTheSocket(t *testing.T) {
+	path := start(t, serve.Views{
+		Status: func(context.Context) (any, error) { return state{}, nil },
+		Cancel: func(_ context.Context, run spec.RunID, c serve.Cancel) (any, error) {
+			if run != "known" {
+				return nil, fs.ErrNotExist
+			}
+			return []string{c.By, c.Reason}, nil
+		},
+	})
+	client := serve.Dial(path)
+	var got []string
+	if err := client.Cancel(t.Context(), "known", serve.Cancel{By: "ada", Reason: "late"}, &got); err != nil || len(got) != 2 || got[0] != "ada" || got[1] != "late" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if err := client.Cancel(t.Context(), "unknown", serve.Cancel{By: "ada"}, &got); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an unknown run: %v", err)
+	}
+	if err := client.Cancel(t.Context(), "known", serve.Cancel{}, &got); err == nil {
+		t.Error("nobody has cancelled it")
+	}
+}
+
 func TestNobodyServing(t *testing.T) {
 	var s state
 	if err := serve.Dial(filepath.Join(t.TempDir(), "none.sock")).Status(t.Context(), &s); !errors.Is(err, serve.ErrNotServing) {

@@ -35,6 +35,8 @@ type Step struct {
 	// Answered says that there is an answer, and Took how long it took, a wait for people left out.
 	Answered bool          `json:"answered,omitempty"`
 	Took     spec.Duration `json:"took,omitempty"`
+	// Child is the run of another agent that has the request as its task.
+	Child *Child `json:"child,omitempty"`
 
 	Attempt *Attempt `json:"attempt,omitempty"`
 	Model   *Model   `json:"model,omitempty"`
@@ -74,8 +76,6 @@ type Tool struct {
 	// Result is nil while there is none, and where the call was refused.
 	Result   *plugins.ToolResult `json:"result,omitempty"`
 	Proposal *Proposal           `json:"proposal,omitempty"`
-	// Child is the run of another agent that got the task, if the call gives one.
-	Child *Child `json:"child,omitempty"`
 }
 
 // Child is a run that works on a task of this one.
@@ -160,8 +160,8 @@ func (r *reading) add(e spec.Entry) {
 			s.Tool.Proposal = &Proposal{Proposal: *e.Proposal, Branch: e.Proposal.Branch(), Opened: e.At}
 		}
 	case e.Child != nil:
-		if s := r.step(e.N); s != nil && s.Tool != nil {
-			s.Tool.Child = &Child{Run: e.Child.Run, Agent: e.Child.Agent, Began: e.At}
+		if s := r.step(e.N); s != nil {
+			s.Rule, s.Child = e.Rule, &Child{Run: e.Child.Run, Agent: e.Child.Agent, Began: e.At}
 		}
 	case e.Answer != nil:
 		r.answer(e)
@@ -181,8 +181,8 @@ func (r *reading) waited(until time.Time) spec.Duration {
 			later(&since, s.Tool.Proposal.Opened)
 			later(&decided, s.Tool.Proposal.Decided)
 		}
-		if s.Tool != nil && s.Tool.Child != nil {
-			later(&since, s.Tool.Child.Began)
+		if s.Child != nil {
+			later(&since, s.Child.Began)
 			if s.Answered {
 				later(&decided, s.At.Add(time.Duration(s.Took)))
 			}
