@@ -33,7 +33,7 @@ func readScript(path string, lookPath func(string) (string, error)) (*script, er
 	s := &script{}
 	switch {
 	case name == "":
-		return nil, fmt.Errorf("the script %s names no interpreter after #!", path)
+		return nil, fmt.Errorf("after #! the script %s names no interpreter", path)
 	case name == "/usr/bin/env" && (argument == "" || strings.HasPrefix(argument, "-") || strings.ContainsAny(argument, " \t=")):
 		return nil, fmt.Errorf("the script %s begins with %q: after /usr/bin/env comes the name of a program and nothing else", path, "#!"+line)
 	case name == "/usr/bin/env":
@@ -58,7 +58,7 @@ func readScript(path string, lookPath func(string) (string, error)) (*script, er
 	if _, again, err := firstLine(s.interpreter); err != nil {
 		return nil, fmt.Errorf("the interpreter of the script %s: %w", path, err)
 	} else if again {
-		return nil, fmt.Errorf("the script %s is run by %s, which is a script itself: write the path of the program that this one starts after #!", path, s.interpreter)
+		return nil, fmt.Errorf("the script %s is run by %s, which is a script itself: write after #! the path of the program that this one starts", path, s.interpreter)
 	}
 	return s, nil
 }

@@ -41,7 +41,7 @@ func TestAScriptIsRunByItsInterpreter(t *testing.T) {
 		{"a path and an argument", "#! " + self + " honest\nwhatever", ""},
 		{"a line that Windows ended", "#!" + self + " honest\r\n", ""},
 		{"a name", "#!/usr/bin/env node\n", ""},
-		{"no interpreter", "#!\n", "names no interpreter after #!"},
+		{"no interpreter", "#!\n", "names no interpreter"},
 		{"a name that is not there", "#!/usr/bin/env deno\n", `is run by "deno", which is not found in the PATH of mainstay`},
 		{"a name and more", "#!/usr/bin/env node --inspect\n", "after /usr/bin/env comes the name of a program and nothing else"},
 		{"an option of env", "#!/usr/bin/env -S\n", "after /usr/bin/env comes the name of a program and nothing else"},
