@@ -56,6 +56,7 @@ func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceiling
 	l.underCeilings(n.get("limits"), w.Limits, ceilings)
 	a.Limits = limits(w.Limits, defaults.Limits, ceilings)
 	l.agentModel(f, a, e, defaults)
+	l.priced(a, e)
 	var who *persona
 	if w.Persona != "" && known(l, n.at("persona"), KindPersona, w.Persona, l.personas) || w.Persona == "" && l.personas[defaults.Persona] != nil {
 		name := cmp.Or(w.Persona, defaults.Persona)
@@ -132,7 +133,7 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 	}
 	slices.Sort(a.Delegates)
 	if w.Output != nil {
-		l.output(e.document, n.at("output"), w.Output)
+		a.Check = l.output(e.document, n.at("output"), w.Output)
 	}
 	if w.Isolation != nil {
 		for part := range strings.SplitSeq(w.Isolation.Require, "+") {
@@ -145,19 +146,6 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 
 // isolations are what an agent's process can be shut in by.
 var isolations = []string{"landlock", "namespaces", "seccomp", "uid"}
-
-// output checks what the answers of an agent must be.
-func (l *loader) output(d *document, n *node, o *Output) {
-	if len(o.Schema) == 0 && len(o.Verify) == 0 {
-		l.missing(d, n, "set schema, verify or both", "the output is not said to be anything")
-	}
-	if o.Schema != nil {
-		l.jsonSchema(n.at("schema"), o.Schema)
-	}
-	for i, check := range o.Verify {
-		l.condition(outputLanguage, n.at("verify", i), "verify", check)
-	}
-}
 
 // once reports a name that a list holds already.
 func (l *loader) once(n *node, what string, before []string, name string) bool {
@@ -200,6 +188,19 @@ func (l *loader) agentModel(f *Fleet, a *Agent, e *entry[AgentSpec], defaults De
 	}
 	a.Model = f.Models[name]
 	a.DependsOn = append(a.DependsOn, Ref{KindModel, name})
+}
+
+// priced reports a limit of what a run may cost that nothing can be counted against.
+func (l *loader) priced(a *Agent, e *entry[AgentSpec]) {
+	if a.Limits.Cost == 0 || a.Model == nil || a.Model.Spec.Price != nil {
+		return
+	}
+	whose := "its limits"
+	if e.written.Limits == nil || e.written.Limits.Cost == 0 {
+		whose = "the Fleet's limits"
+	}
+	l.error(e.spec.at("limits", "cost"), "give the model a price; one that costs nothing has price: {input: 0}",
+		"%s bound what a run of agent %q costs, and model %q has no price", whose, e.name, a.Model.Name)
 }
 
 func (l *loader) agentSkills(a *Agent, e *entry[AgentSpec]) {
@@ -282,7 +283,7 @@ func checkGlob(pattern string) (fault, hint string) {
 // Limits that hold where nothing else is set, and the most that can be set.
 var (
 	defaultLimits = RunLimits{Turns: 24, ToolCalls: 100, WallTime: 10 * time.Minute, OutputBytes: 262144}
-	maxLimits     = RunLimits{Turns: 1000, ToolCalls: 10000, WallTime: 24 * time.Hour, OutputBytes: 1048576, Tokens: 1_000_000_000}
+	maxLimits     = RunLimits{Turns: 1000, ToolCalls: 10000, WallTime: 24 * time.Hour, OutputBytes: 1048576, Tokens: 1_000_000_000, Cost: 1_000_000}
 )
 
 // underCeilings reports limits that are over the Fleet's ceilings. n holds them, and may be nil.
@@ -303,6 +304,9 @@ func (l *loader) underCeilings(n *node, written *Limits, most RunLimits) {
 			l.error(n.at(c.field), "lower it, or raise ceilings in "+rootFile, "%q is %d, and the Fleet allows at most %d", c.field, c.value, c.most)
 		}
 	}
+	if written.Cost > most.Cost && written.Cost <= maxLimits.Cost {
+		l.error(n.at("cost"), "lower it, or raise ceilings in "+rootFile, `"cost" is %v, and the Fleet allows at most %v`, written.Cost, most.Cost)
+	}
 	if d := time.Duration(written.WallTime); d > most.WallTime && d <= maxLimits.WallTime {
 		l.error(n.at("wallTime"), "lower it, or raise ceilings in "+rootFile, `"wallTime" is %s, and the Fleet allows at most %s`, written.WallTime, Duration(most.WallTime))
 	}
@@ -316,7 +320,7 @@ func over(base RunLimits, set *Limits) RunLimits {
 	return RunLimits{
 		Turns: cmp.Or(set.Turns, base.Turns), ToolCalls: cmp.Or(set.ToolCalls, base.ToolCalls),
 		WallTime: cmp.Or(time.Duration(set.WallTime), base.WallTime), OutputBytes: cmp.Or(set.OutputBytes, base.OutputBytes),
-		Tokens: cmp.Or(set.Tokens, base.Tokens),
+		Tokens: cmp.Or(set.Tokens, base.Tokens), Cost: cmp.Or(set.Cost, base.Cost),
 	}
 }
 
@@ -330,6 +334,9 @@ func limits(own, fleet *Limits, ceilings RunLimits) RunLimits {
 	out.OutputBytes = min(out.OutputBytes, ceilings.OutputBytes)
 	if ceilings.Tokens < maxLimits.Tokens {
 		out.Tokens = min(cmp.Or(out.Tokens, ceilings.Tokens), ceilings.Tokens)
+	}
+	if ceilings.Cost < maxLimits.Cost {
+		out.Cost = min(cmp.Or(out.Cost, ceilings.Cost), ceilings.Cost)
 	}
 	return out
 }

@@ -1,7 +1,9 @@
 package spec
 
 import (
+	"cmp"
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -43,15 +45,26 @@ type Answer struct {
 	By string `json:"by,omitempty"`
 }
 
-// Usage counts tokens, as the models told them.
+// Usage counts tokens, as the models told them, and what they cost.
 type Usage struct {
 	Input  int `json:"input"`
 	Output int `json:"output"`
+	// Cost is in Currency, an ISO 4217 code, rounded to nine decimals. Both are left out where the model has no price.
+	Cost     float64 `json:"cost,omitempty"`
+	Currency string  `json:"currency,omitempty"`
 }
 
-// Add returns the sum.
+// Money is the cost for people, such as `0.0123 USD`, or "" where there is no price.
+func (u Usage) Money() string {
+	if u.Currency == "" {
+		return ""
+	}
+	return strconv.FormatFloat(u.Cost, 'f', -1, 64) + " " + u.Currency
+}
+
+// Add returns the sum. Both costs are of one currency: agents whose models have prices in others give each other no tasks.
 func (u Usage) Add(v Usage) Usage {
-	return Usage{Input: u.Input + v.Input, Output: u.Output + v.Output}
+	return Usage{Input: u.Input + v.Input, Output: u.Output + v.Output, Cost: money(u.Cost + v.Cost), Currency: cmp.Or(u.Currency, v.Currency)}
 }
 
 // Parent is the exchange that a run was started for. Its record holds the run's task in an entry of type delegated.
