@@ -36,7 +36,7 @@ func (l *loader) resolveAgents(f *Fleet, defaults Defaults, ceilings RunLimits) 
 		})
 		f.Agents[a.Name] = a
 		l.agentList = append(l.agentList, a)
-		if len(e.written.Agents) > 0 {
+		if len(e.written.Agents) > 0 || slices.ContainsFunc(e.written.verifications(), func(v Verification) bool { return v.Agent != "" }) {
 			l.delegating = append(l.delegating, e)
 		}
 		if len(e.written.Triggers) > 0 {
@@ -165,10 +165,68 @@ func (l *loader) checkDelegation() {
 				edges[e.name] = append(edges[e.name], to)
 			}
 		}
+		for i, v := range e.written.verifications() {
+			if v.Agent != "" && known(l, e.spec.at("output", "verify", i, "agent"), KindAgent, v.Agent, l.agents) {
+				edges[e.name] = append(edges[e.name], v.Agent)
+			}
+		}
 	}
-	for _, path := range cycles(edges) {
+	circles := cycles(edges)
+	for _, path := range circles {
 		l.error(l.agents[path[0]].spec.at("agents"), "remove one of these", "agent %q may give tasks to itself: %s", path[0], strings.Join(path, " -> "))
 	}
+	if len(circles) == 0 {
+		l.checkCosts(edges)
+	}
+}
+
+// verifications are the checks of the agent's answers.
+func (s AgentSpec) verifications() []Verification {
+	if s.Output == nil {
+		return nil
+	}
+	return s.Output.Verify
+}
+
+// checkCosts finds agents whose costs cannot be added to those of the agents that they give tasks to.
+func (l *loader) checkCosts(edges map[string][]string) {
+	for _, name := range names(edges) {
+		above := l.out.Agents[AgentName(name)]
+		if above == nil || above.Model == nil {
+			continue
+		}
+		_, currency := above.Model.Spec.Price.Of(0, 0)
+		for _, to := range reached(edges, name) {
+			below := l.out.Agents[AgentName(to)]
+			if below == nil || below.Model == nil {
+				continue
+			}
+			_, its := below.Model.Spec.Price.Of(0, 0)
+			switch n := l.agents[name].spec; {
+			case its == "" && above.Limits.Cost > 0:
+				l.error(n.at("limits", "cost"), "give the model a price; one that costs nothing has price: {input: 0}",
+					"what agent %q may cost includes what it has agent %q do, and its model %q has no price", name, to, below.Model.Name)
+			case its != "" && currency != "" && its != currency:
+				l.error(n.at("agents"), "write all prices in one currency",
+					"agent %q costs %s, and agent %q, which it has do tasks, %s: they cannot be added", name, currency, to, its)
+			}
+		}
+	}
+}
+
+// reached are the agents that one gives tasks to, and those that these do, sorted.
+func reached(edges map[string][]string, from string) []string {
+	seen := map[string]bool{}
+	next := slices.Clone(edges[from])
+	for len(next) > 0 {
+		name := next[0]
+		next = next[1:]
+		if !seen[name] {
+			seen[name] = true
+			next = append(next, edges[name]...)
+		}
+	}
+	return names(seen)
 }
 
 func (l *loader) agentModel(f *Fleet, a *Agent, e *entry[AgentSpec], defaults Defaults) {

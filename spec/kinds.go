@@ -220,7 +220,7 @@ type Output struct {
 	Escalate string `json:"escalate,omitempty" check:"max=1024"`
 }
 
-// Verification is one check of an answer: exactly one of cel, contains, excludes and matches. Text alone is the cel.
+// Verification is one check of an answer: exactly one of cel, contains, excludes, matches and agent. Text alone is the cel.
 type Verification struct {
 	// CEL is an expression of type bool over `output`: the JSON value where there is a schema, and else the text. An error
 	// while it is evaluated fails the check.
@@ -231,7 +231,15 @@ type Verification struct {
 	Excludes string `json:"excludes,omitempty" check:"max=4096"`
 	// Matches is a regular expression in RE2's syntax that the answer matches.
 	Matches string `json:"matches,omitempty" check:"max=4096"`
-	// Message is what the agent is told where the check fails. Default: a sentence that shows the check.
+	// Agent names another agent that reviews the answer, in a run of its own that counts like any task that this agent gives.
+	// It is the last check: only an answer that passes the others is worth a review. It is given the task and the answer as
+	// data, and must answer with JSON: ok, which is true or false, and problem, which says what is wrong.
+	Agent string `json:"agent,omitempty"`
+	// Task is what the reviewer is told, before the task and the answer. Default: to judge whether the answer does what the
+	// task asks.
+	Task string `json:"task,omitempty" check:"max=16384"`
+	// Message is what the agent is told where the check fails, for the checks that know no better. Default: a sentence that
+	// shows the check.
 	Message string `json:"message,omitempty" check:"max=1000"`
 }
 

@@ -38,9 +38,13 @@ func Story(entries []spec.Entry, w io.Writer) error {
 	if len(entries) == 0 || entries[len(entries)-1].Outcome == nil {
 		return nil
 	}
-	if output := entries[len(entries)-1].Outcome.Output; output != "" {
-		_, err := fmt.Fprintf(w, "\n%s\n", spec.Visible(output))
-		return err
+	for _, text := range []string{entries[len(entries)-1].Outcome.Done, entries[len(entries)-1].Outcome.Output} {
+		if text == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "\n%s\n", spec.Visible(text)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -152,10 +156,14 @@ func tellAnswer(e, asked spec.Entry) string {
 	text = oneLine(text, 2*maxLine)
 	var notes []string
 	if e.Answer.Rule != "" {
-		notes = append(notes, "decided by "+oneLine(e.Answer.Rule, maxLine))
+		by := "decided by "
+		if asked.Request != nil && asked.Request.Kind == spec.RequestCheck {
+			by = "refused by "
+		}
+		notes = append(notes, by+oneLine(e.Answer.Rule, maxLine))
 	}
 	if u := e.Answer.Usage; u != nil {
-		notes = append(notes, fmt.Sprintf("%d+%d tokens", u.Input, u.Output))
+		notes = append(notes, usageText(*u))
 	}
 	if took := e.At.Sub(asked.At); asked.Request != nil && took >= time.Millisecond {
 		notes = append(notes, took.Round(time.Millisecond).String())
