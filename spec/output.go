@@ -60,12 +60,12 @@ func (a *Agent) CheckOf(task Task) *OutputCheck {
 	return a.Check
 }
 
-// Reviewer returns the agent that is the last check, or "", and the name of the check.
-func (c *OutputCheck) Reviewer() (agent AgentName, check string) {
+// Reviewer returns the agent that is the last check, or "".
+func (c *OutputCheck) Reviewer() AgentName {
 	if c == nil || c.reviewer == nil {
-		return "", ""
+		return ""
 	}
-	return AgentName(c.reviewer.Agent), fmt.Sprintf("output.verify[%d]", len(c.verify))
+	return AgentName(c.reviewer.Agent)
 }
 
 // ReviewTask is what the reviewer is told about an answer to a task.

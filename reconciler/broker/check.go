@@ -22,7 +22,7 @@ func (b *Broker) check(call Call) (Reply, error) {
 		}
 		return reply, err
 	}
-	reviewer, _ := check.Reviewer()
+	reviewer := check.Reviewer()
 	if reviewer == "" {
 		return answer(plugins.CheckAnswer{OK: true})
 	}
@@ -35,13 +35,18 @@ func (b *Broker) check(call Call) (Reply, error) {
 
 // reviewed is the answer to a check, once the run of the reviewer has ended well. Its output is a verdict, and was checked to be
 // one.
-func reviewed(output string) (json.RawMessage, error) {
+func reviewed(reviewer spec.AgentName, output string) (spec.Answer, error) {
 	var verdict spec.Verdict
 	if err := json.Unmarshal([]byte(output), &verdict); err != nil {
-		return nil, err
+		return spec.Answer{}, err
 	}
 	if verdict.OK {
 		verdict.Problem = ""
 	}
-	return plugins.Canonical(plugins.CheckAnswer(verdict))
+	raw, err := plugins.Canonical(plugins.CheckAnswer(verdict))
+	answer := spec.Answer{Body: raw}
+	if !verdict.OK {
+		answer.Rule = "agent " + string(reviewer)
+	}
+	return answer, err
 }

@@ -81,17 +81,13 @@ func (w *work) rejection() *spec.Outcome {
 // rejected is the outcome of a run whose last answer was refused.
 func (w *work) rejected() *spec.Outcome {
 	x := w.state.refused
-	name := x.answer.Rule
-	if name == "" {
-		_, name = w.agent.CheckOf(w.state.task).Reviewer()
-	}
 	times := "once"
 	if w.state.rejected > 1 {
 		times = fmt.Sprintf("%d times, the last time", w.state.rejected)
 	}
-	outcome := failed(OutputRejected, "the agent's answer was refused %s by %s: %s", times, name, verdict(x).Problem)
+	outcome := failed(OutputRejected, "the agent's answer was refused %s by %s: %s", times, x.answer.Rule, verdict(x).Problem)
 	if x.answer.Error != "" {
-		outcome = failed(OutputRejected, "the agent's answer could not be checked by %s: %s", name, x.answer.Error)
+		outcome = failed(OutputRejected, "the agent's answer could not be checked: %s", x.answer.Error)
 	}
 	var asked struct {
 		Output string `json:"output"`

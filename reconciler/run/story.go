@@ -15,7 +15,7 @@ import (
 const maxLine = 160
 
 // Story tells a run's record in plain text, one line for each entry: when, which exchange, what, and for answers which rule
-// decided. The outcome's text comes last, in full. It is [spec.Visible].
+// decided. What was done and the outcome's text come last, in full. It is [spec.Visible].
 func Story(entries []spec.Entry, w io.Writer) error {
 	requests := map[int]spec.Entry{}
 	attempts := 0
@@ -38,7 +38,11 @@ func Story(entries []spec.Entry, w io.Writer) error {
 	if len(entries) == 0 || entries[len(entries)-1].Outcome == nil {
 		return nil
 	}
-	for _, text := range []string{entries[len(entries)-1].Outcome.Done, entries[len(entries)-1].Outcome.Output} {
+	done := entries[len(entries)-1].Outcome.Done
+	if used := Summarize(entries).Usage; done == "" && used.Currency != "" {
+		done = "It used " + usageText(used) + "."
+	}
+	for _, text := range []string{done, entries[len(entries)-1].Outcome.Output} {
 		if text == "" {
 			continue
 		}
