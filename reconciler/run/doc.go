@@ -34,6 +34,8 @@ type Log interface {
 	Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uint64, error)
 	// PutRun keeps the run's state at a glance, as [Glance] cuts it.
 	PutRun(ctx context.Context, summary spec.RunSummary) error
+	// ShowRun shows a newer state than the one that is kept to whoever asks in this process.
+	ShowRun(summary spec.RunSummary)
 	// GetRun returns what PutRun kept. Where that is nothing, the error has a method `NotFound() bool` that returns true.
 	GetRun(ctx context.Context, run spec.RunID) (spec.RunSummary, error)
 }
@@ -217,6 +219,8 @@ const (
 	drainTime = 5 * time.Second
 	// cancelTime is how long an agent has to end by itself.
 	cancelTime = 2 * time.Second
+	// keepTime is how old the summary on the disk of a run that works may be.
+	keepTime = time.Second
 	// appendTime is how long one write may take.
 	appendTime = 30 * time.Second
 )

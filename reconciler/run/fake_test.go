@@ -83,6 +83,12 @@ type missingError struct{}
 func (missingError) Error() string  { return "not found" }
 func (missingError) NotFound() bool { return true }
 
+func (m *memory) ShowRun(s spec.RunSummary) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.summaries[s.Run] = s
+}
+
 // crashing is a Log whose process dies at one of its writes, before or after it took effect. Nothing is written afterwards.
 type crashing struct {
 	Log
