@@ -154,6 +154,9 @@ func OpenSession(ctx context.Context, agents *host.Host, task spec.Task, agent *
 	for _, t := range tools {
 		start.Tools = append(start.Tools, host.Tool{Name: t.Name, Description: t.Description, InputSchema: t.InputSchema})
 	}
+	if check := agent.CheckOf(task); check != nil {
+		start.Check, start.OutputSchema = true, check.Schema
+	}
 	for _, s := range agent.Skills {
 		start.Skills = append(start.Skills, host.Skill{Name: s.Name, Description: s.Description})
 	}
@@ -188,6 +191,11 @@ func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (ru
 		expires = fleet.Expires
 	}
 	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires}, delta)
+	return run.Reply(reply), err
+}
+
+func (a answers) Escalate(_ context.Context, c run.Call, outcome spec.Outcome) (run.Reply, error) {
+	reply, err := a.r.broker.Escalate(broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request}, outcome)
 	return run.Reply(reply), err
 }
 

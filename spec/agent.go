@@ -36,7 +36,7 @@ func (l *loader) resolveAgents(f *Fleet, defaults Defaults, ceilings RunLimits) 
 		})
 		f.Agents[a.Name] = a
 		l.agentList = append(l.agentList, a)
-		if len(e.written.Agents) > 0 {
+		if len(e.written.Agents) > 0 || slices.ContainsFunc(e.written.verifications(), func(v Verification) bool { return v.Agent != "" }) {
 			l.delegating = append(l.delegating, e)
 		}
 		if len(e.written.Triggers) > 0 {
@@ -56,6 +56,7 @@ func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceiling
 	l.underCeilings(n.get("limits"), w.Limits, ceilings)
 	a.Limits = limits(w.Limits, defaults.Limits, ceilings)
 	l.agentModel(f, a, e, defaults)
+	l.priced(a, e)
 	var who *persona
 	if w.Persona != "" && known(l, n.at("persona"), KindPersona, w.Persona, l.personas) || w.Persona == "" && l.personas[defaults.Persona] != nil {
 		name := cmp.Or(w.Persona, defaults.Persona)
@@ -132,7 +133,7 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 	}
 	slices.Sort(a.Delegates)
 	if w.Output != nil {
-		l.output(e.document, n.at("output"), w.Output)
+		a.Check = l.output(e.document, n.at("output"), w.Output)
 	}
 	if w.Isolation != nil {
 		for part := range strings.SplitSeq(w.Isolation.Require, "+") {
@@ -145,19 +146,6 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 
 // isolations are what an agent's process can be shut in by.
 var isolations = []string{"landlock", "namespaces", "seccomp", "uid"}
-
-// output checks what the answers of an agent must be.
-func (l *loader) output(d *document, n *node, o *Output) {
-	if len(o.Schema) == 0 && len(o.Verify) == 0 {
-		l.missing(d, n, "set schema, verify or both", "the output is not said to be anything")
-	}
-	if o.Schema != nil {
-		l.jsonSchema(n.at("schema"), o.Schema)
-	}
-	for i, check := range o.Verify {
-		l.condition(outputLanguage, n.at("verify", i), "verify", check)
-	}
-}
 
 // once reports a name that a list holds already.
 func (l *loader) once(n *node, what string, before []string, name string) bool {
@@ -177,10 +165,68 @@ func (l *loader) checkDelegation() {
 				edges[e.name] = append(edges[e.name], to)
 			}
 		}
+		for i, v := range e.written.verifications() {
+			if v.Agent != "" && known(l, e.spec.at("output", "verify", i, "agent"), KindAgent, v.Agent, l.agents) {
+				edges[e.name] = append(edges[e.name], v.Agent)
+			}
+		}
 	}
-	for _, path := range cycles(edges) {
+	circles := cycles(edges)
+	for _, path := range circles {
 		l.error(l.agents[path[0]].spec.at("agents"), "remove one of these", "agent %q may give tasks to itself: %s", path[0], strings.Join(path, " -> "))
 	}
+	if len(circles) == 0 {
+		l.checkCosts(edges)
+	}
+}
+
+// verifications are the checks of the agent's answers.
+func (s AgentSpec) verifications() []Verification {
+	if s.Output == nil {
+		return nil
+	}
+	return s.Output.Verify
+}
+
+// checkCosts finds agents whose costs cannot be added to those of the agents that they give tasks to.
+func (l *loader) checkCosts(edges map[string][]string) {
+	for _, name := range names(edges) {
+		above := l.out.Agents[AgentName(name)]
+		if above == nil || above.Model == nil {
+			continue
+		}
+		_, currency := above.Model.Spec.Price.Of(0, 0)
+		for _, to := range reached(edges, name) {
+			below := l.out.Agents[AgentName(to)]
+			if below == nil || below.Model == nil {
+				continue
+			}
+			_, its := below.Model.Spec.Price.Of(0, 0)
+			switch n := l.agents[name].spec; {
+			case its == "" && above.Limits.Cost > 0:
+				l.error(n.at("limits", "cost"), "give the model a price; one that costs nothing has price: {input: 0}",
+					"what agent %q may cost includes what it has agent %q do, and its model %q has no price", name, to, below.Model.Name)
+			case its != "" && currency != "" && its != currency:
+				l.error(n.at("agents"), "write all prices in one currency",
+					"agent %q costs %s, and agent %q, which it has do tasks, %s: they cannot be added", name, currency, to, its)
+			}
+		}
+	}
+}
+
+// reached are the agents that one gives tasks to, and those that these do, sorted.
+func reached(edges map[string][]string, from string) []string {
+	seen := map[string]bool{}
+	next := slices.Clone(edges[from])
+	for len(next) > 0 {
+		name := next[0]
+		next = next[1:]
+		if !seen[name] {
+			seen[name] = true
+			next = append(next, edges[name]...)
+		}
+	}
+	return names(seen)
 }
 
 func (l *loader) agentModel(f *Fleet, a *Agent, e *entry[AgentSpec], defaults Defaults) {
@@ -200,6 +246,19 @@ func (l *loader) agentModel(f *Fleet, a *Agent, e *entry[AgentSpec], defaults De
 	}
 	a.Model = f.Models[name]
 	a.DependsOn = append(a.DependsOn, Ref{KindModel, name})
+}
+
+// priced reports a limit of what a run may cost that nothing can be counted against.
+func (l *loader) priced(a *Agent, e *entry[AgentSpec]) {
+	if a.Limits.Cost == 0 || a.Model == nil || a.Model.Spec.Price != nil {
+		return
+	}
+	whose := "its limits"
+	if e.written.Limits == nil || e.written.Limits.Cost == 0 {
+		whose = "the Fleet's limits"
+	}
+	l.error(e.spec.at("limits", "cost"), "give the model a price; one that costs nothing has price: {input: 0}",
+		"%s bound what a run of agent %q costs, and model %q has no price", whose, e.name, a.Model.Name)
 }
 
 func (l *loader) agentSkills(a *Agent, e *entry[AgentSpec]) {
@@ -282,7 +341,7 @@ func checkGlob(pattern string) (fault, hint string) {
 // Limits that hold where nothing else is set, and the most that can be set.
 var (
 	defaultLimits = RunLimits{Turns: 24, ToolCalls: 100, WallTime: 10 * time.Minute, OutputBytes: 262144}
-	maxLimits     = RunLimits{Turns: 1000, ToolCalls: 10000, WallTime: 24 * time.Hour, OutputBytes: 1048576, Tokens: 1_000_000_000}
+	maxLimits     = RunLimits{Turns: 1000, ToolCalls: 10000, WallTime: 24 * time.Hour, OutputBytes: 1048576, Tokens: 1_000_000_000, Cost: 1_000_000}
 )
 
 // underCeilings reports limits that are over the Fleet's ceilings. n holds them, and may be nil.
@@ -303,6 +362,9 @@ func (l *loader) underCeilings(n *node, written *Limits, most RunLimits) {
 			l.error(n.at(c.field), "lower it, or raise ceilings in "+rootFile, "%q is %d, and the Fleet allows at most %d", c.field, c.value, c.most)
 		}
 	}
+	if written.Cost > most.Cost && written.Cost <= maxLimits.Cost {
+		l.error(n.at("cost"), "lower it, or raise ceilings in "+rootFile, `"cost" is %v, and the Fleet allows at most %v`, written.Cost, most.Cost)
+	}
 	if d := time.Duration(written.WallTime); d > most.WallTime && d <= maxLimits.WallTime {
 		l.error(n.at("wallTime"), "lower it, or raise ceilings in "+rootFile, `"wallTime" is %s, and the Fleet allows at most %s`, written.WallTime, Duration(most.WallTime))
 	}
@@ -316,7 +378,7 @@ func over(base RunLimits, set *Limits) RunLimits {
 	return RunLimits{
 		Turns: cmp.Or(set.Turns, base.Turns), ToolCalls: cmp.Or(set.ToolCalls, base.ToolCalls),
 		WallTime: cmp.Or(time.Duration(set.WallTime), base.WallTime), OutputBytes: cmp.Or(set.OutputBytes, base.OutputBytes),
-		Tokens: cmp.Or(set.Tokens, base.Tokens),
+		Tokens: cmp.Or(set.Tokens, base.Tokens), Cost: cmp.Or(set.Cost, base.Cost),
 	}
 }
 
@@ -330,6 +392,9 @@ func limits(own, fleet *Limits, ceilings RunLimits) RunLimits {
 	out.OutputBytes = min(out.OutputBytes, ceilings.OutputBytes)
 	if ceilings.Tokens < maxLimits.Tokens {
 		out.Tokens = min(cmp.Or(out.Tokens, ceilings.Tokens), ceilings.Tokens)
+	}
+	if ceilings.Cost < maxLimits.Cost {
+		out.Cost = min(cmp.Or(out.Cost, ceilings.Cost), ceilings.Cost)
 	}
 	return out
 }

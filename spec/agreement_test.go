@@ -72,6 +72,8 @@ func valid(t *rapid.T, of reflect.Type, r *spec.Rules) any {
 			}
 		}
 		return d.String()
+	case of.Kind() == reflect.Struct && bareField(of) && r != nil && r.Required && rapid.Bool().Draw(t, "bare"):
+		return rapid.SampledFrom([]string{"", "x"}).Draw(t, "text")
 	case of.Kind() == reflect.Struct:
 		out := map[string]any{}
 		for _, f := range spec.RulesOf(of) {
@@ -114,6 +116,11 @@ func valid(t *rapid.T, of reflect.Type, r *spec.Rules) any {
 		return max(least, 0.5)
 	}
 	return rapid.SampledFrom([]any{nil, "x", 1, true, []any{1}, map[string]any{"a": nil}}).Draw(t, "any")
+}
+
+// bareField says that a text can take the place of a struct.
+func bareField(of reflect.Type) bool {
+	return slices.ContainsFunc(spec.RulesOf(of), func(r spec.Rules) bool { return r.Bare })
 }
 
 func required(r *spec.Rules) int {

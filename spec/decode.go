@@ -48,7 +48,10 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		if d.want(n, objectNode, what, "a map of fields") {
+		if bare := shapeOf(v.Type()).bare; bare != nil && n.isText() {
+			d.decode(n, v.FieldByIndex(bare.Index), what)
+			d.check(n, bare, what)
+		} else if d.want(n, objectNode, what, itemWant(v.Type())) {
 			d.object(n, v, what)
 		}
 	case reflect.Map:
@@ -112,7 +115,10 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 
 // itemWant says what an item of a list is.
 func itemWant(t reflect.Type) string {
-	if t.Kind() == reflect.Struct {
+	switch {
+	case t.Kind() == reflect.Struct && shapeOf(t).bare != nil:
+		return "text or a map of fields"
+	case t.Kind() == reflect.Struct:
 		return "a map of fields"
 	}
 	return "text"

@@ -186,7 +186,7 @@ type AgentSpec struct {
 	// Limits bound each run of the agent.
 	Limits *Limits `json:"limits,omitempty"`
 	// Output is what the final answer must be.
-	Output *Output `json:"output,omitempty" check:"later"`
+	Output *Output `json:"output,omitempty"`
 	// Isolation is what the agent's process must be shut in by.
 	Isolation *Isolation `json:"isolation,omitempty" check:"later"`
 	// Scale says how many processes the agent has, and for how long.
@@ -203,14 +203,44 @@ type MemoryUse struct {
 	Expires Duration `json:"expires,omitempty" check:"min=1m,max=87600h"`
 }
 
-// Output is what the final answer of a run must be.
+// Output is what the final answer of a run must be. An agent whose answer is something else is told what is wrong and mends
+// it, as often as Repairs says; then the run fails with the reason OutputRejected.
 type Output struct {
-	// Schema is a JSON Schema (draft 2020-12) of the answer, which is then JSON.
+	// Schema is a JSON Schema (draft 2020-12, or draft-07 where it says so) of the answer. The answer is then JSON and nothing
+	// else: one in a code fence, or with words around it, is to be mended like any other.
 	Schema map[string]any `json:"schema,omitempty"`
-	// Verify are CEL expressions of type bool over `output`: the JSON value where there is a schema, and else the text.
-	Verify []string `json:"verify,omitempty" check:"max=32"`
-	// Repairs is how many more turns the agent gets to mend an answer that is not as it must be.
+	// Verify are checks of an answer that fits the schema. They are tried in this order, up to the first that fails.
+	Verify []Verification `json:"verify,omitempty" check:"max=32"`
+	// Repairs is how often a run may be told what is wrong with its answer. The next answer that is wrong ends the run.
 	Repairs int `json:"repairs,omitempty" check:"default=2,min=1,max=10"`
+	// Escalate is the path of a Markdown file, such as docs/attention/triage.md. A run whose answer is refused in the end opens
+	// a proposal that writes a report there, for a person to act on: an agent has one such proposal, and a later run
+	// replaces the report in it. Who rejects it is told no more until the file changes. Default: no proposal, and the failed
+	// run is all that tells.
+	Escalate string `json:"escalate,omitempty" check:"max=1024"`
+}
+
+// Verification is one check of an answer: exactly one of cel, contains, excludes, matches and agent. Text alone is the cel.
+type Verification struct {
+	// CEL is an expression of type bool over `output`: the JSON value where there is a schema, and else the text. An error
+	// while it is evaluated fails the check.
+	CEL string `json:"cel,omitempty" check:"bare"`
+	// Contains is a text that the answer holds, in any case of letters.
+	Contains string `json:"contains,omitempty" check:"max=4096"`
+	// Excludes is a text that the answer does not hold, in any case of letters.
+	Excludes string `json:"excludes,omitempty" check:"max=4096"`
+	// Matches is a regular expression in RE2's syntax that the answer matches.
+	Matches string `json:"matches,omitempty" check:"max=4096"`
+	// Agent names another agent that reviews the answer, in a run of its own that counts like any task that this agent gives.
+	// It is the last check: only an answer that passes the others is worth a review. It is given the task and the answer as
+	// data, and must answer with JSON: ok, which is true or false, and problem, which says what is wrong.
+	Agent string `json:"agent,omitempty"`
+	// Task is what the reviewer is told, before the task and the answer. Default: to judge whether the answer does what the
+	// task asks.
+	Task string `json:"task,omitempty" check:"max=16384"`
+	// Message is what the agent is told where the check fails, for the checks that know no better. Default: a sentence that
+	// shows the check.
+	Message string `json:"message,omitempty" check:"max=1000"`
 }
 
 // Isolation is what an agent's process must be shut in by.
@@ -264,6 +294,10 @@ type Limits struct {
 	OutputBytes int `json:"outputBytes,omitempty" check:"default=262144,min=1,max=1048576"`
 	// Tokens is how many tokens the model may read and write in all turns together. Default: as many as the turns need.
 	Tokens int `json:"tokens,omitempty" check:"min=1,max=1000000000"`
+	// Cost is what the model's answers may cost in all turns together, in the currency of the model's price. Once it is
+	// reached, no request to the model starts. The model needs a price; one that costs nothing has `price: {input: 0}`.
+	// Default: no limit.
+	Cost float64 `json:"cost,omitempty" check:"min=0.000001,max=1000000"`
 }
 
 // ScriptRule is one rule of a scripted model. Strings may hold `${ CEL }`; the variables are those of [Conversation].
@@ -274,6 +308,16 @@ type ScriptRule struct {
 	Text string `json:"text,omitempty"`
 	// Calls are the answer's tool calls.
 	Calls []ScriptCall `json:"calls,omitempty"`
+	// Usage is how many tokens the answer counts as, to try limits and prices with. Default: none.
+	Usage *ScriptUsage `json:"usage,omitempty"`
+}
+
+// ScriptUsage is how many tokens a scripted answer counts as.
+type ScriptUsage struct {
+	// Input is how many tokens are read.
+	Input int `json:"input,omitempty" check:"min=0,max=1000000000"`
+	// Output is how many tokens are written.
+	Output int `json:"output,omitempty" check:"min=0,max=1000000000"`
 }
 
 // ScriptCall is one tool call of a scripted answer.

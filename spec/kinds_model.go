@@ -1,5 +1,10 @@
 package spec
 
+import (
+	"cmp"
+	"math"
+)
+
 // The providers of models.
 const (
 	// ProviderScripted answers by the rules in the Model itself.
@@ -53,8 +58,8 @@ type ModelSpec struct {
 	Cache *AnswerCache `json:"cache,omitempty" check:"later"`
 	// Budget bounds what the model may cost. A run that would exceed it ends.
 	Budget *Budget `json:"budget,omitempty" check:"later"`
-	// Price is what the model costs.
-	Price *Price `json:"price,omitempty" check:"later"`
+	// Price is what the model costs. What each answer costs is in the record of its run, and limits.cost bounds the sum.
+	Price *Price `json:"price,omitempty"`
 	// Context says what happens when a conversation outgrows the model.
 	Context *Context `json:"context,omitempty"`
 }
@@ -148,10 +153,25 @@ type Price struct {
 	// Output is the price of a million tokens that are written.
 	Output float64 `json:"output,omitempty" check:"min=0"`
 	// Cached is the price of a million tokens that the provider has read before. Default: that of input.
-	Cached float64 `json:"cached,omitempty" check:"min=0"`
+	Cached float64 `json:"cached,omitempty" check:"later,min=0"`
 	// Currency is an ISO 4217 code.
 	Currency string `json:"currency,omitempty" check:"default=USD,min=3,max=3"`
 }
+
+// defaultCurrency is that of prices that name none.
+const defaultCurrency = "USD"
+
+// Of is what an answer costs for which so many tokens were read and written, and in which currency. A model without a
+// price has the cost 0 in no currency.
+func (p *Price) Of(input, output int) (cost float64, currency string) {
+	if p == nil {
+		return 0, ""
+	}
+	return money((float64(input)*p.Input + float64(output)*p.Output) / 1e6), cmp.Or(p.Currency, defaultCurrency)
+}
+
+// money rounds an amount to nine decimals, so that a sum of many small ones is the same whatever they are made of.
+func money(amount float64) float64 { return math.Round(amount*1e9) / 1e9 }
 
 // The values of [Context.Compact].
 const (

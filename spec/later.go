@@ -1,14 +1,12 @@
 package spec
 
 import (
-	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
-	"github.com/google/jsonschema-go/jsonschema"
 )
 
 // What is checked in the kinds that this version does not reconcile. See kinds_later.go.
@@ -122,7 +120,7 @@ func (l *loader) assertion(d *document, n *node, a Assertion, depends []Ref) []R
 		l.missing(d, n, "write one item of the list for each", "an assertion is exactly one of contains, excludes, matches, cel and judge")
 	}
 	if _, err := regexp.Compile(a.Matches); err != nil {
-		l.error(n.at("matches"), "write it in RE2's syntax", "the pattern cannot be read: %s", oneLine(strings.TrimPrefix(err.Error(), "error parsing regexp: ")))
+		l.pattern(n.at("matches"), err)
 	}
 	l.condition(endedLanguage, n.at("cel"), "cel", a.CEL)
 	if a.Judge != "" && known(l, n.at("judge"), KindAgent, a.Judge, l.agents) {
@@ -131,19 +129,9 @@ func (l *loader) assertion(d *document, n *node, a Assertion, depends []Ref) []R
 	return depends
 }
 
-// jsonSchema checks that a value is a JSON Schema.
-func (l *loader) jsonSchema(n *node, value map[string]any) {
-	raw, err := json.Marshal(value)
-	var schema jsonschema.Schema
-	if err == nil {
-		err = json.Unmarshal(raw, &schema)
-	}
-	if err == nil {
-		_, err = schema.Resolve(nil)
-	}
-	if err != nil {
-		l.error(n, "see https://json-schema.org", "this is not a JSON Schema: %s", shorten(err.Error(), 200))
-	}
+// pattern reports a regular expression that cannot be compiled.
+func (l *loader) pattern(n *node, err error) {
+	l.error(n, "write it in RE2's syntax", "the pattern cannot be read: %s", oneLine(strings.TrimPrefix(err.Error(), "error parsing regexp: ")))
 }
 
 // deniedTools warns of write tools that no agent can ever call, because a rule denies them whoever calls them with whatever.

@@ -78,6 +78,12 @@ type field struct {
 	value *node
 }
 
+// isText says that the value is a text.
+func (n *node) isText() bool {
+	_, ok := n.value.(string)
+	return ok && n.kind == scalarNode
+}
+
 func (n *node) place() Place { return Place{File: n.file.path, Line: n.line, Column: n.column} }
 
 // get returns the value of a field, or nil.

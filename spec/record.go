@@ -1,7 +1,9 @@
 package spec
 
 import (
+	"cmp"
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -33,7 +35,8 @@ type Answer struct {
 	Body json.RawMessage `json:"body,omitempty"`
 	// Error is set instead of Body where the host refuses or fails; the agent sees it.
 	Error string `json:"error,omitempty"`
-	// Rule names the policy rule or default that decided, for tool requests.
+	// Rule names the policy rule or default that decided, for tool requests, and the check that failed, for requests of kind
+	// check.
 	Rule string `json:"rule,omitempty"`
 	// Usage is what the answer cost: of a model its tokens, of a run that another one gave a task to all that it used.
 	Usage *Usage `json:"usage,omitempty"`
@@ -43,15 +46,26 @@ type Answer struct {
 	By string `json:"by,omitempty"`
 }
 
-// Usage counts tokens, as the models told them.
+// Usage counts tokens, as the models told them, and what they cost.
 type Usage struct {
 	Input  int `json:"input"`
 	Output int `json:"output"`
+	// Cost is in Currency, an ISO 4217 code, rounded to nine decimals. Both are left out where the model has no price.
+	Cost     float64 `json:"cost,omitempty"`
+	Currency string  `json:"currency,omitempty"`
 }
 
-// Add returns the sum.
+// Money is the cost for people, such as `0.0123 USD`, or "" where there is no price.
+func (u Usage) Money() string {
+	if u.Currency == "" {
+		return ""
+	}
+	return strconv.FormatFloat(u.Cost, 'f', -1, 64) + " " + u.Currency
+}
+
+// Add returns the sum. Both costs are of one currency: agents whose models have prices in others give each other no tasks.
 func (u Usage) Add(v Usage) Usage {
-	return Usage{Input: u.Input + v.Input, Output: u.Output + v.Output}
+	return Usage{Input: u.Input + v.Input, Output: u.Output + v.Output, Cost: money(u.Cost + v.Cost), Currency: cmp.Or(u.Currency, v.Currency)}
 }
 
 // Parent is the exchange that a run was started for. Its record holds the run's task in an entry of type delegated.
@@ -67,6 +81,15 @@ type Delegation struct {
 	Text  string    `json:"text"`
 	// Rule names the policy rule or default that let it.
 	Rule string `json:"rule,omitempty"`
+	// Review says that the task is to judge an answer: the agent's own must be a [Verdict].
+	Review bool `json:"review,omitempty"`
+}
+
+// Verdict is what a check says of an answer: the body of an answer to a request of kind check, and the output of a review.
+type Verdict struct {
+	// OK says that the answer may end the run. Problem says what is wrong with it otherwise, for a model that is to mend it.
+	OK      bool   `json:"ok"`
+	Problem string `json:"problem,omitempty"`
 }
 
 // Task is what a run is about. It is the first entry of a run's record and never changes.
@@ -91,6 +114,8 @@ type Task struct {
 	// run, oldest first. A [Compaction] in the record takes its place.
 	Thread  ThreadID        `json:"thread,omitempty"`
 	History []ThreadMessage `json:"history,omitempty"`
+	// Review says that the task is to judge the answer of the run above: the output must be a [Verdict].
+	Review bool `json:"review,omitempty"`
 }
 
 // ThreadMessage is one message of a thread: what a person has asked, or an agent's final answer to it.
@@ -174,12 +199,17 @@ func Phases() []string {
 type Outcome struct {
 	// Phase is succeeded or failed.
 	Phase string `json:"phase"`
-	// Reason is one CamelCase word for a failure: AgentFailed, AgentExited, LimitReached, Diverged, HostFailed, Cancelled.
+	// Reason is one CamelCase word for a failure: AgentFailed, AgentExited, LimitReached, OutputRejected, Diverged, HostFailed,
+	// Cancelled.
 	Reason string `json:"reason,omitempty"`
 	// Message is one sentence for people.
 	Message string `json:"message,omitempty"`
-	// Output is the agent's final answer.
+	// Output is the agent's final answer; where the reason is OutputRejected, the one that was refused last.
 	Output string `json:"output,omitempty"`
+	// Done says what a run that failed had done until then, in a few lines for people.
+	Done string `json:"done,omitempty"`
+	// Escalated is the key of the proposal that brings the failure before a person.
+	Escalated ProposalKey `json:"escalated,omitempty"`
 	// By names who cancelled the run: a person, or the run above it.
 	By string `json:"by,omitempty"`
 }

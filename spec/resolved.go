@@ -115,6 +115,8 @@ type Agent struct {
 	Output    *Output
 	Isolation *Isolation
 	Scale     *Scale
+	// Check is Output, compiled; nil where the answer may be anything.
+	Check *OutputCheck
 }
 
 // Tool is one tool that an agent may call.
@@ -135,6 +137,8 @@ type RunLimits struct {
 	OutputBytes int           `json:"outputBytes"`
 	// Tokens is 0 where the run may use as many as its turns need.
 	Tokens int `json:"tokens,omitempty"`
+	// Cost is 0 where the run may cost whatever its turns do.
+	Cost float64 `json:"cost,omitempty"`
 }
 
 // Model is a checked [ModelSpec].

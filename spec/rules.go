@@ -23,12 +23,14 @@ import (
 //	enum=A|B         the values that a text, or each text of a list, can have
 //	pattern=NAME     the text, or each text of a list, matches the pattern of this name; see [Patterns]
 //	later            the field is checked, and not reconciled by this version
+//	bare             a text in place of the whole map of fields is this field
 type Rules struct {
 	// Name is the field as it is written.
 	Name string
-	// Required, Later, Default, Enum and Pattern are as written in the tag.
+	// Required, Later, Bare, Default, Enum and Pattern are as written in the tag.
 	Required bool
 	Later    bool
+	Bare     bool
 	Default  string
 	Enum     []string
 	Pattern  string
@@ -94,6 +96,8 @@ type shape struct {
 	names    []string
 	byName   map[string]int
 	required []int
+	// bare is the field that a text in place of the struct is, or nil.
+	bare *Rules
 }
 
 var shapes sync.Map // reflect.Type to *shape
@@ -110,6 +114,11 @@ func shapeOf(t reflect.Type) *shape {
 		s.byName[rules.Name] = len(s.fields)
 		s.names = append(s.names, rules.Name)
 		s.fields = append(s.fields, rules)
+	}
+	for i := range s.fields {
+		if s.fields[i].Bare {
+			s.bare = &s.fields[i]
+		}
 	}
 	known, _ := shapes.LoadOrStore(t, s)
 	return known.(*shape)
@@ -153,6 +162,8 @@ func rulesOf(f reflect.StructField) Rules {
 			r.Required = true
 		case "later":
 			r.Later = true
+		case "bare":
+			r.Bare = true
 		case "default":
 			r.Default = value
 		case "enum":

@@ -73,6 +73,7 @@ type scriptRule struct {
 	when  *Condition
 	text  *Template
 	calls []scriptCall
+	usage ScriptUsage
 }
 
 type scriptCall struct {
@@ -86,6 +87,7 @@ type ScriptAnswer struct {
 	Rule  int
 	Text  string
 	Calls []ScriptCall
+	Usage ScriptUsage
 }
 
 // NewScript compiles the rules of a scripted model; model is its name, for errors.
@@ -111,6 +113,9 @@ func newScriptRule(r ScriptRule) (scriptRule, error) {
 		return scriptRule{}, fmt.Errorf("text: %w", err)
 	}
 	out := scriptRule{when: when, text: text}
+	if r.Usage != nil {
+		out.usage = *r.Usage
+	}
 	for i, call := range r.Calls {
 		arguments, err := scriptLanguage.tree(orEmpty(call.Arguments))
 		if err != nil {
@@ -159,7 +164,7 @@ func (r scriptRule) answer(vars map[string]any) (ScriptAnswer, error) {
 	if err != nil {
 		return ScriptAnswer{}, err
 	}
-	answer := ScriptAnswer{Text: text}
+	answer := ScriptAnswer{Text: text, Usage: r.usage}
 	for _, call := range r.calls {
 		value, err := call.arguments.value(vars)
 		if err != nil {

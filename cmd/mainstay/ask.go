@@ -142,6 +142,11 @@ func (a *asking) tell(e reconciler.Event) {
 			a.endLine()
 			fmt.Fprintf(a.progress, "· %s\n", toolCall(e.Request))
 		}
+	case reconciler.Answered:
+		if problem := refused(e); problem != "" {
+			a.endLine()
+			fmt.Fprintf(a.progress, "· %s\n", problem)
+		}
 	case reconciler.Proposed:
 		a.endLine()
 		fmt.Fprintf(a.progress, "· proposal %s: %s\n", e.Proposal.Key, e.Proposal.Title)
@@ -173,15 +178,17 @@ func (a *asking) finish(summary spec.RunSummary) error {
 		return err
 	case spec.PhaseWaiting:
 		fmt.Fprintf(a.progress, "run %s waits for a review:\n", summary.Run)
-		where := ""
-		if a.repo != "" {
-			where = " --repo " + a.repo
-		}
 		for _, p := range summary.Waiting {
-			fmt.Fprintf(a.progress, "  mainstay proposals show %s%s    # %s\n", p.Key, where, p.Title)
+			fmt.Fprintf(a.progress, "  mainstay proposals show %s%s    # %s\n", p.Key, a.where(), p.Title)
 		}
 		return nil
 	default:
+		if done := summary.Outcome.Done; done != "" {
+			fmt.Fprintln(a.progress, done)
+		}
+		if key := summary.Outcome.Escalated; key != "" {
+			fmt.Fprintf(a.progress, "a proposal brings this before a person:\n  mainstay proposals show %s%s\n", key, a.where())
+		}
 		return fmt.Errorf("run %s failed: %s: %s", summary.Run, summary.Outcome.Reason, spec.Visible(summary.Outcome.Message))
 	}
 }
@@ -213,6 +220,14 @@ func (a *asking) earlier(summary spec.RunSummary) {
 	a.shown.Reset()
 }
 
+// where is the flag that names the repository as the person did.
+func (a *asking) where() string {
+	if a.repo == "" {
+		return ""
+	}
+	return " --repo " + a.repo
+}
+
 // visible makes text harmless on its way to a person, since models and agents wrote most of it. Each Write is a text of its
 // own.
 type visible struct{ to io.Writer }
@@ -222,6 +237,19 @@ func (v visible) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// refused says what a check finds wrong in the agent's answer, or is "".
+func refused(e reconciler.Event) string {
+	var verdict spec.Verdict
+	if e.Request.Kind != spec.RequestCheck || json.Unmarshal(e.Answer.Body, &verdict) != nil || verdict.OK {
+		return ""
+	}
+	by := ""
+	if e.Answer.Rule != "" {
+		by = " by " + e.Answer.Rule
+	}
+	return "the answer is refused" + by + ": " + verdict.Problem
 }
 
 // toolCall writes a tool request in one line.

@@ -161,6 +161,9 @@ func buildAgent(d *document, fleet *spec.Fleet, a *spec.Agent) {
 	if a.Limits.Tokens > 0 {
 		limits["tokens"] = a.Limits.Tokens
 	}
+	if a.Limits.Cost > 0 {
+		limits["cost"] = a.Limits.Cost
+	}
 	d.Spec["limits"], d.Spec["model"], d.Spec["runtime"] = limits, a.Model.Name, a.Runtime
 	for _, ref := range a.DependsOn {
 		if ref.Kind == spec.KindPersona {

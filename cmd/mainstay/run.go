@@ -113,6 +113,18 @@ func runAndServe(ctx context.Context, w *wired, following *followers, state stri
 	return errors.Join(err, <-served)
 }
 
+// doneSoFar are the fields of a log line that say what a failed run had done, and where a person can act on it.
+func doneSoFar(o *spec.Outcome) []any {
+	var fields []any
+	if o.Done != "" {
+		fields = append(fields, "done", o.Done)
+	}
+	if o.Escalated != "" {
+		fields = append(fields, "proposal", o.Escalated)
+	}
+	return fields
+}
+
 // logEvents writes what happens as log lines.
 func logEvents(log *slog.Logger) func(reconciler.Event) {
 	return func(e reconciler.Event) {
@@ -151,7 +163,7 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 			if e.Outcome.Phase == spec.PhaseSucceeded {
 				log.Info("run succeeded", "run", e.Run)
 			} else {
-				log.Error("run failed", "run", e.Run, "reason", e.Outcome.Reason, "message", e.Outcome.Message)
+				log.Error("run failed", append([]any{"run", e.Run, "reason", e.Outcome.Reason, "message", e.Outcome.Message}, doneSoFar(e.Outcome)...)...)
 			}
 		case reconciler.RunsForgotten:
 			log.Info("finished runs are forgotten", "runs", e.Text)

@@ -73,7 +73,8 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	if err != nil {
 		return Reply{}, err
 	}
-	reply.Answer.Usage = &spec.Usage{Input: got.Usage.Input, Output: got.Usage.Output}
+	cost, currency := call.Agent.Model.Spec.Price.Of(got.Usage.Input, got.Usage.Output)
+	reply.Answer.Usage = &spec.Usage{Input: got.Usage.Input, Output: got.Usage.Output, Cost: cost, Currency: currency}
 	return reply, nil
 }
 

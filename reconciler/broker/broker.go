@@ -129,8 +129,10 @@ func (b *Broker) Answer(ctx context.Context, call Call, delta func(string)) (Rep
 		reply, err = answer(plugins.TimeAnswer{Time: b.opts.Now().UTC().Format(time.RFC3339Nano)})
 	case spec.RequestRandom:
 		reply, err = b.random(call)
+	case spec.RequestCheck:
+		reply, err = b.check(call)
 	default:
-		err = refuse("request kind %q is not known: use model, tool, time or random", call.Request.Kind)
+		err = refuse("request kind %q is not known: use model, tool, time, random or check", call.Request.Kind)
 	}
 	if refused, ok := err.(*refusal); ok {
 		reply = Reply{Answer: &spec.Answer{Error: refused.message, Rule: refused.rule}}

@@ -87,9 +87,15 @@ func Concluded(request spec.Request, child spec.Task, outcome spec.Outcome) spec
 	if outcome.Phase != spec.PhaseSucceeded {
 		return spec.Answer{Error: fmt.Sprintf("agent %s did not do the task (run %s): %s: %s", child.Agent, child.Run, outcome.Reason, outcome.Message)}
 	}
-	raw, err := plugins.Canonical(plugins.ToolResult{Text: outcome.Output})
+	var answer spec.Answer
+	var err error
+	if request.Kind == spec.RequestCheck {
+		answer, err = reviewed(child.Agent, outcome.Output)
+	} else {
+		answer.Body, err = plugins.Canonical(plugins.ToolResult{Text: outcome.Output})
+	}
 	if err != nil {
 		return spec.Answer{Error: fmt.Sprintf("the answer of agent %s cannot be passed on: %v", child.Agent, err)}
 	}
-	return spec.Answer{Body: raw}
+	return answer
 }

@@ -74,6 +74,9 @@ type Start struct {
 	Tools   []Tool
 	Skills  []Skill
 	Limits  spec.RunLimits
+	// OutputSchema is the JSON Schema of the output, or empty. Check says that the agent should have the output checked.
+	OutputSchema json.RawMessage
+	Check        bool
 }
 
 // Tool is a tool as the agent sees it.
@@ -188,6 +191,7 @@ func (a *agent) open(ctx context.Context, start Start) (*Session, error) {
 		log: a.host.options.Log.With("agent", a.name, "run", start.Run),
 	}
 	message := &pluginpb.Start{
+		OutputSchemaJson: string(start.OutputSchema), Check: start.Check,
 		Run: string(start.Run), Agent: string(a.name), Task: start.Task,
 		Limits: &pluginpb.Limits{
 			Turns: uint32(start.Limits.Turns), ToolCalls: uint32(start.Limits.ToolCalls),

@@ -150,6 +150,9 @@ func (x *comparison) agentTree(side *fleetSide, a *spec.Agent) map[string]any {
 	if a.Limits.Tokens != 0 {
 		resolved["limits"].(map[string]any)["tokens"] = a.Limits.Tokens
 	}
+	if a.Limits.Cost != 0 {
+		resolved["limits"].(map[string]any)["cost"] = a.Limits.Cost
+	}
 	if a.Description != "" {
 		resolved["description"] = a.Description
 	}

@@ -121,6 +121,7 @@ var judges = table(map[spec.Kind][]judge{
 	spec.KindAgent: {
 		{path: "description", judge: harmless},
 		{path: "limits.tokens", judge: raised(math.Inf(1))},
+		{path: "limits.cost", judge: raised(math.Inf(1))},
 		{path: "limits.*", judge: raised(0)},
 		{path: "memory", judge: granted},
 		{path: "output", judge: guard},

@@ -94,6 +94,11 @@ func (p *player) Answer(ctx context.Context, call run.Call, _ func(string)) (run
 	return reply, nil
 }
 
+// Escalate proposes nothing: a replay changes nothing.
+func (p *player) Escalate(context.Context, run.Call, spec.Outcome) (run.Reply, error) {
+	return run.Reply{Answer: &spec.Answer{Error: "this is a replay"}}, nil
+}
+
 func (p *player) serve(ctx context.Context, call run.Call) (run.Reply, error) {
 	q := call.Request
 	x, expected := p.Recording.Take(q)

@@ -22,6 +22,10 @@ type work struct {
 	// further says that this attempt has recorded an answer or a proposal.
 	further bool
 
+	// output is the final answer that is being checked, and checking the exchange that does it.
+	output   *string
+	checking *exchange
+
 	seat     *seat
 	replay   *replay
 	sends    *sender
@@ -155,6 +159,9 @@ func (w *work) serve(ctx context.Context) end {
 				how = lost(err)
 			}
 		}
+		if how == nil {
+			how = w.judged()
+		}
 		if how != nil {
 			return *how
 		}
@@ -191,6 +198,8 @@ func (w *work) onlyWaits() (waits, children bool) {
 // hear takes in one message of the agent.
 func (w *work) hear(ctx context.Context, m received) *end {
 	switch {
+	case m.err != nil && w.output != nil:
+		w.messages = nil // The agent has said all, and its output is being checked.
 	case m.err != nil:
 		return &end{err: &exited{m.err}, over: true}
 	case m.Request != nil:
@@ -204,19 +213,27 @@ func (w *work) hear(ctx context.Context, m received) *end {
 	case m.Failure != nil:
 		return &end{outcome: failed(AgentFailed, "%s", *m.Failure), over: true}
 	case m.Result != nil:
-		return &end{outcome: w.result(*m.Result), over: true}
+		return w.result(ctx, strings.ToValidUTF8(*m.Result, "\uFFFD"))
 	}
 	return nil
 }
 
-func (w *work) result(output string) *spec.Outcome {
+// result takes in the agent's final answer. The attempt goes on where that must be checked yet.
+func (w *work) result(ctx context.Context, output string) *end {
 	if x := w.replay.left(); x != nil {
-		return failed(Diverged, "exchange %d was %s, and now the agent ends without it", x.n, name(x.request))
+		return &end{outcome: failed(Diverged, "exchange %d was %s, and now the agent ends without it", x.n, name(x.request)), over: true}
 	}
 	if most := w.agent.Limits.OutputBytes; len(output) > most {
-		return w.limit("outputBytes", "the final answer has %s of at most %s", bytesText(len(output)), bytesText(most))
+		return &end{outcome: w.limit("outputBytes", "the final answer has %s of at most %s", bytesText(len(output)), bytesText(most)), over: true}
 	}
-	return &spec.Outcome{Phase: spec.PhaseSucceeded, Output: strings.ToValidUTF8(output, "\uFFFD")}
+	if w.agent.CheckOf(w.state.task) == nil {
+		return &end{outcome: succeeded(output), over: true}
+	}
+	return w.checkResult(ctx, output)
+}
+
+func succeeded(output string) *spec.Outcome {
+	return &spec.Outcome{Phase: spec.PhaseSucceeded, Output: output}
 }
 
 // drain waits for what is being served, so that effects are recorded, but not for long.
@@ -239,7 +256,7 @@ func (w *work) drain() error {
 
 // stop ends the session, asking first where the agent has not ended by itself, and waits for reader and sender.
 func (w *work) stop(how end, read <-chan struct{}) {
-	if !how.over {
+	if !how.over && w.output == nil {
 		reason := "the run waits"
 		switch {
 		case how.outcome != nil:

@@ -62,6 +62,7 @@ func (e *Engine) end(ctx context.Context, run spec.RunID, outcome *spec.Outcome,
 		r := record{log: e.opts.Log, run: run, state: st, last: last, count: len(entries)}
 		news, open := st.outcome == nil, st.waiting()
 		if news {
+			outcome.Done = st.done()
 			err := r.write(ctx, spec.Entry{Type: spec.EntryFinished, At: e.opts.Now().UTC(), Outcome: outcome})
 			if isConflict(err) {
 				continue

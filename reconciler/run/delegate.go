@@ -17,7 +17,7 @@ func (w *work) childTask(ctx context.Context, call Call, d spec.Delegation) (*sp
 	above := call.Task
 	task := &spec.Task{
 		Run: DerivedID(call.At, string(above.Run), strconv.Itoa(call.N)), Agent: d.Agent, Text: d.Text, Revision: above.Revision,
-		At: call.At, Parent: &spec.Parent{Run: above.Run, Agent: above.Agent, Exchange: call.N}, Depth: above.Depth + 1,
+		At: call.At, Parent: &spec.Parent{Run: above.Run, Agent: above.Agent, Exchange: call.N}, Depth: above.Depth + 1, Review: d.Review,
 	}
 	agent, err := w.opts.Agents.Agent(ctx, *task)
 	switch {

@@ -34,6 +34,8 @@ type Log interface {
 	Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uint64, error)
 	// PutRun keeps the run's state at a glance, as [Glance] cuts it.
 	PutRun(ctx context.Context, summary spec.RunSummary) error
+	// ShowRun shows a newer state than the one that is kept to whoever asks in this process.
+	ShowRun(summary spec.RunSummary)
 	// GetRun returns what PutRun kept. Where that is nothing, the error has a method `NotFound() bool` that returns true.
 	GetRun(ctx context.Context, run spec.RunID) (spec.RunSummary, error)
 }
@@ -81,6 +83,9 @@ type Broker interface {
 	// and the run is tried again later. Given the same call it makes the same proposal. It calls delta with pieces of the
 	// answer as they come, and not after it has returned.
 	Answer(ctx context.Context, call Call, delta func(text string)) (Reply, error)
+	// Escalate makes the proposal that brings a run before a person whose answer was refused, as its agent's output says. The
+	// call is the check that refused it. An answer means that nothing is to be proposed, and says why.
+	Escalate(ctx context.Context, call Call, outcome spec.Outcome) (Reply, error)
 }
 
 // Call is one request of one run.
@@ -214,6 +219,8 @@ const (
 	drainTime = 5 * time.Second
 	// cancelTime is how long an agent has to end by itself.
 	cancelTime = 2 * time.Second
+	// keepTime is how old the summary on the disk of a run that works may be.
+	keepTime = time.Second
 	// appendTime is how long one write may take.
 	appendTime = 30 * time.Second
 )
@@ -238,7 +245,9 @@ const (
 	AgentFailed  = "AgentFailed"  // the agent says so
 	AgentExited  = "AgentExited"  // its process ended, again and again
 	LimitReached = "LimitReached" // the message names the limit and what to change
-	Cancelled    = "Cancelled"    // a person said so, or the run that gave the task has ended
-	Diverged     = "Diverged"     // replayed, the agent asked for something else
-	HostFailed   = "HostFailed"   // the run could not be worked on
+	// OutputRejected is the reason where the agent's answer is not what the agent's output must be, and it could not mend it.
+	OutputRejected = "OutputRejected"
+	Cancelled      = "Cancelled"  // a person said so, or the run that gave the task has ended
+	Diverged       = "Diverged"   // replayed, the agent asked for something else
+	HostFailed     = "HostFailed" // the run could not be worked on
 )

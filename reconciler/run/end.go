@@ -65,6 +65,14 @@ func (w *work) unopened(ctx context.Context, err error) (spec.RunSummary, error)
 
 // finish records the end of the run.
 func (w *work) finish(ctx context.Context, outcome *spec.Outcome) (spec.RunSummary, error) {
+	if outcome.Phase == spec.PhaseFailed {
+		outcome.Done = w.state.done()
+	}
+	if outcome.Reason == OutputRejected {
+		if err := w.escalate(ctx, outcome); err != nil {
+			return w.ended(ctx, &unserved{err})
+		}
+	}
 	err := w.append(ctx, spec.Entry{Type: spec.EntryFinished, Outcome: outcome})
 	if errors.Is(err, errEnded) {
 		return w.ended(ctx, err)

@@ -105,6 +105,9 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	} else if err != nil {
 		return w.ended(ctx, err)
 	}
+	if outcome := w.rejection(); outcome != nil { // The answer was refused for good before the process ended.
+		return w.finish(ctx, outcome)
+	}
 	w.left = w.wallTime() - st.spent()
 	if w.left <= 0 {
 		return w.finish(ctx, w.outOfTime())

@@ -85,6 +85,12 @@ type missingError struct{}
 func (missingError) Error() string  { return "not found" }
 func (missingError) NotFound() bool { return true }
 
+func (m *memory) ShowRun(s spec.RunSummary) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.summaries[s.Run] = s
+}
+
 // crashing is a Log whose process dies at one of its writes, before or after it took effect. Nothing is written afterwards.
 type crashing struct {
 	Log
@@ -257,6 +263,7 @@ type world struct {
 	// serve answers a request; nil echoes it. Tools whose name begins with write become proposals.
 	serve  func(ctx context.Context, call Call, delta func(string)) (Reply, error)
 	limits spec.RunLimits
+	output *spec.OutputCheck
 	events func(Event)
 	// fast shortens every wait, for tests in real time. deaf makes sends to the agent block until Close.
 	fast, deaf bool
@@ -295,7 +302,7 @@ func (w *world) Agent(context.Context, spec.Task) (*spec.Agent, error) {
 	if w.unknown != nil {
 		return nil, w.unknown
 	}
-	return &spec.Agent{Name: "triage", Limits: w.limits}, nil
+	return &spec.Agent{Name: "triage", Limits: w.limits, Check: w.output}, nil
 }
 
 func (w *world) Open(context.Context, spec.Task, *spec.Agent) (Session, error) {
@@ -323,6 +330,11 @@ func (w *world) Answer(ctx context.Context, call Call, delta func(string)) (Repl
 		return w.serve(ctx, call, delta)
 	}
 	return echo(call), nil
+}
+
+func (w *world) Escalate(_ context.Context, call Call, outcome spec.Outcome) (Reply, error) {
+	return Reply{Proposal: &spec.Proposal{Key: "report", Kind: spec.ProposalChange, Agent: call.Task.Agent, Run: call.Task.Run, Exchange: call.N,
+		Title: outcome.Message, At: call.At}}, nil
 }
 
 // checkCall checks that a request is recorded and not answered when it is served.

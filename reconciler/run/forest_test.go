@@ -71,6 +71,10 @@ func (f *forest) Open(_ context.Context, task spec.Task, agent *spec.Agent) (Ses
 	return s, nil
 }
 
+func (f *forest) Escalate(context.Context, Call, spec.Outcome) (Reply, error) {
+	return Reply{}, errors.New("nothing here is checked")
+}
+
 func (f *forest) Answer(ctx context.Context, call Call, delta func(string)) (Reply, error) {
 	if to, ok := strings.CutPrefix(toolBody(call.Request.Body).Name, "agents__"); ok {
 		return Reply{Delegation: &spec.Delegation{Agent: spec.AgentName(to), Text: string(call.Request.Body)}}, nil

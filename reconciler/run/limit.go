@@ -45,6 +45,8 @@ func (w *work) checkLimits(q spec.Request) *spec.Outcome {
 		return w.limit("turns", "the agent has asked a model %d times, which is its limit", limits.Turns)
 	case q.Kind == spec.RequestModel && limits.Tokens > 0 && w.state.usage.Input+w.state.usage.Output >= limits.Tokens:
 		return w.limit("tokens", "the model has read and written %d tokens, and the limit is %d", w.state.usage.Input+w.state.usage.Output, limits.Tokens)
+	case q.Kind == spec.RequestModel && limits.Cost > 0 && w.state.usage.Cost >= limits.Cost:
+		return w.limit("cost", "the model's answers have cost %s, and the limit is %v", w.state.usage.Money(), limits.Cost)
 	case q.Kind == spec.RequestTool && w.state.calls >= limits.ToolCalls:
 		return w.limit("toolCalls", "the agent has called tools %d times, which is its limit", limits.ToolCalls)
 	case len(w.state.exchanges) >= most:

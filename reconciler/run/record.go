@@ -16,6 +16,8 @@ type record struct {
 	// last is the position of the last entry, count the number of entries.
 	last  uint64
 	count int
+	// kept is the summary that was written last.
+	kept spec.RunSummary
 }
 
 // write appends an entry. It does not stop half-way when ctx ends, because then nobody could tell whether the entry
@@ -63,7 +65,8 @@ func (r *record) catchUp(ctx context.Context) ([]*exchange, error) {
 	return decided, nil
 }
 
-// keep writes the summary, in a phase that only the caller knows unless it is "".
+// keep writes the summary, in a phase that only the caller knows unless it is "". One that tells little more than the last that
+// was written is only shown.
 func (r *record) keep(ctx context.Context, phase string) (spec.RunSummary, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTime)
 	defer cancel()
@@ -72,10 +75,22 @@ func (r *record) keep(ctx context.Context, phase string) (spec.RunSummary, error
 	if phase != "" {
 		sum.Phase = phase
 	}
+	if r.isNear(sum) {
+		r.log.ShowRun(Glance(sum))
+		return sum, nil
+	}
 	if err := r.log.PutRun(ctx, Glance(sum)); err != nil {
 		return sum, fmt.Errorf("keep the summary: %w", err)
 	}
+	r.kept = sum
 	return sum, nil
+}
+
+// isNear says that a summary tells no more than that a run has gone on for a moment: after a crash the one before is as good, for
+// whoever takes the run up writes it anew. It spares each turn a write that must reach the disk.
+func (r *record) isNear(sum spec.RunSummary) bool {
+	return sum.Phase == spec.PhaseRunning && r.kept.Phase == spec.PhaseRunning && sum.Updated.Sub(r.kept.Updated) < keepTime &&
+		len(sum.Waiting) == len(r.kept.Waiting) && len(sum.Children) == len(r.kept.Children)
 }
 
 func isConflict(err error) bool {

@@ -172,6 +172,9 @@ func (m *Memory) Record(context.Context, spec.RunID) ([]spec.Entry, uint64, erro
 // PutRun keeps nothing: nobody lists the run.
 func (m *Memory) PutRun(context.Context, spec.RunSummary) error { return nil }
 
+// ShowRun shows nothing.
+func (m *Memory) ShowRun(spec.RunSummary) {}
+
 // GetRun finds nothing.
 func (m *Memory) GetRun(context.Context, spec.RunID) (spec.RunSummary, error) {
 	return spec.RunSummary{}, notKept{}

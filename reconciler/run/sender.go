@@ -68,6 +68,9 @@ func (s *sender) push(f func() error) {
 }
 
 func (s *sender) answer(x *exchange) {
+	if x.id == ours {
+		return
+	}
 	id, kind, answer := x.id, x.request.Kind, *x.answer
 	s.push(func() error { return s.session.Answer(id, kind, answer) })
 }

@@ -51,6 +51,9 @@ type state struct {
 	turns   int
 	calls   int
 	usage   spec.Usage
+	// rejected counts answers of the agent in which something is wrong; refused is the exchange of the last one.
+	rejected int
+	refused  *exchange
 }
 
 // fold reads a record. The error is of the first entry that contradicts those before it, which only damage can cause;
@@ -164,6 +167,10 @@ func (s *state) addRequest(e spec.Entry) error {
 func (s *state) count(x *exchange) {
 	if x.request.Kind == spec.RequestModel {
 		s.turns++
+	}
+	if x.request.Kind == spec.RequestCheck && !verdict(x).OK {
+		s.rejected++
+		s.refused = x
 	}
 	s.spend(x.answer.Usage)
 }

@@ -15,7 +15,7 @@ import (
 const maxLine = 160
 
 // Story tells a run's record in plain text, one line for each entry: when, which exchange, what, and for answers which rule
-// decided. The outcome's text comes last, in full. It is [spec.Visible].
+// decided. What was done and the outcome's text come last, in full. It is [spec.Visible].
 func Story(entries []spec.Entry, w io.Writer) error {
 	requests := map[int]spec.Entry{}
 	attempts := 0
@@ -38,9 +38,17 @@ func Story(entries []spec.Entry, w io.Writer) error {
 	if len(entries) == 0 || entries[len(entries)-1].Outcome == nil {
 		return nil
 	}
-	if output := entries[len(entries)-1].Outcome.Output; output != "" {
-		_, err := fmt.Fprintf(w, "\n%s\n", spec.Visible(output))
-		return err
+	done := entries[len(entries)-1].Outcome.Done
+	if used := Summarize(entries).Usage; done == "" && used.Currency != "" {
+		done = "It used " + usageText(used) + "."
+	}
+	for _, text := range []string{done, entries[len(entries)-1].Outcome.Output} {
+		if text == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "\n%s\n", spec.Visible(text)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -152,10 +160,14 @@ func tellAnswer(e, asked spec.Entry) string {
 	text = oneLine(text, 2*maxLine)
 	var notes []string
 	if e.Answer.Rule != "" {
-		notes = append(notes, "decided by "+oneLine(e.Answer.Rule, maxLine))
+		by := "decided by "
+		if asked.Request != nil && asked.Request.Kind == spec.RequestCheck {
+			by = "refused by "
+		}
+		notes = append(notes, by+oneLine(e.Answer.Rule, maxLine))
 	}
 	if u := e.Answer.Usage; u != nil {
-		notes = append(notes, fmt.Sprintf("%d+%d tokens", u.Input, u.Output))
+		notes = append(notes, usageText(*u))
 	}
 	if took := e.At.Sub(asked.At); asked.Request != nil && took >= time.Millisecond {
 		notes = append(notes, took.Round(time.Millisecond).String())

@@ -8,7 +8,7 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// What the limits of a run bound is what it uses together with all runs beneath it. Tokens are counted at every request to a
+// What the limits of a run bound is what it uses together with all runs beneath it. Tokens and costs are counted at every request to a
 // model, for the run and for each one above it, so that a tree may exceed a limit by the one request that each of its runs
 // has under way. Wall time is counted in the same way where a child ends, and a child may work no longer than its parent could
 // when it gave the task. Turns, tool calls and the size of the output are each run's own: how many runs there are is bounded.
@@ -33,7 +33,7 @@ func (w *work) checkTree(ctx context.Context, q spec.Request) (*spec.Outcome, er
 	}
 	if children := w.state.children(); len(children) > 0 {
 		sum := w.state.summary()
-		if outcome, err := w.overTokens(ctx, sum, w.agent); outcome != nil || err != nil {
+		if outcome, err := w.overUse(ctx, sum, w.agent); outcome != nil || err != nil {
 			return outcome, err
 		}
 	}
@@ -52,7 +52,7 @@ func (w *work) checkTree(ctx context.Context, q spec.Request) (*spec.Outcome, er
 		if err != nil {
 			return nil, err
 		}
-		if outcome, err := w.overTokens(ctx, sum, agent); outcome != nil || err != nil {
+		if outcome, err := w.overUse(ctx, sum, agent); outcome != nil || err != nil {
 			return outcome, err
 		}
 		p = sum.Parent
@@ -60,18 +60,25 @@ func (w *work) checkTree(ctx context.Context, q spec.Request) (*spec.Outcome, er
 	return nil, nil
 }
 
-// overTokens is the outcome where a run and those beneath it have used what its agent may.
-func (w *work) overTokens(ctx context.Context, sum spec.RunSummary, agent *spec.Agent) (*spec.Outcome, error) {
-	most := agent.Limits.Tokens
-	if most == 0 {
+// overUse is the outcome where a run and those beneath it have used what its agent may.
+func (w *work) overUse(ctx context.Context, sum spec.RunSummary, agent *spec.Agent) (*spec.Outcome, error) {
+	limits := agent.Limits
+	if limits.Tokens == 0 && limits.Cost == 0 {
 		return nil, nil
 	}
 	used, err := w.usedBy(ctx, sum)
-	if err != nil || used.Input+used.Output < most {
+	if err != nil {
 		return nil, err
 	}
-	return failed(LimitReached, "run %s of Agent/%s and the runs beneath it have used %d tokens, and its limit is %d; if it needs more, raise limits.tokens of Agent/%s",
-		sum.Run, sum.Agent, used.Input+used.Output, most, sum.Agent), nil
+	switch tokens := used.Input + used.Output; {
+	case limits.Tokens > 0 && tokens >= limits.Tokens:
+		return failed(LimitReached, "run %s of Agent/%s and the runs beneath it have used %d tokens, and its limit is %d; if it needs more, raise limits.tokens of Agent/%s",
+			sum.Run, sum.Agent, tokens, limits.Tokens, sum.Agent), nil
+	case limits.Cost > 0 && used.Cost >= limits.Cost:
+		return failed(LimitReached, "run %s of Agent/%s and the runs beneath it have cost %s, and its limit is %v; if it needs more, raise limits.cost of Agent/%s",
+			sum.Run, sum.Agent, used.Money(), limits.Cost, sum.Agent), nil
+	}
+	return nil, nil
 }
 
 // usedBy is what a run and all runs beneath it have used. Its own part holds that of the children that have ended.

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -47,6 +45,7 @@ func (s *Store) PutRun(ctx context.Context, summary spec.RunSummary) error {
 			return fmt.Errorf("keep summary of run %s: %w", summary.Run, told(err))
 		}
 		s.summarize(summary)
+		s.unshow(summary.Run, summary.Entries)
 		return nil
 	})
 }
@@ -57,7 +56,7 @@ func (s *Store) GetRun(ctx context.Context, run spec.RunID) (spec.RunSummary, er
 	if err != nil {
 		return spec.RunSummary{}, fmt.Errorf("read summary of run %.80s: %w", run, err)
 	}
-	return k.RunSummary, nil
+	return s.newest(k.RunSummary), nil
 }
 
 func (s *Store) kept(ctx context.Context, run spec.RunID) (kept, error) {
@@ -82,7 +81,11 @@ func (s *Store) Runs(ctx context.Context) ([]spec.RunSummary, error) {
 	if err := s.loadRuns(ctx); err != nil {
 		return nil, err
 	}
-	return slices.AppendSeq(make([]spec.RunSummary, 0, len(s.summaries)), maps.Values(s.summaries)), nil
+	runs := make([]spec.RunSummary, 0, len(s.summaries))
+	for _, kept := range s.summaries {
+		runs = append(runs, s.newest(kept))
+	}
+	return runs, nil
 }
 
 // loadRuns reads all summaries into memory, once. The caller holds s.glance.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -188,6 +189,7 @@ func (s *Store) Forget(ctx context.Context, run spec.RunID) error {
 func (s *Store) forget(ctx context.Context, run spec.RunID, subj string) error {
 	return s.durable(ctx, "forget", func(ctx context.Context) error {
 		delete(s.summaries, run)
+		s.unshow(run, math.MaxInt)
 		// In this order, because a summary without its record would look like damage.
 		if err := s.runs.Purge(ctx, string(run)); err != nil {
 			return fmt.Errorf("forget run %s: %w", run, err)

@@ -99,6 +99,10 @@ type Store struct {
 	glance    sync.Mutex // held while a summary is written, and while all of them are read
 	summaries map[spec.RunID]spec.RunSummary
 	ended     endings
+
+	showing sync.Mutex // the innermost lock
+	// shown are summaries newer than those that are kept.
+	shown map[spec.RunID]spec.RunSummary
 }
 
 // formatFile marks a folder in which every stream has been made. Its absence means a new store, or one whose making was
@@ -123,7 +127,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{opts: opts, held: map[spec.RunID]jetstream.Msg{}, tips: map[spec.RunID]uint64{}}
+	s := &Store{opts: opts, held: map[spec.RunID]jetstream.Msg{}, tips: map[spec.RunID]uint64{}, shown: map[spec.RunID]spec.RunSummary{}}
 	if s.lock, err = acquire(filepath.Join(opts.Dir, "lock")); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", opts.Dir, err)
 	}

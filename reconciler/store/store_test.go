@@ -23,6 +23,43 @@ const run1, run2 = spec.RunID("01hzzzzzzzzzzzzzzzzzzzzzz1"), spec.RunID("01hzzzz
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
+// TestWhatIsShownIsNewerThanWhatIsKept checks that a summary which is not on the disk is seen until that one is, and not after a
+// restart.
+func TestWhatIsShownIsNewerThanWhatIsKept(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(turns int) spec.RunSummary {
+		return spec.RunSummary{Task: spec.Task{Run: "01kb0000000000000000000000"}, Phase: spec.PhaseRunning, Turns: turns, Entries: turns}
+	}
+	seen := func(s *Store, turns int) {
+		t.Helper()
+		all, err := s.Runs(t.Context())
+		one, err2 := s.GetRun(t.Context(), at(0).Run)
+		if err != nil || err2 != nil || len(all) != 1 || all[0].Turns != turns || one.Turns != turns {
+			t.Errorf("%+v, %+v, %v, %v: want %d turns", all, one, err, err2, turns)
+		}
+	}
+	must(t, s.PutRun(t.Context(), at(1)))
+	s.ShowRun(at(3))
+	s.ShowRun(at(2))
+	seen(s, 3)
+	must(t, s.PutRun(t.Context(), at(2)))
+	seen(s, 3)
+	must(t, s.PutRun(t.Context(), at(4)))
+	s.ShowRun(at(3))
+	seen(s, 4)
+	s.ShowRun(at(5))
+	must(t, s.Close())
+	if s, err = Open(t.Context(), Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	seen(s, 4)
+	must(t, s.Close())
+}
+
 func open(t *testing.T, opts Options) *Store {
 	t.Helper()
 	if opts.Dir == "" {

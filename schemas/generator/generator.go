@@ -241,7 +241,14 @@ func (g *generator) value(t reflect.Type, r *spec.Rules, cluster bool) map[strin
 
 // item is the schema of an item of a list, which cannot be null. The forms of a list's texts are those of its rules.
 func (g *generator) item(t reflect.Type, list *spec.Rules, cluster bool) map[string]any {
+	bare := t.Kind() == reflect.Struct && slices.ContainsFunc(spec.RulesOf(t), func(r spec.Rules) bool { return r.Bare })
+	if bare && cluster { // An API server takes no schema of one type or another.
+		return map[string]any{"x-kubernetes-preserve-unknown-fields": true}
+	}
 	s := g.value(t, &spec.Rules{Required: true}, cluster)
+	if bare {
+		s["type"] = []string{"object", "string"}
+	}
 	for _, least := range []string{"minLength", "minItems", "minProperties"} {
 		delete(s, least) // An item may be empty, if nothing else says that it may not.
 	}

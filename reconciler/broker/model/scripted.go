@@ -26,7 +26,7 @@ func scripted(m *spec.Model, request Request, delta func(string)) (plugins.Model
 	if err != nil {
 		return plugins.ModelAnswer{}, err
 	}
-	answer := plugins.ModelAnswer{Text: said.Text}
+	answer := plugins.ModelAnswer{Text: said.Text, Usage: plugins.Usage(said.Usage)}
 	for _, call := range said.Calls {
 		arguments, err := plugins.Canonical(call.Arguments)
 		if err != nil {
