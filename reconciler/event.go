@@ -25,7 +25,7 @@ const (
 	Delta          EventType = "Delta"          // Run, Text: a piece of a model's answer as it arrives
 	Proposed       EventType = "Proposed"       // Run, Proposal
 	Delegated      EventType = "Delegated"      // Run, N, Request, Child: another agent gets a task
-	RunWaiting     EventType = "RunWaiting"     // Run
+	RunWaiting     EventType = "RunWaiting"     // Run, Text: what it waits for
 	RunRetrying    EventType = "RunRetrying"    // Run, Err, Text: the time until the next try
 	RunFinished    EventType = "RunFinished"    // Run, Outcome
 	ActionSettled  EventType = "ActionSettled"  // Action, Approval, Text; Err when it failed or was refused

@@ -49,7 +49,7 @@ func (a *asking) tellBeneath(e reconciler.Event) {
 	case reconciler.RunRetrying:
 		line("· %s: %v", e.Task.Agent, e.Err)
 	case reconciler.RunWaiting:
-		line("· %s: waits", e.Task.Agent)
+		line("· %s: waits for %s", e.Task.Agent, e.Text)
 	case reconciler.RunFinished:
 		line("· %s: %s", e.Task.Agent, cmp.Or(strings.TrimSpace(e.Outcome.Reason+" "+e.Outcome.Message), "done"))
 	}

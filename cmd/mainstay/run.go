@@ -156,7 +156,7 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 		case reconciler.Delegated:
 			log.Info("task given to another agent", "run", e.Run, "agent", e.Child.Agent, "child", e.Child.Run)
 		case reconciler.RunWaiting:
-			log.Info("run waits", "run", e.Run)
+			log.Info("run waits for "+e.Text, "run", e.Run)
 		case reconciler.RunRetrying:
 			log.Warn("run is tried again", "run", e.Run, "in", e.Text, "error", e.Err)
 		case reconciler.RunFinished:

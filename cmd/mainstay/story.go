@@ -69,7 +69,7 @@ func (s *story) tell(e reconciler.Event) {
 	case reconciler.RunRetrying:
 		s.line("run", "%v\ntried again in %s", e.Err, e.Text)
 	case reconciler.RunWaiting:
-		s.line("run", "waits for a review; while it waits no process is needed")
+		s.line("run", "waits for %s; while it waits no process is needed", e.Text)
 	case reconciler.ActionSettled:
 		if e.Err != nil {
 			s.line("action", "%v", e.Err)

@@ -86,9 +86,21 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 	}
 	sum, err := w.keep(ctx, "")
 	if err == nil {
-		w.observe(Event{Type: Waiting, Task: w.state.task})
+		w.observe(Event{Type: Waiting, Task: w.state.task, Text: waitsFor(sum)})
 	}
 	return sum, err
+}
+
+// waitsFor says what keeps a run waiting.
+func waitsFor(sum spec.RunSummary) string {
+	switch {
+	case len(sum.Children) == 0:
+		return "a review"
+	case len(sum.Waiting) == 0:
+		return "another agent"
+	default:
+		return "a review and another agent"
+	}
 }
 
 // read passes on what the agent sends until the session ends.

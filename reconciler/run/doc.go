@@ -153,7 +153,7 @@ const (
 	Answered  EventType = "Answered"  // a new answer was recorded: N, Request, Answer
 	Proposed  EventType = "Proposed"  // a request became an open proposal: N, Request, Proposal
 	Delegated EventType = "Delegated" // a request became another agent's task: N, Request, Child
-	Waiting   EventType = "Waiting"   // the run waits for reviews or for other runs, without a process
+	Waiting   EventType = "Waiting"   // the run waits for what Text says, without a process
 	Retrying  EventType = "Retrying"  // the run is tried again later: Err, Delay
 	Finished  EventType = "Finished"  // the run ended: Outcome
 )
