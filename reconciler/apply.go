@@ -16,9 +16,7 @@ import (
 func (r *Reconciler) observed() plan.Observed {
 	o := plan.Observed{Agents: map[spec.AgentName]spec.Digest{}, Settled: r.settledActions()}
 	for name, s := range r.parts.Host.Agents() {
-		if s.State != host.StateStopped {
-			o.Agents[name] = s.Digest
-		}
+		o.Agents[name] = s.Digest
 	}
 	return o
 }
@@ -60,11 +58,10 @@ func (r *Reconciler) apply(ctx context.Context) {
 func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step plan.Step) {
 	name := spec.AgentName(step.Ref.Name)
 	var err error
-	if step.Verb != plan.Start {
+	if agent, ok := fleet.Agents[name]; !ok {
 		err = r.parts.Host.Stop(ctx, name)
-	}
-	if agent, ok := fleet.Agents[name]; ok && err == nil {
-		err = r.parts.Host.Start(ctx, name, agent.Digest, agent.Runtime)
+	} else if err = r.parts.Host.Check(ctx, host.AgentOf(agent)); err == nil { // What cannot work replaces nothing that does.
+		err = r.parts.Host.Start(host.AgentOf(agent))
 	}
 	if ctx.Err() != nil {
 		return
@@ -79,10 +76,9 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 		}
 		return
 	}
-	s := r.parts.Host.Agents()[name]
 	text := "stopped"
 	if step.Verb != plan.Stop {
-		text = fmt.Sprintf("process %d, isolation %s", s.PID, s.Isolation)
+		text = "ready for runs, isolation " + r.parts.Host.Agents()[name].Isolation
 	}
 	r.tell(Event{Type: StepDone, Step: step, Text: text})
 }

@@ -189,8 +189,8 @@ type AgentSpec struct {
 	Output *Output `json:"output,omitempty" check:"later"`
 	// Isolation is what the agent's process must be shut in by.
 	Isolation *Isolation `json:"isolation,omitempty" check:"later"`
-	// Scale says how many processes the agent has, and for how long.
-	Scale *Scale `json:"scale,omitempty" check:"later"`
+	// Scale says how many processes the agent has, and for how long. Without runs it has none.
+	Scale *Scale `json:"scale,omitempty"`
 }
 
 // MemoryUse lets an agent keep facts.
@@ -222,13 +222,14 @@ type Isolation struct {
 
 // Scale says how many processes an agent has.
 type Scale struct {
-	// Warm is how many processes are kept ready although no run needs them.
+	// Warm is how many processes with room for a run are kept ready, so that a run need not wait for a start. Default: none.
+	// They are ended all the same where another agent's runs need their room.
 	Warm int `json:"warm,omitempty" check:"min=0,max=64"`
 	// Idle is how long a process that no run needs is kept.
 	Idle Duration `json:"idle,omitempty" check:"default=5m,min=1s,max=24h"`
-	// Concurrency is how many runs share one process at the same time.
+	// Concurrency is how many runs share one process at the same time. More runs get more processes.
 	Concurrency int `json:"concurrency,omitempty" check:"default=8,min=1,max=256"`
-	// IsolateRuns gives every run a process of its own.
+	// IsolateRuns gives every run a process of its own, which ends with it.
 	IsolateRuns bool `json:"isolateRuns,omitempty"`
 }
 

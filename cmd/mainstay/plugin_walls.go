@@ -40,7 +40,7 @@ func runBehindWalls(ctx context.Context, command []string) (walls string, err er
 	}})
 	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
 	const agent = spec.AgentName("tester")
-	if err := h.Start(ctx, agent, "tested", "tested"); err != nil {
+	if err := h.Start(host.Agent{Name: agent, Digest: "tested", Runtime: "tested"}); err != nil {
 		return "", err
 	}
 	session, err := h.Open(ctx, agent, host.Start{Run: "run", Task: "Say hello."})

@@ -240,7 +240,7 @@ func (r *replaying) host(ctx context.Context, dir string, fleet *spec.Fleet, nam
 	}
 	agents := host.New(host.Options{Dir: dir, Runtimes: runtimes(self), Now: r.env.clock(), Sleep: sleep})
 	agents.Accept(fleet.Lock)
-	if err := agents.Start(ctx, name, agent.Digest, agent.Runtime); err != nil {
+	if err := agents.Start(host.AgentOf(agent)); err != nil {
 		return nil, errors.Join(err, agents.Close(context.WithoutCancel(ctx)))
 	}
 	return agents, nil

@@ -20,9 +20,7 @@ func BenchmarkColdStart(b *testing.B) {
 		o.Runtimes = func(string) (host.Runtime, error) { return host.Runtime{Path: path}, nil }
 	})
 	for b.Loop() {
-		if err := h.Start(b.Context(), "a", "d", "loop"); err != nil {
-			b.Fatal(err)
-		}
+		start(b, h, host.Agent{Name: "a", Digest: "d", Runtime: "loop"})
 		s := open(b, h, "hello")
 		m, err := s.Recv()
 		if err != nil {

@@ -224,12 +224,21 @@ func probe(verb, rest string) (string, error) {
 // doomedHost starts an agent, tells its process, and waits to be killed.
 func doomedHost(dir string) {
 	h := host.New(host.Options{Dir: dir, Runtimes: runtimes("honest")})
-	if err := h.Start(context.Background(), "a", "d", "r"); err != nil {
+	s, err := hello(h)
+	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(h.Agents()["a"].PID)
+	fmt.Println(s.PID())
 	time.Sleep(time.Hour)
+}
+
+// hello starts an agent and a run on it.
+func hello(h *host.Host) (*host.Session, error) {
+	if err := h.Start(agentA); err != nil {
+		return nil, err
+	}
+	return h.Open(context.Background(), "a", host.Start{Run: "run", Task: "hang"})
 }
 
 // hardenedHost shows that a host that no one can look into still works.
@@ -244,7 +253,7 @@ func hardenedHost(dir string) {
 	}
 	h := host.New(host.Options{Dir: dir, Runtimes: runtimes("honest")})
 	defer h.Close(context.Background())
-	if err := h.Start(context.Background(), "a", "d", "r"); err != nil {
+	if _, err := hello(h); err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -98,12 +98,12 @@ func (i *instance) connect(ctx context.Context) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	i.runtime = service.(pluginpb.RuntimeClient)
-	return i.describe(ctx)
+	return i.describe(ctx, pingTimeout)
 }
 
 // describe asks the runtime who it is. It is how the host knows that the runtime answers.
-func (i *instance) describe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+func (i *instance) describe(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	info, err := i.runtime.Describe(ctx, &pluginpb.DescribeRequest{})
 	if err != nil {
@@ -148,9 +148,4 @@ func (i *instance) close() {
 		_ = i.runner.Wait(context.Background())
 	}
 	_ = os.RemoveAll(i.runner.sockets)
-}
-
-// exitError describes the end of the process.
-func (i *instance) exitError(agent string, stopped bool) *ExitError {
-	return &ExitError{Agent: agent, PID: i.proc.pid, Code: i.proc.code, Signal: i.proc.signal, Stderr: i.out.words(), Stopped: stopped}
 }

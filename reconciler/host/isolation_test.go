@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/spec"
 )
 
 func TestIsolationIsWrittenAndRead(t *testing.T) {
@@ -155,15 +156,15 @@ func TestEachAgentHasAUserOfItsOwnWhereTheHostIsRoot(t *testing.T) {
 	if !strings.Contains(h.Agents()["a"].Isolation, "uid") {
 		t.Skipf("the host cannot give users of their own: %s", h.Agents()["a"].Isolation)
 	}
-	if err := h.Start(t.Context(), "b", "d", "r"); err != nil {
-		t.Fatal(err)
-	}
+	start(t, h, host.Agent{Name: "b", Digest: "d", Runtime: "r"})
 	users := map[string]bool{"0": true}
-	for _, name := range []string{"a", "b"} {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.Agents()["a"].PID))
-		if name == "b" {
-			status, err = os.ReadFile(fmt.Sprintf("/proc/%d/status", h.Agents()["b"].PID))
+	for _, name := range []spec.AgentName{"a", "b"} {
+		s, err := h.Open(t.Context(), name, host.Start{Run: "run", Task: "hang"})
+		if err != nil {
+			t.Fatal(err)
 		}
+		t.Cleanup(s.Close)
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 		if err != nil {
 			t.Fatal(err)
 		}
