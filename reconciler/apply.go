@@ -78,7 +78,7 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 	}
 	text := "stopped"
 	if step.Verb != plan.Stop {
-		text = "ready for runs, isolation " + r.parts.Host.Agents()[name].Isolation
+		text = "runs get a process, isolation " + r.parts.Host.Agents()[name].Isolation
 	}
 	r.tell(Event{Type: StepDone, Step: step, Text: text})
 }

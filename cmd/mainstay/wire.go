@@ -274,7 +274,7 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 		},
 	}
 	joined, err = reconciler.New(ctx, parts, reconciler.Options{
-		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: 8, Travels: w.travels,
+		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: maxRuns, Travels: w.travels,
 		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: checksKey(signer, w.observe),
 	})
 	if err != nil {
@@ -282,6 +282,10 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	}
 	return &wired{Reconciler: joined, parts: parts, close: closeAll}, nil
 }
+
+// maxRuns is how many runs are worked on at once. Each takes some ten kilobytes, and a place on a process of its agent,
+// which the host bounds.
+const maxRuns = 2048
 
 // checksKey warns of a fleet whose ledger does not list this reconciler's own key. Nothing fails before the first proposal
 // is to be approved, which is late to find out.

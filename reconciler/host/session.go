@@ -51,6 +51,7 @@ func (h *Host) exitError(s *Session) *ExitError {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p, w := s.live.proc, s.worker
+	h.lost(w, "") // Whoever hears of it may look at the status next.
 	return &ExitError{Agent: string(s.agent), PID: p.pid, Code: p.code, Signal: p.signal, Stderr: s.live.out.words(), Stopped: w.purpose, Silent: w.dead}
 }
 
@@ -72,6 +73,9 @@ func (e *ExitError) Error() string {
 	}
 	return text
 }
+
+// OnPurpose says that the host ended the process, to replace it or to make room, so that the run is to go on elsewhere.
+func (e *ExitError) OnPurpose() bool { return e.Stopped }
 
 // Start is what a run begins with.
 type Start struct {
