@@ -256,8 +256,6 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 			return stalled("Backoff", "the process ended: "+p.LastExit+"; the next one is not started before "+p.Until.UTC().Format(time.RFC3339))
 		case agent == nil || agent.Digest != p.Digest:
 			return reconciling("Replacing", "runs that begin now are still of the revision before")
-		case p.State == host.StateStarting && agent.Scale != nil && agent.Scale.Warm > 0:
-			return reconciling("Starting", "the processes that are kept ready are being started")
 		}
 	}
 	var waits []string

@@ -97,7 +97,7 @@ func TestAnIsolatedRunHasItsProcessForItself(t *testing.T) {
 func TestAChangedAgentKeepsItsProcessAndAChangedRuntimeDrains(t *testing.T) {
 	args := "honest"
 	h := newHost(t, func(o *host.Options) {
-		o.Drain = 300 * time.Millisecond
+		o.Drain = 3 * time.Second
 		o.Alive = 100 * time.Millisecond
 		o.Runtimes = func(name string) (host.Runtime, error) { return runtimes(args, name)(name) }
 	})
