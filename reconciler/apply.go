@@ -60,8 +60,8 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 	var err error
 	if agent, ok := fleet.Agents[name]; !ok {
 		err = r.parts.Host.Stop(ctx, name)
-	} else if err = r.parts.Host.Check(ctx, host.AgentOf(agent)); err == nil { // What cannot work replaces nothing that does.
-		err = r.parts.Host.Start(host.AgentOf(agent))
+	} else {
+		err = r.startHosted(ctx, agent)
 	}
 	if ctx.Err() != nil {
 		return
@@ -81,6 +81,18 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 		text = "runs get a process, isolation " + r.parts.Host.Agents()[name].Isolation
 	}
 	r.tell(Event{Type: StepDone, Step: step, Text: text})
+}
+
+// startHosted makes an agent one that runs can be opened on. What cannot work replaces nothing that does.
+func (r *Reconciler) startHosted(ctx context.Context, agent *spec.Agent) error {
+	hosted, err := host.AgentOf(agent)
+	if err != nil {
+		return err
+	}
+	if err := r.parts.Host.Check(ctx, hosted); err != nil {
+		return err
+	}
+	return r.parts.Host.Start(hosted)
 }
 
 // serverIdle is how long a tool server that nobody calls keeps its process.

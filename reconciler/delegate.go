@@ -99,7 +99,11 @@ func (r *Reconciler) startAgent(name spec.AgentName) error {
 	if !asking || fleet == nil || fleet.Agents[name] == nil {
 		return nil
 	}
-	if err := r.parts.Host.Start(host.AgentOf(fleet.Agents[name])); err != nil {
+	agent, err := host.AgentOf(fleet.Agents[name])
+	if err == nil {
+		err = r.parts.Host.Start(agent)
+	}
+	if err != nil {
 		return fmt.Errorf("start agent %s: %w", name, err)
 	}
 	return nil

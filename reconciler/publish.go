@@ -242,6 +242,9 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		if mismatch, ok := errors.AsType[*spec.LockMismatch](r.agentErrs[name]); ok {
 			return stalled(ReasonLockMismatch, mismatch.Error())
 		}
+		if missing, ok := errors.AsType[*host.MissingError](r.agentErrs[name]); ok {
+			return stalled("IsolationMissing", missing.Error())
+		}
 		if err := r.agentErrs[name]; err != nil {
 			return stalled("StartFailed", err.Error())
 		}

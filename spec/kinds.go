@@ -188,7 +188,7 @@ type AgentSpec struct {
 	// Output is what the final answer must be.
 	Output *Output `json:"output,omitempty" check:"later"`
 	// Isolation is what the agent's process must be shut in by.
-	Isolation *Isolation `json:"isolation,omitempty" check:"later"`
+	Isolation *Isolation `json:"isolation,omitempty"`
 	// Scale says how many processes the agent has, and for how long. Without runs it has none.
 	Scale *Scale `json:"scale,omitempty"`
 }
@@ -215,8 +215,9 @@ type Output struct {
 
 // Isolation is what an agent's process must be shut in by.
 type Isolation struct {
-	// Require is the weakest isolation in which the agent is started, as `mainstay get agents` shows it: any of landlock,
-	// seccomp, uid and namespaces, with + between them. Default: the strongest that the machine allows.
+	// Require are the walls without which the agent is not started: any of landlock, namespaces, seccomp and uid, with +
+	// between them. Every agent gets all that the machine allows, as `mainstay get agents` shows; reconciler/host tells what
+	// each of them needs.
 	Require string `json:"require,omitempty" check:"max=128"`
 }
 

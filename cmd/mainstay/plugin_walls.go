@@ -25,7 +25,7 @@ func behindWalls(ctx context.Context, command []string) plugintest.Result {
 		return r
 	}
 	r.Failures = []plugintest.Failure{{Expected: "a start, and a run with the Result \"hello\"", Got: err.Error()}}
-	r.Hint = "See \"The process\" in plugins/README.md for what it may not do: write files but in its folder, read others', start programs, connect."
+	r.Hint = "See \"Isolation\" in plugins/README.md for what it may not do: write files, read others', start programs, connect."
 	return r
 }
 

@@ -25,6 +25,8 @@ type Agent struct {
 	// Runtime names the runtime, see [Options.Runtimes].
 	Runtime string
 	Scale   Scale
+	// Require are walls without which no process of the agent is started.
+	Require Isolation
 }
 
 // Scale says how many processes an agent has. The zero value has the defaults of [spec.Scale].
@@ -39,13 +41,17 @@ type Scale struct {
 	IsolateRuns bool
 }
 
-// AgentOf is what a host needs to know of an agent that is declared.
-func AgentOf(a *spec.Agent) Agent {
-	hosted := Agent{Name: a.Name, Digest: a.Digest, Runtime: a.Runtime}
+// AgentOf is what a host needs to know of an agent that is declared. The error says that a wall that it requires is unknown.
+func AgentOf(a *spec.Agent) (Agent, error) {
+	require, err := Required(a)
+	if err != nil {
+		return Agent{}, err
+	}
+	hosted := Agent{Name: a.Name, Digest: a.Digest, Runtime: a.Runtime, Require: require}
 	if s := a.Scale; s != nil {
 		hosted.Scale = Scale{Warm: s.Warm, Idle: time.Duration(s.Idle), Concurrency: s.Concurrency, IsolateRuns: s.IsolateRuns}
 	}
-	return hosted
+	return hosted, nil
 }
 
 func (s Scale) idle() time.Duration { return cmp.Or(s.Idle, 5*time.Minute) }

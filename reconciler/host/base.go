@@ -35,12 +35,16 @@ type base struct {
 	path string
 	// uids says that processes can have user ids of their own.
 	uids bool
+	// limits are those of each process.
+	limits limits
+	// without are walls that tests leave out.
+	without Isolation
 	// copies are the executables copied so far, by where they came from.
 	copies map[string]string
 }
 
 func newBase(dir string, lookPath func(string) (string, error)) *base {
-	return &base{dir: dir, lookPath: lookPath, copies: map[string]string{}}
+	return &base{limits: usual, dir: dir, lookPath: lookPath, copies: map[string]string{}}
 }
 
 // open chooses and makes the folder.
@@ -125,7 +129,7 @@ func (b *base) prepare(slot int, runtime Runtime) (program, error) {
 		return program{}, err
 	}
 	dir := b.private(slot)
-	prog := program{path: path, args: runtime.Args, dir: dir, read: runtime.Read, uid: -1}
+	prog := program{path: path, args: runtime.Args, dir: dir, read: runtime.Read, uid: -1, limits: b.limits, without: b.without}
 	prog.env = append([]string{"TMPDIR=" + dir}, runtime.Env...)
 	if err := os.RemoveAll(dir); err != nil {
 		return program{}, fmt.Errorf("clear the process's folder: %w", err)
@@ -133,7 +137,7 @@ func (b *base) prepare(slot int, runtime Runtime) (program, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return program{}, fmt.Errorf("make the process's folder: %w", err)
 	}
-	if !b.uids {
+	if !b.uids || b.without&UID != 0 {
 		return b.interpreted(prog, s)
 	}
 	sum := sha256.Sum256([]byte(b.path))

@@ -102,21 +102,27 @@ func bareAnswer(ctx context.Context, path, dir string) (end func(), err error) {
 }
 
 // BenchmarkColdStart is the time from a declared agent without a process to the end of its first run, with the reference
-// runtime behind all walls, and with the same executable under go-plugin alone; in turn, so that a busy machine hinders
-// both alike.
+// runtime behind all walls, without namespaces and behind no wall, and with the same executable under go-plugin alone; in
+// turn, so that a busy machine hinders all alike.
 func BenchmarkColdStart(b *testing.B) {
 	h, path := loopHost(b)
-	var walled, bare []time.Duration
+	shared, _ := loopHost(b)
+	host.WithoutWalls(shared, host.Namespaces)
+	open, _ := loopHost(b)
+	host.WithoutWalls(open, allWalls)
+	var walled, noNamespaces, noWall, bare []time.Duration
 	for b.Loop() {
+		for h, all := range map[*host.Host]*[]time.Duration{h: &walled, shared: &noNamespaces, open: &noWall} {
+			begin := time.Now()
+			if err := firstAnswer(h, "a"); err != nil {
+				b.Fatal(err)
+			}
+			*all = append(*all, time.Since(begin))
+			if err := h.Stop(b.Context(), "a"); err != nil {
+				b.Fatal(err)
+			}
+		}
 		begin := time.Now()
-		if err := firstAnswer(h, "a"); err != nil {
-			b.Fatal(err)
-		}
-		walled = append(walled, time.Since(begin))
-		if err := h.Stop(b.Context(), "a"); err != nil {
-			b.Fatal(err)
-		}
-		begin = time.Now()
 		end, err := bareAnswer(b.Context(), path, b.TempDir())
 		bare = append(bare, time.Since(begin))
 		end()
@@ -125,6 +131,8 @@ func BenchmarkColdStart(b *testing.B) {
 		}
 	}
 	report(b, "sandboxed", walled)
+	report(b, "no-namespaces", noNamespaces)
+	report(b, "no-wall", noWall)
 	report(b, "go-plugin", bare)
 	b.ReportMetric(ms(middle(walled)-middle(bare)), "ms-more-p50")
 	b.ReportMetric(ms(slices.Min(walled)-slices.Min(bare)), "ms-more-min")

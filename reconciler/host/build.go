@@ -16,13 +16,15 @@ type build struct {
 	Runtime
 	// pin is what the lock says of the executable, "" where nothing pins it.
 	pin spec.Digest
+	// require are the walls without which nothing is executed.
+	require Isolation
 	// info is of the executable.
 	info  os.FileInfo
 	check *check
 }
 
 func (b *build) same(other *build) bool {
-	return b.name == other.name && b.pin == other.pin && b.Path == other.Path && slices.Equal(b.Args, other.Args) &&
+	return b.name == other.name && b.pin == other.pin && b.require == other.require && b.Path == other.Path && slices.Equal(b.Args, other.Args) &&
 		slices.Equal(b.Env, other.Env) && slices.Equal(b.Read, other.Read)
 }
 
@@ -42,7 +44,7 @@ func (h *Host) build(a Agent) (*build, error) {
 	if err := h.verify(a.Runtime, r.Path); err != nil {
 		return nil, err
 	}
-	b := &build{name: a.Runtime, Runtime: r, info: info}
+	b := &build{name: a.Runtime, Runtime: r, require: h.options.Require | a.Require, info: info}
 	if lock := h.lock.Load(); lock != nil {
 		b.pin = lock.Runtime(a.Runtime)[Platform]
 	}
@@ -62,7 +64,7 @@ type check struct {
 
 // checked returns the check of a build, made or not. The caller holds the lock.
 func (h *Host) checked(b *build) *check {
-	key := fmt.Sprintf("%q %q %q %q %q %q %d %d", b.name, b.pin, b.Path, b.Args, b.Env, b.Read, b.info.Size(), b.info.ModTime().UnixNano())
+	key := fmt.Sprintf("%q %q %d %q %q %q %q %d %d", b.name, b.pin, b.require, b.Path, b.Args, b.Env, b.Read, b.info.Size(), b.info.ModTime().UnixNano())
 	if h.checks[key] == nil {
 		h.checks[key] = &check{}
 	}
@@ -70,7 +72,8 @@ func (h *Host) checked(b *build) *check {
 }
 
 // Check starts a process of an agent's runtime and ends it once it answers, so that a runtime that cannot work is known
-// before a run needs it. It need not be started. What was found good is not tried again before it changes.
+// before a run needs it. It need not be started. What was found good is not tried again before it changes. Where a wall that
+// is required cannot be had nothing is executed, and the error wraps a [*MissingError].
 func (h *Host) Check(ctx context.Context, a Agent) error {
 	if err := h.check(ctx, a); err != nil {
 		return fmt.Errorf("check the agent %s: %w", a.Name, err)

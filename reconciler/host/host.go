@@ -44,7 +44,7 @@ type Options struct {
 	Runtimes func(name string) (Runtime, error)
 	// LookPath finds the program that a script names behind /usr/bin/env. Default: [exec.LookPath].
 	LookPath func(name string) (string, error)
-	// Require are walls without which no process is started.
+	// Require are walls without which no process is started, whatever its agent requires.
 	Require Isolation
 	// MaxProcesses is how many processes there are at once, of all agents together. Default: 64 for each CPU, and at least
 	// 256. At most 1000.

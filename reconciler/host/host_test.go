@@ -20,6 +20,8 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
+const allWalls = host.Landlock | host.Seccomp | host.UID | host.Namespaces
+
 func newHost(t testing.TB, edit func(*host.Options), args ...string) *host.Host {
 	t.Helper()
 	o := host.Options{
@@ -293,12 +295,15 @@ func TestRestartsBackOff(t *testing.T) {
 func TestStopEndsWhatDoesNotWantToEnd(t *testing.T) {
 	for name, test := range map[string]struct{ mode, task string }{
 		"an agent that never answers":             {"honest", "hang"},
-		"an agent that has stopped itself":        {"honest", "stop"},
+		"an agent that is stopped":                {"honest", "stop"},
 		"a process that does not leave when told": {"stubborn", "hang"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := started(t, test.mode)
 			s := open(t, h, test.task)
+			if test.task == "stop" {
+				pause(t, s.PID())
+			}
 			ended := make(chan error, 1)
 			go func() {
 				_, err := s.Recv()
@@ -315,10 +320,24 @@ func TestStopEndsWhatDoesNotWantToEnd(t *testing.T) {
 	}
 }
 
-func TestProcessThatStoppedItselfIsReplaced(t *testing.T) {
+// pause stops a process, which behind its walls cannot do so itself.
+func pause(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(procState(t, pid), "T"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the process does not stop")
+		}
+	}
+}
+
+func TestProcessThatIsStoppedIsReplaced(t *testing.T) {
 	h := newHost(t, func(o *host.Options) { o.Alive = 200 * time.Millisecond }, "honest")
 	start(t, h, agentA)
-	s := open(t, h, "stop")
+	s := open(t, h, "hang")
+	pause(t, s.PID())
 	_, err := s.Recv()
 	if exit, ok := errors.AsType[*host.ExitError](err); !ok || exit.Stopped || !strings.Contains(err.Error(), "did not answer for 200ms") {
 		t.Errorf("the run ended with %v", err)

@@ -38,7 +38,7 @@ type instance struct {
 }
 
 // startInstance starts a process and returns when it answers. Whatever goes wrong, no process is left.
-func startInstance(ctx context.Context, prog program, require Isolation, out *output) (*instance, error) {
+func startInstance(ctx context.Context, prog program, out *output) (*instance, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it was not ready within %s", startTimeout))
 	defer cancel()
 	r := newRunner(prog, out)
@@ -67,9 +67,6 @@ func startInstance(ctx context.Context, prog program, require Isolation, out *ou
 	unwatch := context.AfterFunc(ctx, r.stop)
 	defer unwatch()
 	err := i.connect(ctx)
-	if err == nil && i.proc.isolation&require != require {
-		err = fmt.Errorf("the isolation %s is required and only %s can be had here", require, i.proc.isolation)
-	}
 	if err != nil {
 		r.stop()
 		i.close()

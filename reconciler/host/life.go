@@ -152,7 +152,8 @@ func (h *Host) launch(ctx context.Context, agent string, b *build, slot int) (*i
 		log:   func(line string) { log.Debug("the agent's process printed", "line", line) },
 		sleep: h.options.Sleep,
 	}
-	live, err := startInstance(ctx, prog, h.options.Require, out)
+	prog.require = b.require
+	live, err := startInstance(ctx, prog, out)
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", b.name, err)
 	}

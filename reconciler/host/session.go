@@ -40,10 +40,10 @@ type ExitError struct {
 	Signal string
 	// Stderr is the end of what the process printed.
 	Stderr string
-	// Stopped says that the host ended it on purpose.
+	// Stopped says that the host ended it on purpose, and Why how it was ended for what the process did, or because it did
+	// not answer.
 	Stopped bool
-	// Silent says how the process came to be killed that did not answer its host any more. It is empty otherwise.
-	Silent string
+	Why     string
 }
 
 // exitError describes the end of the process under a session.
@@ -52,17 +52,21 @@ func (h *Host) exitError(s *Session) *ExitError {
 	defer h.mu.Unlock()
 	p, w := s.live.proc, s.worker
 	h.lost(w, "") // Whoever hears of it may look at the status next.
-	return &ExitError{Agent: string(s.agent), PID: p.pid, Code: p.code, Signal: p.signal, Stderr: s.live.out.words(), Stopped: w.purpose, Silent: w.dead}
+	why := w.dead
+	if reason := p.reason(); why == "" && reason != "" {
+		why = "ended: " + reason
+	}
+	return &ExitError{Agent: string(s.agent), PID: p.pid, Code: p.code, Signal: p.signal, Stderr: s.live.out.words(), Stopped: w.purpose, Why: why}
 }
 
 // Error says who exited, how, and with which last words.
 func (e *ExitError) Error() string {
 	text := fmt.Sprintf("the process %d of the agent %s ", e.PID, e.Agent)
 	switch {
+	case e.Why != "":
+		text += "was " + e.Why
 	case e.Stopped:
 		text += "was stopped"
-	case e.Silent != "":
-		text += "was " + e.Silent
 	case e.Signal != "":
 		text += "was killed by the signal " + e.Signal
 	default:
