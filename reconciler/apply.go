@@ -16,9 +16,7 @@ import (
 func (r *Reconciler) observed() plan.Observed {
 	o := plan.Observed{Agents: map[spec.AgentName]spec.Digest{}, Settled: r.settledActions()}
 	for name, s := range r.parts.Host.Agents() {
-		if s.State != host.StateStopped {
-			o.Agents[name] = s.Digest
-		}
+		o.Agents[name] = s.Digest
 	}
 	return o
 }
@@ -60,11 +58,10 @@ func (r *Reconciler) apply(ctx context.Context) {
 func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step plan.Step) {
 	name := spec.AgentName(step.Ref.Name)
 	var err error
-	if step.Verb != plan.Start {
+	if agent, ok := fleet.Agents[name]; !ok {
 		err = r.parts.Host.Stop(ctx, name)
-	}
-	if agent, ok := fleet.Agents[name]; ok && err == nil {
-		err = r.parts.Host.Start(ctx, name, agent.Digest, agent.Runtime)
+	} else {
+		err = r.startHosted(ctx, agent)
 	}
 	if ctx.Err() != nil {
 		return
@@ -79,12 +76,23 @@ func (r *Reconciler) applyAgent(ctx context.Context, fleet *spec.Fleet, step pla
 		}
 		return
 	}
-	s := r.parts.Host.Agents()[name]
 	text := "stopped"
 	if step.Verb != plan.Stop {
-		text = fmt.Sprintf("process %d, isolation %s", s.PID, s.Isolation)
+		text = "runs get a process, isolation " + r.parts.Host.Agents()[name].Isolation
 	}
 	r.tell(Event{Type: StepDone, Step: step, Text: text})
+}
+
+// startHosted makes an agent one that runs can be opened on. What cannot work replaces nothing that does.
+func (r *Reconciler) startHosted(ctx context.Context, agent *spec.Agent) error {
+	hosted, err := host.AgentOf(agent)
+	if err != nil {
+		return err
+	}
+	if err := r.parts.Host.Check(ctx, hosted); err != nil {
+		return err
+	}
+	return r.parts.Host.Start(hosted)
 }
 
 // serverIdle is how long a tool server that nobody calls keeps its process.

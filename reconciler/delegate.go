@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
+	"github.com/mainstay-dev/mainstay/reconciler/host"
 	"github.com/mainstay-dev/mainstay/reconciler/run"
 	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -22,7 +23,7 @@ type children struct {
 
 // Start submits a task that a run gives to another agent.
 func (c children) Start(ctx context.Context, task spec.Task) (*spec.Answer, error) {
-	if err := c.r.startAgent(ctx, task.Agent); err != nil {
+	if err := c.r.startAgent(task.Agent); err != nil {
 		return nil, err
 	}
 	err := c.r.Submit(ctx, task)
@@ -89,8 +90,8 @@ func (r *Reconciler) lookAfterTree(ctx context.Context, runs []spec.RunSummary) 
 	return errors.Join(errs...)
 }
 
-// startAgent starts the process of an agent that gets a task, where only what one run needs is started.
-func (r *Reconciler) startAgent(ctx context.Context, name spec.AgentName) error {
+// startAgent starts an agent that gets a task, where only what one run needs is started.
+func (r *Reconciler) startAgent(name spec.AgentName) error {
 	r.mu.Lock()
 	asking := r.asking
 	r.mu.Unlock()
@@ -98,8 +99,11 @@ func (r *Reconciler) startAgent(ctx context.Context, name spec.AgentName) error 
 	if !asking || fleet == nil || fleet.Agents[name] == nil {
 		return nil
 	}
-	agent := fleet.Agents[name]
-	if err := r.parts.Host.Start(ctx, name, agent.Digest, agent.Runtime); err != nil {
+	agent, err := host.AgentOf(fleet.Agents[name])
+	if err == nil {
+		err = r.parts.Host.Start(agent)
+	}
+	if err != nil {
 		return fmt.Errorf("start agent %s: %w", name, err)
 	}
 	return nil

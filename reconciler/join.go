@@ -26,7 +26,7 @@ func (r *Reconciler) join() {
 		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Compact: r.broker.Compact, Children: children{stored{r.parts.Store}, r}, Now: r.opts.Now, After: r.opts.After,
 		Observe: r.observeRun,
 	})
-	r.queue = run.NewQueue(run.QueueOptions{Engine: r.engine, Dequeue: r.dequeue, Workers: r.opts.Workers, Failed: r.warn})
+	r.queue = run.NewQueue(run.QueueOptions{Engine: r.engine, Dequeue: r.dequeue, Agent: r.agentOf, Workers: r.opts.Workers, Failed: r.warn})
 	r.executor = execute.New(execute.Options{
 		Remote: r.parts.Remote, Ledger: r.ledger, Signer: r.parts.Signer, Branch: r.opts.Branch, Path: r.opts.Path,
 		Name: r.opts.Name, FleetAt: r.fleetAtCommit, Tools: toolCaller{r}, Now: r.opts.Now, After: r.opts.After,
@@ -37,6 +37,15 @@ func (r *Reconciler) join() {
 // dequeue shows the store's leases to package run.
 func (r *Reconciler) dequeue(ctx context.Context) (run.Lease, error) {
 	return r.parts.Store.Dequeue(ctx)
+}
+
+// agentOf tells whose run it is, or "" where nobody knows.
+func (r *Reconciler) agentOf(ctx context.Context, id spec.RunID) spec.AgentName {
+	summary, err := r.parts.Store.GetRun(ctx, id)
+	if err != nil {
+		return "" // Only its turn depends on it, and whoever works on the run finds the error.
+	}
+	return summary.Agent
 }
 
 // observeRun tells what happens in runs.

@@ -158,7 +158,7 @@ func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) 
 	if err != nil {
 		return none, err
 	}
-	if err := r.startAgent(ctx, name); err != nil {
+	if err := r.startAgent(name); err != nil {
 		return none, err
 	}
 	if err := r.Submit(ctx, task); err != nil {

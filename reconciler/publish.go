@@ -50,7 +50,7 @@ func StoredStatus(ctx context.Context, st *store.Store) (Status, error) {
 	s.Runs = runs
 	for i := range s.Agents {
 		a := &s.Agents[i]
-		a.State, a.PID = host.StateStopped, 0
+		a.State, a.Processes, a.Runs, a.Waiting = host.StateStopped, nil, 0, 0
 		a.Conditions = conditions(a.Conditions, s.At, reconciling("Stopped", "no daemon is running"))
 	}
 	return s, nil
@@ -197,8 +197,11 @@ func (r *Reconciler) Record(ctx context.Context, id spec.RunID) ([]spec.Entry, e
 func (r *Reconciler) agentStatus(agent *spec.Agent, p host.Status) AgentStatus {
 	a := AgentStatus{
 		Name: agent.Name, Description: agent.Description, Digest: agent.Digest, Revision: r.applied, Model: agent.Model.Name,
-		Runtime: agent.Runtime, State: cmp.Or(p.State, host.StateStopped), RunningDigest: p.Digest, PID: p.PID, Isolation: p.Isolation,
+		Runtime: agent.Runtime, State: cmp.Or(p.State, host.StateStopped), RunningDigest: p.Digest, Runs: p.Runs, Waiting: p.Waiting, Isolation: p.Isolation,
 		Restarts: p.Restarts, Since: p.Since, LastExit: p.LastExit, Stderr: p.LastStderr, Conditions: r.resources[agent.Ref],
+	}
+	for _, process := range p.Processes {
+		a.Processes = append(a.Processes, ProcessStatus{PID: process.PID, Runs: process.Runs, Since: process.Since, Leaving: process.Leaving, MemoryBytes: (process.Memory + 1<<20 - 1) &^ (1<<20 - 1)})
 	}
 	for _, t := range agent.Tools {
 		a.Tools = append(a.Tools, t.FullName())
@@ -239,18 +242,23 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		if mismatch, ok := errors.AsType[*spec.LockMismatch](r.agentErrs[name]); ok {
 			return stalled(ReasonLockMismatch, mismatch.Error())
 		}
+		if missing, ok := errors.AsType[*host.MissingError](r.agentErrs[name]); ok {
+			return stalled("IsolationMissing", missing.Error())
+		}
 		if err := r.agentErrs[name]; err != nil {
 			return stalled("StartFailed", err.Error())
 		}
-		switch p := running[name]; p.State {
-		case host.StateReady:
-			if agent := r.fleet.Agents[name]; agent == nil || agent.Digest != p.Digest {
-				return reconciling("Replacing", "the process is being replaced by one of the newest revision")
-			}
-		case host.StateBackoff:
-			return stalled("Backoff", strings.TrimSpace("the process ended: "+p.LastExit+"; it is started again"))
-		default:
-			return reconciling("Starting", "the process is not ready yet")
+		p, ok := running[name]
+		agent := r.fleet.Agents[name]
+		switch {
+		case !ok:
+			return reconciling("Starting", "it is not ready for runs yet")
+		case p.Broken:
+			return stalled("StartFailed", p.LastExit)
+		case p.State == host.StateBackoff:
+			return stalled("Backoff", "the process ended: "+p.LastExit+"; the next one is not started before "+p.Until.UTC().Format(time.RFC3339))
+		case agent == nil || agent.Digest != p.Digest:
+			return reconciling("Replacing", "runs that begin now are still of the revision before")
 		}
 	}
 	var waits []string
@@ -263,10 +271,25 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		return stalled("DependencyNotReady", strings.Join(waits, ", ")+" is not ready")
 	}
 	if res.Kind == spec.KindAgent {
-		p := running[spec.AgentName(res.Name)]
-		return ready("Running", fmt.Sprintf("process %d, isolation %s", p.PID, p.Isolation))
+		return agentReady(running[spec.AgentName(res.Name)])
 	}
 	return ready("Loaded", "at "+r.applied.Short())
+}
+
+// agentReady says what an agent does that can do something.
+func agentReady(p host.Status) verdict {
+	walls := ""
+	if p.Isolation != "" {
+		walls = ", isolation " + p.Isolation
+	}
+	if len(p.Processes) == 0 {
+		return ready("Idle", "no process, and a run starts one"+walls)
+	}
+	text := fmt.Sprintf("process %d", p.Processes[0].PID)
+	if n := len(p.Processes); n > 1 {
+		text = fmt.Sprintf("%d processes", n)
+	}
+	return ready("Running", text+walls)
 }
 
 func actionVerdict(s execute.State) verdict {

@@ -58,17 +58,36 @@ type AgentStatus struct {
 	Model       string         `json:"model,omitempty"`
 	Runtime     string         `json:"runtime,omitempty"`
 	Tools       []string       `json:"tools,omitempty"`
-	State       string         `json:"state"`
-	// RunningDigest is what the process was started with.
+	// State is idle, starting, ready, backoff or stopped.
+	State string `json:"state"`
+	// Since is when the agent was declared, or its newest process got ready or ended.
+	Since time.Time `json:"since,omitzero"`
+	// RunningDigest is what runs that begin now are of.
 	RunningDigest spec.Digest `json:"runningDigest,omitempty"`
-	PID           int         `json:"pid,omitempty"`
-	Isolation     string      `json:"isolation,omitempty"`
-	Restarts      int         `json:"restarts"`
-	Since         time.Time   `json:"since,omitzero"`
+	// Processes are those that answer, the oldest first. An agent without runs may have none.
+	Processes []ProcessStatus `json:"processes,omitempty"`
+	// Runs are under way, and Waiting are those that wait for a process.
+	Runs    int `json:"runs"`
+	Waiting int `json:"waiting,omitempty"`
+	// Isolation names the walls around its latest process.
+	Isolation string `json:"isolation,omitempty"`
+	// Restarts counts starts after a process ended by itself or did not start.
+	Restarts int `json:"restarts"`
 	// LastExit and Stderr tell how the last process ended, after a crash.
 	LastExit   string             `json:"lastExit,omitempty"`
 	Stderr     string             `json:"stderr,omitempty"`
 	Conditions []metav1.Condition `json:"conditions"`
+}
+
+// ProcessStatus is one process of an agent.
+type ProcessStatus struct {
+	PID   int       `json:"pid"`
+	Runs  int       `json:"runs"`
+	Since time.Time `json:"since"`
+	// Leaving says that it takes no new runs and ends with those it has.
+	Leaving bool `json:"leaving,omitempty"`
+	// MemoryBytes is what it took when last measured, in whole MiB and not counting what it shares.
+	MemoryBytes int64 `json:"memoryBytes,omitempty"`
 }
 
 // ActionStatus is one Action on the branch.

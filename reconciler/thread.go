@@ -255,7 +255,7 @@ func (r *Reconciler) Converse(ctx context.Context, id spec.ThreadID, name spec.A
 		return spec.RunSummary{}, err
 	}
 	r.only()
-	if err := r.startAgent(ctx, name); err != nil {
+	if err := r.startAgent(name); err != nil {
 		return spec.RunSummary{}, err
 	}
 	task, err := r.Say(ctx, id, name, text)
@@ -307,7 +307,7 @@ func (r *Reconciler) Resume(ctx context.Context, id spec.ThreadID) (_ spec.RunSu
 			errs = append(errs, r.wakeRun(ctx, s))
 		}
 		if s.Outcome == nil {
-			errs = append(errs, r.startAgent(ctx, s.Agent))
+			errs = append(errs, r.startAgent(s.Agent))
 		}
 		if s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning {
 			errs = append(errs, r.parts.Store.Enqueue(ctx, s.Run))

@@ -188,9 +188,9 @@ type AgentSpec struct {
 	// Output is what the final answer must be.
 	Output *Output `json:"output,omitempty"`
 	// Isolation is what the agent's process must be shut in by.
-	Isolation *Isolation `json:"isolation,omitempty" check:"later"`
-	// Scale says how many processes the agent has, and for how long.
-	Scale *Scale `json:"scale,omitempty" check:"later"`
+	Isolation *Isolation `json:"isolation,omitempty"`
+	// Scale says how many processes the agent has, and for how long. Without runs it has none.
+	Scale *Scale `json:"scale,omitempty"`
 }
 
 // MemoryUse lets an agent keep facts.
@@ -245,20 +245,22 @@ type Verification struct {
 
 // Isolation is what an agent's process must be shut in by.
 type Isolation struct {
-	// Require is the weakest isolation in which the agent is started, as `mainstay get agents` shows it: any of landlock,
-	// seccomp, uid and namespaces, with + between them. Default: the strongest that the machine allows.
+	// Require are the walls without which the agent is not started: any of landlock, namespaces, seccomp and uid, with +
+	// between them. Every agent gets all that the machine allows, as `mainstay get agents` shows; reconciler/host tells what
+	// each of them needs.
 	Require string `json:"require,omitempty" check:"max=128"`
 }
 
 // Scale says how many processes an agent has.
 type Scale struct {
-	// Warm is how many processes are kept ready although no run needs them.
+	// Warm is how many processes with room for a run are kept ready, so that a run need not wait for a start. Default: none.
+	// They are ended all the same where another agent's runs need their room.
 	Warm int `json:"warm,omitempty" check:"min=0,max=64"`
 	// Idle is how long a process that no run needs is kept.
 	Idle Duration `json:"idle,omitempty" check:"default=5m,min=1s,max=24h"`
-	// Concurrency is how many runs share one process at the same time.
+	// Concurrency is how many runs share one process at the same time. More runs get more processes.
 	Concurrency int `json:"concurrency,omitempty" check:"default=8,min=1,max=256"`
-	// IsolateRuns gives every run a process of its own.
+	// IsolateRuns gives every run a process of its own, which ends with it.
 	IsolateRuns bool `json:"isolateRuns,omitempty"`
 }
 

@@ -60,10 +60,18 @@ func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, n
 	row("Model", "%s", dash(a.Model))
 	row("Runtime", "%s", dash(a.Runtime))
 	row("Tools", "%s", dash(strings.Join(a.Tools, ", ")))
-	row("State", "%s", a.State)
-	if a.PID != 0 {
-		row("Process", "%d, for %s", a.PID, since(now, a.Since))
+	row("State", "%s, for %s", a.State, since(now, a.Since))
+	for _, p := range a.Processes {
+		text := fmt.Sprintf("%d, for %s, %s", p.PID, since(now, p.Since), runsText(p.Runs))
+		if p.MemoryBytes > 0 {
+			text += fmt.Sprintf(", %d MiB", p.MemoryBytes>>20)
+		}
+		if p.Leaving {
+			text += ", ends with them"
+		}
+		row("Process", "%s", text)
 	}
+	row("Runs", "%s", agentRuns(a))
 	row("Isolation", "%s", dash(a.Isolation))
 	row("Restarts", "%d", a.Restarts)
 	if a.LastExit != "" {
@@ -88,6 +96,13 @@ func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, n
 	mine.Runs = slices.DeleteFunc(slices.Clone(s.Runs), func(r spec.RunSummary) bool { return r.Agent != a.Name })
 	fmt.Fprintln(w, "\nRuns:")
 	return views["runs"](mine, now).print(w, "")
+}
+
+func runsText(n int) string {
+	if n == 1 {
+		return "1 run"
+	}
+	return fmt.Sprintf("%d runs", n)
 }
 
 func newLogs() *cobra.Command {

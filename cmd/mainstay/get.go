@@ -26,14 +26,10 @@ type table struct {
 // views are what `mainstay get` shows.
 var views = map[string]func(s reconciler.Status, now time.Time) table{
 	"agents": func(s reconciler.Status, now time.Time) table {
-		t := table{header: []string{"NAME", "READY", "STATE", "PID", "ISOLATION", "RESTARTS", "REVISION", "AGE", "MESSAGE"}, items: s.Agents}
+		t := table{header: []string{"NAME", "READY", "STATE", "RUNS", "ISOLATION", "RESTARTS", "REVISION", "AGE", "MESSAGE"}, items: s.Agents}
 		for _, a := range s.Agents {
-			pid, age := "-", "-"
-			if a.PID != 0 {
-				pid, age = fmt.Sprint(a.PID), since(now, a.Since)
-			}
-			t.rows = append(t.rows, []string{string(a.Name), readiness(a.Conditions), a.State, pid, dash(a.Isolation),
-				fmt.Sprint(a.Restarts), a.Revision.Short(), age, message(a.Conditions)})
+			t.rows = append(t.rows, []string{string(a.Name), readiness(a.Conditions), agentState(a), agentRuns(a), dash(a.Isolation),
+				fmt.Sprint(a.Restarts), a.Revision.Short(), since(now, a.Since), message(a.Conditions)})
 		}
 		return t
 	},
@@ -71,6 +67,22 @@ var views = map[string]func(s reconciler.Status, now time.Time) table{
 		}
 		return t
 	},
+}
+
+// agentState is an agent's state, with the number of its processes where it has any.
+func agentState(a reconciler.AgentStatus) string {
+	if len(a.Processes) == 0 {
+		return a.State
+	}
+	return fmt.Sprintf("%s %d", a.State, len(a.Processes))
+}
+
+// agentRuns are an agent's runs under way, and those that wait for a process.
+func agentRuns(a reconciler.AgentStatus) string {
+	if a.Waiting == 0 {
+		return fmt.Sprint(a.Runs)
+	}
+	return fmt.Sprintf("%d+%d waiting", a.Runs, a.Waiting)
 }
 
 func newGet() *cobra.Command {

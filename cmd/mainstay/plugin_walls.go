@@ -25,7 +25,7 @@ func behindWalls(ctx context.Context, command []string) plugintest.Result {
 		return r
 	}
 	r.Failures = []plugintest.Failure{{Expected: "a start, and a run with the Result \"hello\"", Got: err.Error()}}
-	r.Hint = "See \"The process\" in plugins/README.md for what it may not do: write files but in its folder, read others', start programs, connect."
+	r.Hint = "See \"Isolation\" in plugins/README.md for what it may not do: write files, read others', start programs, connect."
 	return r
 }
 
@@ -40,7 +40,7 @@ func runBehindWalls(ctx context.Context, command []string) (walls string, err er
 	}})
 	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
 	const agent = spec.AgentName("tester")
-	if err := h.Start(ctx, agent, "tested", "tested"); err != nil {
+	if err := h.Start(host.Agent{Name: agent, Digest: "tested", Runtime: "tested"}); err != nil {
 		return "", err
 	}
 	session, err := h.Open(ctx, agent, host.Start{Run: "run", Task: "Say hello."})

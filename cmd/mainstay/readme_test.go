@@ -52,7 +52,7 @@ var differs = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{16}\b`), "KEY"},
 	{regexp.MustCompile(`(merge |main@)[0-9a-f]{7}\b`), "${1}COMMIT"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
-	{regexp.MustCompile(`process \d+, isolation \S+`), "process PID, isolation WALLS"},
+	{regexp.MustCompile(`process( \d+)?, isolation \S+`), "process PID, isolation WALLS"},
 	{regexp.MustCompile(`(?m)^  (go run \./cmd/mainstay|mainstay\S*) `), "  mainstay "},
 	{regexp.MustCompile(` +#`), " #"},
 }

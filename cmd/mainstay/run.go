@@ -22,6 +22,7 @@ func newRun(env environment) *cobra.Command {
 		state    stateFlags
 		interval time.Duration
 		once     bool
+		bounds   processBounds
 	)
 	cmd := &cobra.Command{
 		Use:   "run --repo URL",
@@ -38,6 +39,9 @@ func newRun(env environment) *cobra.Command {
 			}
 			if interval < time.Second {
 				return usageError{fmt.Errorf("--interval %v is too short; use at least 1s", interval)}
+			}
+			if err := bounds.check(); err != nil {
+				return err
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 			ctx := cmd.Context()
@@ -58,7 +62,7 @@ func newRun(env environment) *cobra.Command {
 				state.dir = dir
 			}
 			following, logged := &followers{}, logEvents(log)
-			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: interval, travels: travels, log: log,
+			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: interval, travels: travels, log: log, bounds: bounds,
 				observe: func(e reconciler.Event) { logged(e); following.tell(e) }, getenv: os.LookupEnv})
 			if err != nil {
 				return err
@@ -76,6 +80,7 @@ func newRun(env environment) *cobra.Command {
 	state.add(cmd)
 	addOwnStateFlag(cmd, &state.dir)
 	cmd.Flags().DurationVar(&interval, "interval", 30*time.Second, "the `time` between two looks at the branch")
+	bounds.add(cmd)
 	cmd.Flags().BoolVar(&once, "once", false, "do what is due and exit")
 	return cmd
 }

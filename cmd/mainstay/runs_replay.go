@@ -238,9 +238,13 @@ func (r *replaying) host(ctx context.Context, dir string, fleet *spec.Fleet, nam
 	if agent == nil {
 		return nil, fmt.Errorf("there it declares no agent %q", name)
 	}
+	hosted, err := host.AgentOf(agent)
+	if err != nil {
+		return nil, err
+	}
 	agents := host.New(host.Options{Dir: dir, Runtimes: runtimes(self), Now: r.env.clock(), Sleep: sleep})
 	agents.Accept(fleet.Lock)
-	if err := agents.Start(ctx, name, agent.Digest, agent.Runtime); err != nil {
+	if err := agents.Start(hosted); err != nil {
 		return nil, errors.Join(err, agents.Close(context.WithoutCancel(ctx)))
 	}
 	return agents, nil

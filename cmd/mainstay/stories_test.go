@@ -101,15 +101,18 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "langgraph" { // Runtimes in TypeScript can be built here.
+			switch name {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "langgraph": // Runtimes in TypeScript can be built here.
 				_, err := incidentGraph()
 				if errors.Is(err, langgraphtest.ErrCannot) {
 					t.Logf("SKIPPED: %v", err)
 					return false, nil
 				}
 				return err == nil, err
-			}
-			if name != "readable:/proc/kmsg" { // A regular file that does not end. It is for root, on Linux.
+			case "readable:/proc/kmsg": // A regular file that does not end. It is for root, on Linux.
+			default:
 				return false, fmt.Errorf("unknown condition %q", name)
 			}
 			f, err := os.Open("/proc/kmsg")

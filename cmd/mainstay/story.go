@@ -53,7 +53,7 @@ func (s *story) tell(e reconciler.Event) {
 			s.line("plan", "%s %s: %s", step.Verb, step.Ref, step.Why)
 		}
 	case reconciler.StepDone:
-		s.line("agent", "%s is a process of its own: %s\nit holds no secret and has no network; all it can do is ask its host", step(e), e.Text)
+		s.line("agent", "%s is ready: its %s\nit holds no secret and has no network; all it can do is ask its host", step(e), e.Text)
 	case reconciler.StepFailed:
 		s.line("failed", "%s: %v", step(e), e.Err)
 	case reconciler.RunQueued:

@@ -178,6 +178,24 @@ func openRemote(ctx context.Context, env environment, repo, dir string) (*remote
 	return remote.Open(ctx, remote.Options{URL: repo, Dir: dir, Barrier: env.barrier, Auth: auth})
 }
 
+// processBounds say how many agent processes there may be, and how much memory they may take together. 0 is the default.
+type processBounds struct{ processes, memory int }
+
+func (b *processBounds) add(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&b.processes, "max-processes", 0, "the `number` of agent processes at once, up to 1000; runs wait for their turn (default: 64 for each CPU, and at\nleast 256)")
+	cmd.Flags().IntVar(&b.memory, "max-memory", 0, "the memory that agent processes may take together, in `MiB` (default: half of the machine's)")
+}
+
+func (b *processBounds) check() error {
+	if b.processes < 0 || b.processes > 1000 {
+		return usageError{fmt.Errorf("--max-processes %d is out of range; use 1 to 1000, or 0 for the default", b.processes)}
+	}
+	if b.memory < 0 {
+		return usageError{fmt.Errorf("--max-memory %d is negative; use a number of MiB, or 0 for the default", b.memory)}
+	}
+	return nil
+}
+
 // wired is a reconciler with all its parts.
 type wired struct {
 	*reconciler.Reconciler
@@ -191,6 +209,7 @@ type wiring struct {
 	state    stateFlags
 	interval time.Duration
 	travels  bool
+	bounds   processBounds
 	observe  func(reconciler.Event)
 	log      *slog.Logger
 	// getenv looks up the variables that references to secrets name, and those that say where keys are.
@@ -249,7 +268,8 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	if err != nil {
 		return nil, err
 	}
-	agents := host.New(host.Options{Dir: filepath.Join(dir, "agents"), Runtimes: runtimes(self), Log: w.log, Now: env.clock(), Sleep: sleep})
+	agents := host.New(host.Options{Dir: filepath.Join(dir, "agents"), Runtimes: runtimes(self), Log: w.log, Now: env.clock(), Sleep: sleep,
+		MaxProcesses: w.bounds.processes, MaxMemory: int64(w.bounds.memory) << 20})
 	closers = append(closers, agents.Close)
 	var joined *reconciler.Reconciler // Nothing is resolved before a revision is declared.
 	secrets := secret.New(secret.Options{Env: w.getenv, Tree: func() (fs.FS, error) { return joined.Declared() }, Now: env.clock()})
@@ -274,7 +294,7 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 		},
 	}
 	joined, err = reconciler.New(ctx, parts, reconciler.Options{
-		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: 8, Travels: w.travels,
+		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: maxRuns, Travels: w.travels,
 		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: checksKey(signer, w.observe),
 	})
 	if err != nil {
@@ -282,6 +302,10 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	}
 	return &wired{Reconciler: joined, parts: parts, close: closeAll}, nil
 }
+
+// maxRuns is how many runs are worked on at once. Each takes some ten kilobytes, and a place on a process of its agent,
+// which the host bounds.
+const maxRuns = 2048
 
 // checksKey warns of a fleet whose ledger does not list this reconciler's own key. Nothing fails before the first proposal
 // is to be approved, which is late to find out.

@@ -39,7 +39,7 @@ func started(t testing.TB, path string) *host.Host {
 			t.Error(err)
 		}
 	})
-	if err := h.Start(t.Context(), "a", "sha256:1", "langgraph"); err != nil {
+	if err := h.Start(host.Agent{Name: "a", Digest: "sha256:1", Runtime: "langgraph"}); err != nil {
 		t.Fatal(err)
 	}
 	return h

@@ -2,10 +2,8 @@ package host
 
 import (
 	"cmp"
-	"context"
-	"fmt"
 	"os"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -13,201 +11,121 @@ import (
 
 // The states of an agent.
 const (
-	StateStarting = "starting"
-	StateReady    = "ready"
-	StateBackoff  = "backoff" // its process ended, and it waits before the next start
-	StateStopped  = "stopped"
+	StateIdle     = "idle"     // it has no process, and a run starts one
+	StateStarting = "starting" // its first process is being started
+	StateReady    = "ready"    // it has processes that answer
+	StateBackoff  = "backoff"  // its process ended or did not start, and it waits before the next start
+	StateStopped  = "stopped"  // it is not declared
 )
+
+// Agent is what a host knows of an agent.
+type Agent struct {
+	Name   spec.AgentName
+	Digest spec.Digest
+	// Runtime names the runtime, see [Options.Runtimes].
+	Runtime string
+	Scale   Scale
+	// Require are walls without which no process of the agent is started.
+	Require Isolation
+}
+
+// Scale says how many processes an agent has. The zero value has the defaults of [spec.Scale].
+type Scale struct {
+	// Warm is how many processes with room for a run are kept ready.
+	Warm int
+	// Idle is how long a process without runs is kept. Default: 5 minutes.
+	Idle time.Duration
+	// Concurrency is how many runs a process does at once. Default: 8.
+	Concurrency int
+	// IsolateRuns gives each run a process of its own that ends with it.
+	IsolateRuns bool
+}
+
+// AgentOf is what a host needs to know of an agent that is declared. The error says that a wall that it requires is unknown.
+func AgentOf(a *spec.Agent) (Agent, error) {
+	require, err := Required(a)
+	if err != nil {
+		return Agent{}, err
+	}
+	hosted := Agent{Name: a.Name, Digest: a.Digest, Runtime: a.Runtime, Require: require}
+	if s := a.Scale; s != nil {
+		hosted.Scale = Scale{Warm: s.Warm, Idle: time.Duration(s.Idle), Concurrency: s.Concurrency, IsolateRuns: s.IsolateRuns}
+	}
+	return hosted, nil
+}
+
+func (s Scale) idle() time.Duration { return cmp.Or(s.Idle, 5*time.Minute) }
 
 // Status is what can be told of an agent.
 type Status struct {
 	Digest  spec.Digest
 	Runtime string
-	// PID is 0 while there is no process.
-	PID int
-	// Isolation names the walls around the current or latest process, see [Isolation.String].
+	State   string
+	// Since is when the agent was declared, or its newest process got ready or ended.
+	Since time.Time
+	// Processes are those that answer, the oldest first.
+	Processes []Process
+	// Runs are under way, and Waiting are those that wait for a process.
+	Runs, Waiting int
+	// Isolation names the walls around its latest process, or around one of its runtime that was checked, see
+	// [Isolation.String]. It is empty where there was none.
 	Isolation string
-	State     string
-	// Restarts counts starts after the first one.
+	// Restarts counts starts after a process ended by itself or did not start.
 	Restarts int
-	// LastExit says how the latest process ended, or why it did not start; LastStderr what it printed last.
+	// LastExit says how the latest process ended by itself, or why it did not start; LastStderr what it printed last.
 	LastExit   string
 	LastStderr string
-	// Since is when State began.
+	// Broken says that the latest process never got ready, so that nobody knows whether the next one will.
+	Broken bool
+	// Until is when the next start may be tried, in StateBackoff.
+	Until time.Time
+}
+
+// Process is one process of an agent.
+type Process struct {
+	PID   int
+	Runs  int
 	Since time.Time
+	// Leaving says that it takes no new runs and ends with those it has.
+	Leaving bool
+	// Memory is what it took when last measured, in bytes, not counting what it shares; 0 before that, and on systems that
+	// do not tell.
+	Memory int64
 }
 
-// healthyLife is how long a process must live for its next restart to count as the first.
-const healthyLife = 10 * time.Minute
-
-// agent keeps one process alive.
-type agent struct {
-	host    *Host
-	name    spec.AgentName
-	digest  spec.Digest
-	runtime string
-	slot    int
-
-	// ctx ends when the agent is to stop; done is closed when it has.
-	ctx    context.Context
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	mu     sync.Mutex
-	status Status
-	live   *instance
-	// changed is closed, and replaced, at each change of state.
-	changed  chan struct{}
-	sessions int
+// PIDs are the numbers of the processes.
+func (s Status) PIDs() []int {
+	var pids []int
+	for _, p := range s.Processes {
+		pids = append(pids, p.PID)
+	}
+	return pids
 }
 
-func newAgent(h *Host, name spec.AgentName, digest spec.Digest, runtime string, slot int) *agent {
-	a := &agent{host: h, name: name, digest: digest, runtime: runtime, slot: slot, done: make(chan struct{}), changed: make(chan struct{})}
-	a.ctx, a.cancel = context.WithCancel(context.Background())
-	a.status = Status{Digest: digest, Runtime: runtime, State: StateStarting, Since: h.options.Now()}
-	return a
-}
-
-func (a *agent) current() Status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.status
-}
-
-func (a *agent) set(state string, live *instance, edit func(*Status)) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.live = live
-	a.status.State, a.status.Since, a.status.PID = state, a.host.options.Now(), 0
-	if live != nil {
-		a.status.PID, a.status.Isolation = live.proc.pid, live.proc.isolation.String()
-	}
-	if edit != nil {
-		edit(&a.status)
-	}
-	close(a.changed)
-	a.changed = make(chan struct{})
-}
-
-// begin makes the first start, and keeps the agent up if it succeeds.
-func (a *agent) begin(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(a.ctx, func() { cancel(ErrNotRunning) })()
-	first, err := a.launch(ctx)
-	if err != nil {
-		a.cancel()
-		a.set(StateStopped, nil, nil)
-		close(a.done)
-		return err
-	}
-	a.set(StateReady, first, nil)
-	go a.keep(first)
-	return nil
-}
-
-// keep restarts the process until the agent is to stop.
-func (a *agent) keep(live *instance) {
-	defer close(a.done)
-	log := a.host.options.Log.With("agent", a.name)
-	born := a.host.options.Now()
-	for n := 1; ; n++ {
-		if live != nil {
-			select {
-			case <-live.proc.exited:
-			case <-a.ctx.Done():
-			}
-			live.close()
-			if a.host.options.Now().Sub(born) >= healthyLife {
-				n = 1
-			}
-		}
-		if a.ctx.Err() != nil {
-			a.set(StateStopped, nil, nil)
-			a.tidy()
-			return
-		}
-		wait := a.host.options.Backoff(n)
-		a.set(StateBackoff, nil, func(s *Status) {
-			if live != nil {
-				s.LastExit, s.LastStderr = live.proc.ending(), live.out.words()
-			}
-		})
-		log.Warn("the agent's process ended and will be started again", "exit", a.current().LastExit, "in", wait)
-		if a.host.options.Sleep(a.ctx, wait) != nil {
-			live = nil
-			continue
-		}
-		a.set(StateStarting, nil, func(s *Status) { s.Restarts++ })
-		born = a.host.options.Now()
-		next, err := a.launch(a.ctx)
-		live = next
-		if err != nil {
-			a.set(StateBackoff, nil, func(s *Status) { s.LastExit, s.LastStderr = err.Error(), "" })
-			continue
-		}
-		a.set(StateReady, live, nil)
-	}
-}
-
-// launch starts a process.
-func (a *agent) launch(ctx context.Context) (*instance, error) {
-	runtime, err := a.host.options.Runtimes(a.runtime)
-	if err != nil {
-		return nil, fmt.Errorf("runtime %s: %w", a.runtime, err)
-	}
-	prog, err := a.host.base.prepare(a.slot, runtime)
-	if err != nil {
-		return nil, fmt.Errorf("runtime %s: %w", a.runtime, err)
-	}
-	if err := a.host.verify(a.runtime, cmp.Or(prog.script, prog.path)); err != nil {
-		a.tidy()
-		return nil, err
-	}
-	log := a.host.options.Log.With("agent", a.name)
-	out := &output{
-		log:   func(line string) { log.Debug("the agent's process printed", "line", line) },
-		sleep: a.host.options.Sleep,
-	}
-	live, err := startInstance(ctx, prog, a.host.options.Require, out)
-	if err != nil {
-		a.tidy()
-		return nil, fmt.Errorf("runtime %s: %w", a.runtime, err)
-	}
-	return live, nil
-}
-
-func (a *agent) tidy() { _ = os.RemoveAll(a.host.base.private(a.slot)) }
-
-// end stops the agent and returns when its process is gone.
-func (a *agent) end(ctx context.Context) {
-	a.cancel()
-	defer context.AfterFunc(ctx, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.live != nil {
-			a.live.proc.kill()
-		}
-	})()
-	<-a.done
-}
-
-// ready returns the live process, waiting for it while there is none.
-func (a *agent) ready(ctx context.Context) (*instance, error) {
-	for {
-		a.mu.Lock()
-		live, state, changed, last := a.live, a.status.State, a.changed, a.status.LastExit
-		a.mu.Unlock()
-		switch {
-		case state == StateStopped || a.ctx.Err() != nil:
-			return nil, ErrNotRunning
-		case live != nil:
-			return live, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("it is not ready (%s; %s): %w", state, last, context.Cause(ctx))
+// status tells of a pool. The caller holds the host's lock.
+func (p *pool) status(now time.Time) Status {
+	s := Status{Digest: p.Digest, Runtime: p.Runtime, State: StateIdle, Since: p.since, Waiting: p.waiting.Len(), Isolation: p.build.check.isolation,
+		Restarts: p.restarts, LastExit: p.lastExit, LastStderr: p.lastStderr, Broken: p.broken}
+	starting := false
+	for _, w := range p.workers {
+		s.Runs += w.runs
+		switch w.state {
+		case workerStarting:
+			starting = true
+		case workerReady:
+			s.Processes = append(s.Processes, Process{PID: w.live.proc.pid, Runs: w.runs, Since: w.born, Leaving: !w.usable(), Memory: w.memory})
 		}
 	}
+	slices.SortStableFunc(s.Processes, func(a, b Process) int { return a.Since.Compare(b.Since) })
+	switch {
+	case len(s.Processes) > 0:
+		s.State = StateReady
+	case starting:
+		s.State = StateStarting
+	case p.broken || now.Before(p.until):
+		s.State, s.Until = StateBackoff, p.until
+	}
+	return s
 }
+
+func (h *Host) tidy(slot int) { _ = os.RemoveAll(h.base.private(slot)) }

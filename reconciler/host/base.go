@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// The user ids of agents, one for each, where the host is root. The range is free by systemd's and Debian's plans
-// (https://systemd.io/UIDS-GIDS); the host's folder picks MaxAgents ids in it, so that two hosts rarely share any.
+// The user ids of processes, one for each, where the host is root. The range is free by systemd's and Debian's plans
+// (https://systemd.io/UIDS-GIDS); the host's folder picks maxSlots ids in it, so that two hosts rarely share any.
 const (
 	firstUID = 1879048192
 	uidSpans = 16384
@@ -35,12 +35,16 @@ type base struct {
 	path string
 	// uids says that processes can have user ids of their own.
 	uids bool
+	// limits are those of each process.
+	limits limits
+	// without are walls that tests leave out.
+	without Isolation
 	// copies are the executables copied so far, by where they came from.
 	copies map[string]string
 }
 
 func newBase(dir string, lookPath func(string) (string, error)) *base {
-	return &base{dir: dir, lookPath: lookPath, copies: map[string]string{}}
+	return &base{limits: usual, dir: dir, lookPath: lookPath, copies: map[string]string{}}
 }
 
 // open chooses and makes the folder.
@@ -106,7 +110,7 @@ func temporary(dir string, root bool) (string, error) {
 	return "", fmt.Errorf("the path %s is too long for a unix socket, and so is the temporary folder's: choose a shorter one", dir)
 }
 
-// private is the private folder of the agent in a slot.
+// private is the private folder of the process in a slot.
 func (b *base) private(slot int) string { return filepath.Join(b.path, "a"+strconv.Itoa(slot)) }
 
 // prepare makes the private folder of a slot, empty, and returns the program to start in it.
@@ -125,7 +129,7 @@ func (b *base) prepare(slot int, runtime Runtime) (program, error) {
 		return program{}, err
 	}
 	dir := b.private(slot)
-	prog := program{path: path, args: runtime.Args, dir: dir, read: runtime.Read, uid: -1}
+	prog := program{path: path, args: runtime.Args, dir: dir, read: runtime.Read, uid: -1, limits: b.limits, without: b.without}
 	prog.env = append([]string{"TMPDIR=" + dir}, runtime.Env...)
 	if err := os.RemoveAll(dir); err != nil {
 		return program{}, fmt.Errorf("clear the process's folder: %w", err)
@@ -133,11 +137,11 @@ func (b *base) prepare(slot int, runtime Runtime) (program, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return program{}, fmt.Errorf("make the process's folder: %w", err)
 	}
-	if !b.uids {
+	if !b.uids || b.without&UID != 0 {
 		return b.interpreted(prog, s)
 	}
 	sum := sha256.Sum256([]byte(b.path))
-	uid := firstUID + (int(sum[0])<<8|int(sum[1]))%uidSpans*MaxAgents + slot
+	uid := firstUID + (int(sum[0])<<8|int(sum[1]))%uidSpans*maxSlots + slot
 	if err := os.Chown(dir, uid, uid); err != nil {
 		// The ids do not exist in this user namespace. The status tells that the wall is missing.
 		b.uids = false

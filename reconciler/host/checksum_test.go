@@ -33,8 +33,9 @@ func TestARuntimeIsTheOneThatIsPinned(t *testing.T) {
 	})
 	start := func(runtime string) error {
 		t.Helper()
-		err := h.Start(t.Context(), "a", "sha256:1", runtime)
+		err := h.Start(host.Agent{Name: "a", Digest: "sha256:1", Runtime: runtime})
 		if err == nil {
+			do(t, h, "say x")
 			if err := h.Stop(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,11 +15,10 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// MaxAgents is how many agents one host runs at once.
-const MaxAgents = 1024
-
 // ErrNotRunning is returned for an agent that was not started, or is stopped.
 var ErrNotRunning = errors.New("the agent is not running")
+
+var errClosed = errors.New("the host is closed")
 
 // Runtime is the executable of a runtime.
 type Runtime struct {
@@ -41,17 +42,31 @@ type Options struct {
 	Dir string
 	// Runtimes tells the executable of a runtime by its name.
 	Runtimes func(name string) (Runtime, error)
-	// Require are walls without which no process is started.
-	Require Isolation
-	// Log receives what processes print, at debug, and their restarts.
-	Log *slog.Logger
 	// LookPath finds the program that a script names behind /usr/bin/env. Default: [exec.LookPath].
 	LookPath func(name string) (string, error)
+	// Require are walls without which no process is started, whatever its agent requires.
+	Require Isolation
+	// MaxProcesses is how many processes there are at once, of all agents together. Default: 64 for each CPU, and at least
+	// 256. At most 1000.
+	MaxProcesses int
+	// MaxMemory is what all processes together may take, in bytes: none is started, and idle ones are ended, where that
+	// would be more. What a process takes is measured every second; busy ones grow up to a limit of their own. Default:
+	// half of what the machine, or the control group, has.
+	MaxMemory int64
+	// Drain is how long a process that is replaced, or makes room for another agent, may go on with the runs it has.
+	// Default: 10 minutes.
+	Drain time.Duration
+	// Alive is how long a process with runs may take to show that it answers before it is killed. It is asked as often.
+	// Default: 10 seconds.
+	Alive time.Duration
+	// Log receives what processes print, at debug, and how they end.
+	Log *slog.Logger
 	// Now tells the time, and Sleep waits until a duration is over or ctx ends.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Backoff is the wait before the restart n, counted from 1. Default: 100 ms, doubling to a minute. After a life of
-	// ten minutes n is 1 again.
+	// Backoff is the wait before the next start after n processes in a row that did not start, or ended by themselves.
+	// Default: 100 ms, doubling to a minute. A process that ends when it is told to, or has lived for ten minutes, ends the
+	// row.
 	Backoff func(n int) time.Duration
 }
 
@@ -61,11 +76,18 @@ type Host struct {
 	base      *base
 	lock      atomic.Pointer[spec.Lock]
 	checksums checksums
+	checking  chan struct{}
 
-	mu     sync.Mutex
-	agents map[spec.AgentName]*agent
-	slots  [MaxAgents]bool
-	closed bool
+	// ctx ends with the host; tasks are all goroutines.
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu       sync.Mutex
+	checks   map[string]*check
+	schedule schedule
+	watching bool
+	closed   bool
 }
 
 // New returns a host without agents. It touches nothing before the first start.
@@ -85,7 +107,28 @@ func New(o Options) *Host {
 	if o.Backoff == nil {
 		o.Backoff = func(n int) time.Duration { return min(100*time.Millisecond<<min(n-1, 10), time.Minute) }
 	}
-	return &Host{options: o, base: newBase(o.Dir, o.LookPath), agents: map[spec.AgentName]*agent{}}
+	if o.MaxProcesses <= 0 {
+		o.MaxProcesses = max(64*runtime.NumCPU(), 256)
+	}
+	if o.MaxMemory <= 0 {
+		o.MaxMemory = machineMemory() / 2
+	}
+	if o.Drain <= 0 {
+		o.Drain = 10 * time.Minute
+	}
+	if o.Alive <= 0 {
+		o.Alive = 10 * time.Second
+	}
+	h := &Host{options: o, base: newBase(o.Dir, o.LookPath), checking: make(chan struct{}, maxChecks), checks: map[string]*check{}}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.schedule = schedule{
+		maxProcesses: min(o.MaxProcesses, maxSlots-maxChecks), maxMemory: o.MaxMemory, maxStarting: max(8, 4*runtime.NumCPU()),
+		drain: o.Drain, start: h.start, end: func(w *worker) { w.cancel() }, pools: map[spec.AgentName]*pool{},
+	}
+	for slot := range maxSlots {
+		h.schedule.free = append(h.schedule.free, slot)
+	}
+	return h
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -99,79 +142,99 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Start starts an agent's process and returns when it answers. From then on the process is restarted whenever it ends,
-// until Stop. Where the first start fails no process is left and nothing is tried again. To start what already runs, with
-// the same digest and runtime, does nothing; with others it is an error: stop it first.
-func (h *Host) Start(ctx context.Context, name spec.AgentName, digest spec.Digest, runtime string) error {
+// Start makes an agent one that runs can be opened on, until Stop. It starts no process but those that are kept warm, and
+// does not wait for them. The error says that the runtime is not there, or not what the lock pins; whether it works, only
+// [Host.Check] tells.
+//
+// An agent that is there already is from then on as given. Where its runtime and the lock's pin are the same, its
+// processes stay; others take no new runs, go on with those they have for [Options.Drain] at most, and end.
+func (h *Host) Start(a Agent) error {
+	b, err := h.build(a)
+	if err != nil {
+		return fmt.Errorf("start the agent %s: %w", a.Name, err)
+	}
+	if a.Scale.Concurrency <= 0 {
+		a.Scale.Concurrency = 8
+	}
 	h.mu.Lock()
-	a, err := h.add(name, digest, runtime)
-	h.mu.Unlock()
-	if a == nil {
-		return err
+	defer h.mu.Unlock()
+	if h.closed {
+		return fmt.Errorf("start the agent %s: %w", a.Name, errClosed)
 	}
-	if err := a.begin(ctx); err != nil {
-		h.remove(a)
-		return fmt.Errorf("start the agent %s: %w", name, err)
+	b.check = h.checked(b)
+	s, now := &h.schedule, h.options.Now()
+	p := s.pools[a.Name]
+	if p == nil {
+		p = &pool{build: b, since: now}
+		s.pools[a.Name] = p
+	} else if !p.build.same(b) {
+		p.build, p.failures, p.until, p.broken, p.memory = b, 0, time.Time{}, false, 0
 	}
+	p.Agent = a
+	s.keepWarm(p)
+	for _, w := range slices.Clone(p.workers) {
+		if !w.usable() {
+			s.retire(w, now)
+		}
+	}
+	s.step(now)
 	return nil
 }
 
-// add returns nil where there is nothing to start.
-func (h *Host) add(name spec.AgentName, digest spec.Digest, runtime string) (*agent, error) {
-	if h.closed {
-		return nil, fmt.Errorf("start the agent %s: the host is closed", name)
-	}
-	if old := h.agents[name]; old != nil {
-		if old.digest == digest && old.runtime == runtime {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("start the agent %s: it runs already with the digest %s: stop it first", name, old.digest.Short())
-	}
-	for slot, taken := range h.slots {
-		if !taken {
-			h.slots[slot] = true
-			a := newAgent(h, name, digest, runtime, slot)
-			h.agents[name] = a
-			return a, nil
-		}
-	}
-	return nil, fmt.Errorf("start the agent %s: %d agents run already, which is the most", name, MaxAgents)
-}
-
-func (h *Host) remove(a *agent) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.agents[a.name] == a {
-		delete(h.agents, a.name)
-		h.slots[a.slot] = false
-	}
-}
-
-func (h *Host) agent(name spec.AgentName) *agent {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.agents[name]
-}
-
-// Stop ends an agent and returns when its process is gone, also where that takes force; ctx only bounds how long the
-// process is asked nicely. Its sessions end with an [*ExitError]. To stop what does not run does nothing.
+// Stop ends an agent and returns when its processes are gone, also where that takes force; ctx only bounds how long they
+// are asked nicely. Its sessions end with an [*ExitError]. To stop what does not run does nothing.
 func (h *Host) Stop(ctx context.Context, name spec.AgentName) error {
-	a := h.agent(name)
-	if a == nil {
+	h.mu.Lock()
+	p := h.schedule.pools[name]
+	if p == nil {
+		h.mu.Unlock()
 		return nil
 	}
-	a.end(ctx)
-	h.remove(a)
+	over := h.drop(p)
+	h.schedule.step(h.options.Now())
+	h.mu.Unlock()
+	h.await(ctx, over)
 	return nil
+}
+
+// drop takes an agent out, and returns its processes, which are being ended. The caller holds the lock.
+func (h *Host) drop(p *pool) []*worker {
+	s := &h.schedule
+	delete(s.pools, p.Name)
+	p.Scale.Warm = 0
+	s.keepWarm(p)
+	s.refuse(p, ErrNotRunning)
+	workers := slices.Clone(p.workers)
+	for _, w := range workers {
+		s.stop(w)
+	}
+	return workers
+}
+
+// await returns when processes are over. Once ctx ends they are killed.
+func (h *Host) await(ctx context.Context, workers []*worker) {
+	defer context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for _, w := range workers {
+			if w.live != nil {
+				w.live.proc.kill()
+			}
+		}
+	})()
+	for _, w := range workers {
+		<-w.over
+	}
 }
 
 // Agents returns the status of all agents.
 func (h *Host) Agents() map[spec.AgentName]Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := make(map[spec.AgentName]Status, len(h.agents))
-	for name, a := range h.agents {
-		all[name] = a.current()
+	now := h.options.Now()
+	all := make(map[spec.AgentName]Status, len(h.schedule.pools))
+	for name, p := range h.schedule.pools {
+		all[name] = p.status(now)
 	}
 	return all
 }
@@ -181,15 +244,13 @@ func (h *Host) Agents() map[spec.AgentName]Status {
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
-	var names []spec.AgentName
-	for name := range h.agents {
-		names = append(names, name)
+	var over []*worker
+	for _, p := range h.schedule.pools {
+		over = append(over, h.drop(p)...)
 	}
 	h.mu.Unlock()
-	var stopping sync.WaitGroup
-	for _, name := range names {
-		stopping.Go(func() { _ = h.Stop(ctx, name) })
-	}
-	stopping.Wait()
+	h.cancel()
+	h.await(ctx, over)
+	h.tasks.Wait()
 	return h.base.remove()
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
+const allWalls = host.Landlock | host.Seccomp | host.UID | host.Namespaces
+
 func newHost(t testing.TB, edit func(*host.Options), args ...string) *host.Host {
 	t.Helper()
 	o := host.Options{
@@ -45,10 +47,42 @@ func started(t testing.TB, args ...string) *host.Host {
 		args = []string{"honest"}
 	}
 	h := newHost(t, nil, args...)
-	if err := h.Start(t.Context(), "a", "sha256:1", "r"); err != nil {
-		t.Fatal(err)
+	start(t, h, agentA)
+	if args[0] == "honest" { // Its isolation is known from here on.
+		if err := h.Check(t.Context(), agentA); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return h
+}
+
+var agentA = host.Agent{Name: "a", Digest: "sha256:1", Runtime: "r"}
+
+func start(t testing.TB, h *host.Host, a host.Agent) {
+	t.Helper()
+	if err := h.Start(a); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pid is the only process of the agent a.
+func pid(t testing.TB, h *host.Host) int {
+	t.Helper()
+	pids := h.Agents()["a"].PIDs()
+	if len(pids) != 1 {
+		t.Fatalf("processes %v, want one", pids)
+	}
+	return pids[0]
+}
+
+// eventually waits for something that other goroutines bring about.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
 }
 
 func open(t testing.TB, h *host.Host, task string) *host.Session {
@@ -130,7 +164,7 @@ func TestAgentAsksAndIsAnswered(t *testing.T) {
 		t.Errorf("the run ended with %+v, %v, want rain", m, err)
 	}
 	status := h.Agents()["a"]
-	if status.PID != s.PID() || status.Isolation != s.Isolation() || status.State != host.StateReady {
+	if len(status.Processes) != 1 || status.Processes[0].PID != s.PID() || status.Isolation != s.Isolation() || status.State != host.StateReady {
 		t.Errorf("status %+v, session %d %s", status, s.PID(), s.Isolation())
 	}
 	t.Logf("isolation %s", status.Isolation)
@@ -150,20 +184,16 @@ func TestRefusalReachesTheAgent(t *testing.T) {
 	}
 }
 
-func TestStartIsIdempotentByDigestAndRuntime(t *testing.T) {
+func TestAnAgentIsStartedOnceAndStoppedForGood(t *testing.T) {
 	h := started(t)
-	pid := h.Agents()["a"].PID
-	if err := h.Start(t.Context(), "a", "sha256:1", "r"); err != nil {
-		t.Errorf("the same again: %v", err)
+	do(t, h, "say x")
+	was := pid(t, h)
+	start(t, h, agentA)
+	if now := pid(t, h); now != was {
+		t.Errorf("the process changed from %d to %d", was, now)
 	}
-	if err := h.Start(t.Context(), "a", "sha256:2", "r"); err == nil {
-		t.Error("another digest was started over a running agent")
-	}
-	if now := h.Agents()["a"].PID; now != pid {
-		t.Errorf("the process changed from %d to %d", pid, now)
-	}
-	if err := h.Stop(t.Context(), "a"); err != nil || alive(pid) {
-		t.Errorf("stop: %v, alive %v", err, alive(pid))
+	if err := h.Stop(t.Context(), "a"); err != nil || alive(was) {
+		t.Errorf("stop: %v, alive %v", err, alive(was))
 	}
 	if err := h.Stop(t.Context(), "a"); err != nil {
 		t.Errorf("the second stop: %v", err)
@@ -173,7 +203,7 @@ func TestStartIsIdempotentByDigestAndRuntime(t *testing.T) {
 	}
 }
 
-func TestStartFailsWithTheReasonAndLeavesNothing(t *testing.T) {
+func TestCheckFailsWithTheReasonAndLeavesNothing(t *testing.T) {
 	neighbour := filepath.Join(t.TempDir(), "s")
 	listenUnix(t, neighbour)
 	tests := map[string]struct {
@@ -193,12 +223,15 @@ func TestStartFailsWithTheReasonAndLeavesNothing(t *testing.T) {
 			h := newHost(t, nil, test.args...)
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
-			err := h.Start(ctx, "a", "d", "r")
+			err := h.Check(ctx, agentA)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("start: %v, want %q in it", err, test.want)
+				t.Errorf("check: %v, want %q in it", err, test.want)
 			}
 			if err != nil && strings.ContainsAny(err.Error(), "\x1b\x07") {
 				t.Errorf("the error could move a terminal's cursor: %q", err)
+			}
+			if h.Check(ctx, agentA) == nil {
+				t.Error("the second check found it good")
 			}
 			if len(h.Agents()) != 0 {
 				t.Errorf("agents %v, want none", h.Agents())
@@ -209,8 +242,8 @@ func TestStartFailsWithTheReasonAndLeavesNothing(t *testing.T) {
 
 func TestRequiredIsolationThatCannotBeHadIsAnError(t *testing.T) {
 	h := newHost(t, func(o *host.Options) { o.Require = 1 << 7 }, "honest")
-	if err := h.Start(t.Context(), "a", "d", "r"); err == nil || !strings.Contains(err.Error(), "required") {
-		t.Errorf("start: %v", err)
+	if err := h.Check(t.Context(), agentA); err == nil || !strings.Contains(err.Error(), "required") {
+		t.Errorf("check: %v", err)
 	}
 }
 
@@ -226,7 +259,7 @@ func TestAgentThatExitsMidRunIsRestarted(t *testing.T) {
 		t.Errorf("after the restart it said %q", output)
 	}
 	status := h.Agents()["a"]
-	if status.Restarts != 1 || status.PID == s.PID() || !strings.Contains(status.LastExit, "status 3") ||
+	if status.Restarts != 1 || pid(t, h) == s.PID() || !strings.Contains(status.LastExit, "status 3") ||
 		!strings.Contains(status.LastStderr, "out of luck") {
 		t.Errorf("status %+v", status)
 	}
@@ -237,13 +270,17 @@ func TestRestartsBackOff(t *testing.T) {
 	h := newHost(t, func(o *host.Options) {
 		o.Backoff = nil
 		o.Sleep = func(ctx context.Context, d time.Duration) error {
-			waits <- d
+			if d == time.Second { // between two looks at the processes
+				<-ctx.Done()
+			} else {
+				waits <- d
+			}
 			return ctx.Err()
 		}
+		now := time.Now()
+		o.Now = func() time.Time { now = now.Add(time.Second); return now }
 	}, "honest")
-	if err := h.Start(t.Context(), "a", "d", "r"); err != nil {
-		t.Fatal(err)
-	}
+	start(t, h, agentA)
 	for _, want := range []time.Duration{100, 200, 400} {
 		s := open(t, h, "exit")
 		if _, err := s.Recv(); err == nil {
@@ -258,12 +295,15 @@ func TestRestartsBackOff(t *testing.T) {
 func TestStopEndsWhatDoesNotWantToEnd(t *testing.T) {
 	for name, test := range map[string]struct{ mode, task string }{
 		"an agent that never answers":             {"honest", "hang"},
-		"an agent that has stopped itself":        {"honest", "stop"},
+		"an agent that is stopped":                {"honest", "stop"},
 		"a process that does not leave when told": {"stubborn", "hang"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := started(t, test.mode)
 			s := open(t, h, test.task)
+			if test.task == "stop" {
+				pause(t, s.PID())
+			}
 			ended := make(chan error, 1)
 			go func() {
 				_, err := s.Recv()
@@ -280,17 +320,33 @@ func TestStopEndsWhatDoesNotWantToEnd(t *testing.T) {
 	}
 }
 
-func TestProcessThatStoppedItselfIsReplaced(t *testing.T) {
-	h := started(t)
-	s := open(t, h, "stop")
-	for !strings.Contains(procState(t, s.PID()), "T") {
-		time.Sleep(time.Millisecond)
+// pause stops a process, which behind its walls cannot do so itself.
+func pause(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(procState(t, pid), "T"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the process does not stop")
+		}
+	}
+}
+
+func TestProcessThatIsStoppedIsReplaced(t *testing.T) {
+	h := newHost(t, func(o *host.Options) { o.Alive = 200 * time.Millisecond }, "honest")
+	start(t, h, agentA)
+	s := open(t, h, "hang")
+	pause(t, s.PID())
+	_, err := s.Recv()
+	if exit, ok := errors.AsType[*host.ExitError](err); !ok || exit.Stopped || !strings.Contains(err.Error(), "did not answer for 200ms") {
+		t.Errorf("the run ended with %v", err)
 	}
 	if output, _ := do(t, h, "say again"); output != "again" {
 		t.Errorf("said %q", output)
 	}
-	if h.Agents()["a"].PID == s.PID() {
-		t.Error("the stopped process is still in use")
+	if status := h.Agents()["a"]; pid(t, h) == s.PID() || !strings.Contains(status.LastExit, "did not answer") {
+		t.Errorf("the stopped process was %d: %+v", s.PID(), status)
 	}
 }
 
@@ -372,22 +428,24 @@ func TestMessagesHaveALargestSize(t *testing.T) {
 
 func TestPanicFailsOneRunAndNotTheProcess(t *testing.T) {
 	h := started(t)
-	pid := h.Agents()["a"].PID
+	do(t, h, "say x")
+	was := pid(t, h)
 	if _, failure := do(t, h, "panic"); !strings.Contains(failure, "oops") {
 		t.Errorf("failure %q", failure)
 	}
-	if output, _ := do(t, h, "say fine"); output != "fine" || h.Agents()["a"].PID != pid {
-		t.Errorf("said %q in the process %d, was %d", output, h.Agents()["a"].PID, pid)
+	if output, _ := do(t, h, "say fine"); output != "fine" || pid(t, h) != was {
+		t.Errorf("said %q in the process %d, was %d", output, pid(t, h), was)
 	}
 }
 
 func TestClosedHostStartsNothing(t *testing.T) {
 	h := started(t)
-	pid := h.Agents()["a"].PID
-	if err := h.Close(t.Context()); err != nil || alive(pid) {
-		t.Errorf("close: %v, alive %v", err, alive(pid))
+	do(t, h, "say x")
+	was := pid(t, h)
+	if err := h.Close(t.Context()); err != nil || alive(was) {
+		t.Errorf("close: %v, alive %v", err, alive(was))
 	}
-	if err := h.Start(t.Context(), "b", "d", "r"); err == nil {
+	if h.Start(agentA) == nil || h.Check(t.Context(), agentA) == nil {
 		t.Error("a closed host started an agent")
 	}
 }
@@ -418,33 +476,6 @@ func TestAgentsDieWithTheirHost(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the agent outlived its host")
 		}
-	}
-}
-
-// A life leaves nothing behind: no goroutine, no file, no process.
-func TestFiftyLivesLeakNothing(t *testing.T) {
-	h := newHost(t, nil, "honest")
-	life := func(task string) {
-		if err := h.Start(t.Context(), "a", "d", "r"); err != nil {
-			t.Fatal(err)
-		}
-		s := open(t, h, task)
-		_, _ = s.Recv()
-		s.Close()
-		if err := h.Stop(t.Context(), "a"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	life("say x")
-	life("exit")
-	goroutines, files := settle(0, 0)
-	for n := range 50 {
-		life([]string{"say x", "exit"}[n%2])
-	}
-	after, filesAfter := settle(goroutines, files)
-	if after > goroutines || filesAfter > files {
-		buf := make([]byte, 1<<20)
-		t.Errorf("%d goroutines and %d files became %d and %d\n%s", goroutines, files, after, filesAfter, buf[:runtime.Stack(buf, true)])
 	}
 }
 

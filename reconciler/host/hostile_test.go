@@ -19,11 +19,18 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/host"
 )
 
+// grandchild is the argument of a process that an agent leaves behind.
+const grandchild = "mainstay-test-grandchild"
+
 // The test binary is also the runtime: its first argument says how it misbehaves as a process, and the task of a run how
 // it misbehaves as an agent.
 func TestMain(m *testing.M) {
 	if os.Getenv(plugins.Handshake.MagicCookieKey) == plugins.Handshake.MagicCookieValue {
 		serve(os.Args[1:])
+		return
+	}
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], grandchild) {
+		time.Sleep(20 * time.Second)
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == "doomed-host" {
@@ -88,15 +95,12 @@ func agent(ctx context.Context, run *plugins.Run) (string, error) {
 		fmt.Fprintln(os.Stderr, "out of luck")
 		time.Sleep(50 * time.Millisecond) // stderr goes through go-plugin's pipe
 		os.Exit(3)
-	case "hang":
+	case "hang", "stop":
 		select {}
 	case "flood":
 		for {
 			fmt.Println(strings.Repeat("x", 8<<10))
 		}
-	case "stop":
-		_ = syscall.Tgkill(os.Getpid(), syscall.Gettid(), syscall.SIGSTOP)
-		select {}
 	case "large":
 		var n int
 		_, _ = fmt.Sscan(rest, &n)
@@ -189,7 +193,7 @@ func probe(verb, rest string) (string, error) {
 	case "write":
 		return "written", os.WriteFile(rest, []byte("x"), 0o600)
 	case "private":
-		return os.TempDir(), os.WriteFile(os.TempDir()+"/x", []byte("x"), 0o600)
+		return os.TempDir(), nil
 	case "dial":
 		network, address, _ := strings.Cut(rest, " ")
 		conn, err := net.DialTimeout(network, address, time.Second)
@@ -204,17 +208,8 @@ func probe(verb, rest string) (string, error) {
 			return "", err
 		}
 		return "sent", syscall.Sendto(fds[0], []byte("x"), 0, &syscall.SockaddrUnix{Name: rest})
-	case "fork":
-		pid, err := syscall.ForkExec(os.Args[0], []string{os.Args[0], "silent"}, &syscall.ProcAttr{Env: os.Environ()})
-		return fmt.Sprint(pid), err
-	case "become":
-		return "", syscall.Exec(rest, []string{rest}, nil)
-	case "signal":
-		return "signalled", syscall.Kill(os.Getppid(), 0)
-	case "thread-signal":
-		return "signalled", syscall.Tgkill(os.Getppid(), os.Getppid(), 0)
-	case "trace":
-		return "traced", syscall.PtraceAttach(os.Getppid())
+	case "attack":
+		return attack(rest)
 	case "ids":
 		return fmt.Sprint(os.Getuid(), os.Getgid(), os.Getpid()), nil
 	}
@@ -224,12 +219,21 @@ func probe(verb, rest string) (string, error) {
 // doomedHost starts an agent, tells its process, and waits to be killed.
 func doomedHost(dir string) {
 	h := host.New(host.Options{Dir: dir, Runtimes: runtimes("honest")})
-	if err := h.Start(context.Background(), "a", "d", "r"); err != nil {
+	s, err := hello(h)
+	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(h.Agents()["a"].PID)
+	fmt.Println(s.PID())
 	time.Sleep(time.Hour)
+}
+
+// hello starts an agent and a run on it.
+func hello(h *host.Host) (*host.Session, error) {
+	if err := h.Start(agentA); err != nil {
+		return nil, err
+	}
+	return h.Open(context.Background(), "a", host.Start{Run: "run", Task: "hang"})
 }
 
 // hardenedHost shows that a host that no one can look into still works.
@@ -244,7 +248,7 @@ func hardenedHost(dir string) {
 	}
 	h := host.New(host.Options{Dir: dir, Runtimes: runtimes("honest")})
 	defer h.Close(context.Background())
-	if err := h.Start(context.Background(), "a", "d", "r"); err != nil {
+	if _, err := hello(h); err != nil {
 		fmt.Println(err)
 		return
 	}

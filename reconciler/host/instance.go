@@ -38,7 +38,7 @@ type instance struct {
 }
 
 // startInstance starts a process and returns when it answers. Whatever goes wrong, no process is left.
-func startInstance(ctx context.Context, prog program, require Isolation, out *output) (*instance, error) {
+func startInstance(ctx context.Context, prog program, out *output) (*instance, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it was not ready within %s", startTimeout))
 	defer cancel()
 	r := newRunner(prog, out)
@@ -67,9 +67,6 @@ func startInstance(ctx context.Context, prog program, require Isolation, out *ou
 	unwatch := context.AfterFunc(ctx, r.stop)
 	defer unwatch()
 	err := i.connect(ctx)
-	if err == nil && i.proc.isolation&require != require {
-		err = fmt.Errorf("the isolation %s is required and only %s can be had here", require, i.proc.isolation)
-	}
 	if err != nil {
 		r.stop()
 		i.close()
@@ -98,12 +95,12 @@ func (i *instance) connect(ctx context.Context) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	i.runtime = service.(pluginpb.RuntimeClient)
-	return i.describe(ctx)
+	return i.describe(ctx, pingTimeout)
 }
 
 // describe asks the runtime who it is. It is how the host knows that the runtime answers.
-func (i *instance) describe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+func (i *instance) describe(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	info, err := i.runtime.Describe(ctx, &pluginpb.DescribeRequest{})
 	if err != nil {
@@ -148,9 +145,4 @@ func (i *instance) close() {
 		_ = i.runner.Wait(context.Background())
 	}
 	_ = os.RemoveAll(i.runner.sockets)
-}
-
-// exitError describes the end of the process.
-func (i *instance) exitError(agent string, stopped bool) *ExitError {
-	return &ExitError{Agent: agent, PID: i.proc.pid, Code: i.proc.code, Signal: i.proc.signal, Stderr: i.out.words(), Stopped: stopped}
 }

@@ -3,14 +3,18 @@ package host
 import (
 	"fmt"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec"
 )
 
 // Isolation is the set of walls around an agent's process. Every process has the floor: an empty environment, a private
-// folder, and its own process group. The walls are added where the kernel and the host's rights allow.
+// folder, limits, and a session and process group of its own. The walls are added where the kernel and the host's rights
+// allow.
 //
-//	landlock  reads its own executable, the system's libraries and its private folder, writes only the latter
-//	seccomp   makes no outgoing connection, no socket but unix streams, no other process, no privileged call
-//	uid       has a user id of its own, shared with no one; only where the host is root
+//	landlock    reads its own executable, the system's libraries and its private folder, and makes nothing but a socket there
+//	seccomp     makes no outgoing connection, no socket but unix streams, no other process, no privileged call
+//	uid         has a user id of its own, shared with no one; only where the host is root
+//	namespaces  sees no process but its own, no network and no abstract socket
 type Isolation uint8
 
 // The walls.
@@ -18,12 +22,13 @@ const (
 	Landlock Isolation = 1 << iota
 	Seccomp
 	UID
+	Namespaces
 )
 
 var walls = []struct {
 	name string
 	wall Isolation
-}{{"landlock", Landlock}, {"seccomp", Seccomp}, {"uid", UID}}
+}{{"landlock", Landlock}, {"seccomp", Seccomp}, {"uid", UID}, {"namespaces", Namespaces}}
 
 // String names the walls, as in "landlock+seccomp+uid". No wall is "process", for only the floor is there.
 func (i Isolation) String() string {
@@ -53,7 +58,32 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("unknown isolation %q: use process, or landlock, seccomp and uid joined by +", name)
+		return 0, fmt.Errorf("unknown isolation %q: use process, or landlock, namespaces, seccomp and uid joined by +", name)
 	}
 	return i, nil
 }
+
+// Required is what an agent requires.
+func Required(agent *spec.Agent) (Isolation, error) {
+	if agent.Isolation == nil || agent.Isolation.Require == "" {
+		return 0, nil
+	}
+	return ParseIsolation(agent.Isolation.Require)
+}
+
+// MissingError says that a process was not started because walls that are required cannot be had.
+type MissingError struct {
+	Required, Missing Isolation
+	// Reason is what the system answered, where it did.
+	Reason error
+}
+
+func (e *MissingError) Error() string {
+	text := fmt.Sprintf("the isolation %s is required and %s cannot be had here", e.Required, e.Missing)
+	if e.Reason != nil {
+		text += fmt.Sprintf(" (%v)", e.Reason)
+	}
+	return text + ": run mainstay where it can, or require less"
+}
+
+func (e *MissingError) Unwrap() error { return e.Reason }

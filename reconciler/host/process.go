@@ -13,7 +13,7 @@ type program struct {
 	path string
 	args []string
 	env  []string
-	// dir is the private folder: the working directory, and the only place it may write.
+	// dir is the private folder: the working directory, and the place of its socket.
 	dir string
 	// read are other files and folders it may read.
 	read []string
@@ -21,15 +21,30 @@ type program struct {
 	script string
 	// uid is the user and group to run as, or -1 for the host's own.
 	uid int
+	// require are walls without which it is not executed.
+	require Isolation
+	limits  limits
+	// without are walls that are left out, for tests that show what each of them is good for.
+	without Isolation
 }
 
 // The limits of a process, as setrlimit(2) knows them.
 const (
-	maxFiles    = 256       // open files
-	maxData     = 512 << 20 // bytes of private memory
-	maxFileSize = 64 << 20  // bytes of one file it writes
-	maxTasks    = 512       // threads, where it has a user id of its own
+	maxFiles = 256     // open files
+	maxStack = 8 << 20 // bytes of the first thread's stack
 )
+
+// limits are what tests make smaller, to be quick.
+type limits struct {
+	// data is how many bytes of private memory that it can write a process may have, as setrlimit(2) knows it, and tasks how
+	// many threads, where it has a user id or a user namespace of its own.
+	data, tasks uint64
+	// resident is how many bytes of memory it may hold, with what data does not count: memory that it shares, or does not write any more, the
+	// stack, and page tables.
+	resident int
+}
+
+var usual = limits{data: 512 << 20, tasks: 512, resident: 768 << 20}
 
 // process is one operating system process, from its start until it and all that it started are gone.
 type process struct {
@@ -44,6 +59,18 @@ type process struct {
 
 	mu     sync.Mutex
 	reaped bool
+	// why the host ended it, where it was for what the process did.
+	why string
+}
+
+// end is kill, with a reason for people.
+func (p *process) end(why string) {
+	p.mu.Lock()
+	if p.why == "" && !p.reaped {
+		p.why = why
+	}
+	p.mu.Unlock()
+	p.kill()
 }
 
 // kill ends the process and its group at once. It may be called at any time and any number of times: once the process is
@@ -64,8 +91,18 @@ func (p *process) unblock() {
 	_ = p.stderr.SetReadDeadline(deadline)
 }
 
+// reason is why the host ended the process, where it was for what the process did.
+func (p *process) reason() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.why
+}
+
 // ending says how the process ended, for people.
 func (p *process) ending() string {
+	if why := p.reason(); why != "" {
+		return "ended by the host: " + why
+	}
 	if p.signal != "" {
 		return "killed by the signal " + p.signal
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -57,6 +58,8 @@ func launch(prog program) (*process, error) {
 		closeAll(ours[:]...)
 		return nil, err
 	}
+	preferred(p.pid)
+	go p.guard(prog)
 	return p, nil
 }
 
@@ -82,28 +85,71 @@ func (p *process) start(prog program, theirs [2]*os.File) error {
 	if err := noNewPrivileges(); err != nil {
 		return err
 	}
-	walled, err := restrictFiles(prog)
-	if err != nil {
+	if prog.without&Landlock == 0 {
+		walled, err := restrictFiles(prog)
+		if err != nil {
+			return err
+		}
+		if walled {
+			p.isolation |= Landlock
+		}
+	}
+	var secret uintptr
+	if prog.without&Seccomp == 0 {
+		var walled bool
+		if secret, walled, err = restrictCalls(); err != nil {
+			return err
+		}
+		if walled {
+			p.isolation |= Seccomp
+		}
+	}
+	if missing := prog.require &^ (p.isolation | Namespaces); missing != 0 {
+		return &MissingError{Required: prog.require, Missing: missing}
+	}
+	if p.pid, err = p.execute(prog, attr, secret); err != nil {
 		return err
 	}
-	if walled {
-		p.isolation |= Landlock
-	}
-	cookie, walled, err := restrictCalls()
-	if err != nil {
-		return err
-	}
-	if walled {
-		p.isolation |= Seccomp
-		attr.Sys.Cloneflags = cookie
-	}
-	pid, err := syscall.ForkExec(prog.path, append([]string{prog.path}, prog.args...), attr)
-	if err != nil {
-		return fmt.Errorf("execute %s: %w", prog.path, err)
-	}
-	p.pid = pid
-	return limit(pid, prog.uid)
+	return limit(int(secret)|p.pid, prog, p.isolation)
 }
+
+// execute starts the program in namespaces of its own, where they can be had.
+func (p *process) execute(prog program, attr *syscall.ProcAttr, secret uintptr) (pid int, err error) {
+	argv := append([]string{prog.path}, prog.args...)
+	var refused error
+	if prog.without&Namespaces == 0 && !noNamespaces.Load() {
+		attr.Sys.Cloneflags = secret | namespaces
+		if prog.uid < 0 { // Root makes them by its own right, and keeps none for the process.
+			attr.Sys.Cloneflags |= unix.CLONE_NEWUSER
+		}
+		if pid, refused = syscall.ForkExec(prog.path, argv, attr); refused == nil {
+			p.isolation |= Namespaces
+			return pid, nil
+		}
+	}
+	if prog.require&Namespaces != 0 {
+		return 0, &MissingError{Required: prog.require, Missing: Namespaces, Reason: refused}
+	}
+	if p.isolation&Seccomp != 0 {
+		if err := install(noSignals()); err != nil {
+			return 0, fmt.Errorf("apply seccomp: %w", err)
+		}
+	}
+	attr.Sys.Cloneflags = secret
+	if pid, err = syscall.ForkExec(prog.path, argv, attr); err != nil {
+		return 0, fmt.Errorf("execute %s: %w", prog.path, err)
+	}
+	if refused == unix.EPERM || refused == unix.EINVAL || refused == unix.ENOSYS {
+		noNamespaces.Store(true) // and not asked for again
+	}
+	return pid, nil
+}
+
+// namespaces are what a process has of its own, empty: processes, network interfaces and abstract sockets, System V IPC.
+const namespaces = unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC
+
+// noNamespaces says that this process may not make them.
+var noNamespaces atomic.Bool
 
 // dropCapabilities takes all rights beyond its user id's files from this thread. It matters where the host is root and
 // has no other user id to give.
@@ -125,10 +171,12 @@ func noNewPrivileges() error {
 }
 
 // limit sets the limits of a process that has just been started. They cannot be set before, because they are the whole
-// process's and not a thread's; the program has run for microseconds.
-func limit(pid, uid int) error {
-	if uid < 0 {
-		return setLimits(pid, false)
+// process's and not a thread's; the program has run for microseconds. The upper half of pid is the
+// secret of restrictCalls.
+func limit(pid int, prog program, walls Isolation) error {
+	err := setLimits(pid, prog.limits, walls)
+	if prog.uid < 0 || !errors.Is(err, unix.EPERM) {
+		return err
 	}
 	// The limits of another user's process take a right that containers do not have. A process of the same real user
 	// takes none, so this thread is of that user for a moment: the raw calls change one thread, the package's all.
@@ -143,24 +191,26 @@ func limit(pid, uid int) error {
 		return nil
 	}
 	own, ownGroup := os.Getuid(), os.Getgid()
-	if err := become(uid, uid); err != nil {
+	if err := become(prog.uid, prog.uid); err != nil {
 		return err
 	}
-	return errors.Join(setLimits(pid, true), become(own, ownGroup))
+	return errors.Join(setLimits(pid, prog.limits, walls), become(own, ownGroup))
 }
 
-func setLimits(pid int, ownUID bool) error {
-	limits := []struct {
+// setLimits leaves processor time alone: RLIMIT_CPU counts all the time of a process, and an agent's may live for months.
+func setLimits(pid int, own limits, walls Isolation) error {
+	type limit struct {
 		resource int
 		value    uint64
-	}{{unix.RLIMIT_NOFILE, maxFiles}, {unix.RLIMIT_DATA, maxData}, {unix.RLIMIT_FSIZE, maxFileSize}, {unix.RLIMIT_CORE, 0}}
-	if ownUID {
-		limits = append(limits, struct {
-			resource int
-			value    uint64
-		}{unix.RLIMIT_NPROC, maxTasks})
 	}
-	for _, l := range limits {
+	all := []limit{
+		{unix.RLIMIT_NOFILE, maxFiles}, {unix.RLIMIT_DATA, own.data}, {unix.RLIMIT_STACK, maxStack},
+		{unix.RLIMIT_FSIZE, 0}, {unix.RLIMIT_CORE, 0}, {unix.RLIMIT_MSGQUEUE, 0},
+	}
+	if walls&(UID|Namespaces) != 0 { // Else it would count the host's threads, and those of all that its user runs.
+		all = append(all, limit{unix.RLIMIT_NPROC, own.tasks})
+	}
+	for _, l := range all {
 		var old unix.Rlimit
 		err := unix.Prlimit(pid, l.resource, nil, &old)
 		if err == nil {
@@ -168,7 +218,7 @@ func setLimits(pid int, ownUID bool) error {
 			err = unix.Prlimit(pid, l.resource, &unix.Rlimit{Cur: value, Max: value}, nil)
 		}
 		if err != nil && err != unix.ESRCH {
-			return fmt.Errorf("limit resource %d of process %d: %w", l.resource, pid, err)
+			return fmt.Errorf("limit resource %d of the process: %w", l.resource, err)
 		}
 	}
 	return nil

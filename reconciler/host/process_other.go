@@ -10,6 +10,9 @@ import (
 
 // launch starts a process. There are no walls on this system but the floor.
 func launch(prog program) (*process, error) {
+	if prog.require != 0 {
+		return nil, &MissingError{Required: prog.require, Missing: prog.require}
+	}
 	theirs, ours, err := pipes()
 	if err != nil {
 		return nil, err

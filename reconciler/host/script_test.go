@@ -65,7 +65,7 @@ func TestAScriptIsRunByItsInterpreter(t *testing.T) {
 					return "", errors.New("not found")
 				}
 			})
-			err := h.Start(t.Context(), "a", "sha256:1", spec.DefaultRuntime)
+			err := h.Check(t.Context(), host.Agent{Name: "a", Runtime: spec.DefaultRuntime})
 			if tt.refused == "" && err != nil || tt.refused != "" && (err == nil || !strings.Contains(err.Error(), tt.refused)) {
 				t.Errorf("%v, want %q", err, tt.refused)
 			}
@@ -85,7 +85,7 @@ func TestARuntimeThatIsAPathNeedsAPin(t *testing.T) {
 	})
 	refused := func(want string) {
 		t.Helper()
-		err := h.Start(t.Context(), "a", "sha256:1", path)
+		err := h.Start(host.Agent{Name: "a", Runtime: path})
 		if _, ok := errors.AsType[*spec.LockMismatch](err); !ok || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
@@ -99,7 +99,7 @@ func TestARuntimeThatIsAPathNeedsAPin(t *testing.T) {
 		t.Fatal(err)
 	}
 	lock.Runtimes[path] = spec.RuntimePin{host.Platform: digest}
-	if err := h.Start(t.Context(), "a", "sha256:1", path); err != nil {
+	if err := h.Start(host.Agent{Name: "a", Runtime: path}); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Stop(t.Context(), "a"); err != nil {

@@ -17,12 +17,17 @@ var deniedCalls = []uint32{
 	unix.SYS_CONNECT, unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER,
 	// Other processes.
 	unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD,
-	unix.SYS_KILL, unix.SYS_TKILL, unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_PIDFD_SEND_SIGNAL,
+	unix.SYS_TKILL, unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_PIDFD_SEND_SIGNAL,
+	unix.SYS_SETPRIORITY, unix.SYS_IOPRIO_SET, unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETSCHEDULER,
+	unix.SYS_SCHED_SETATTR, unix.SYS_MIGRATE_PAGES, unix.SYS_MOVE_PAGES, unix.SYS_PROCESS_MADVISE, unix.SYS_PROCESS_MRELEASE,
+	// Memory and space that the limits of a process do not count.
+	unix.SYS_MEMFD_CREATE, unix.SYS_MEMFD_SECRET, unix.SYS_SHMGET, unix.SYS_SHMAT, unix.SYS_SHMCTL, unix.SYS_MSGGET, unix.SYS_SEMGET,
+	unix.SYS_MQ_OPEN, unix.SYS_FALLOCATE, unix.SYS_SETXATTR, unix.SYS_LSETXATTR, unix.SYS_FSETXATTR, unix.SYS_SETXATTRAT,
 	// The kernel.
 	unix.SYS_BPF, unix.SYS_USERFAULTFD, unix.SYS_PERF_EVENT_OPEN, unix.SYS_KEYCTL, unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY,
 	unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD, unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE,
 	unix.SYS_REBOOT, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_CLOCK_ADJTIME,
-	unix.SYS_ADJTIMEX, unix.SYS_ACCT, unix.SYS_QUOTACTL, unix.SYS_SYSLOG, unix.SYS_PERSONALITY, unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME,
+	unix.SYS_ADJTIMEX, unix.SYS_ACCT, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_SYSLOG, unix.SYS_PERSONALITY, unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME,
 	// Mounts, namespaces and files by other ways than their path.
 	unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_OPEN_TREE,
 	unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_MOUNT_SETATTR,
@@ -44,6 +49,10 @@ const (
 	atArg0  = 16
 	atArg0H = 20
 	atArg1  = 24
+	atArg2  = 32
+	atArg3  = 40
+
+	fioSetOwn = 0x8901 // FIOSETOWN of asm-generic/sockios.h
 
 	perm   = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 	nosys  = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
@@ -55,33 +64,35 @@ const (
 // kernel.
 //
 // The filter lets a process make threads but no other process, so that nothing can outlive it. The one process that this
-// thread has to make itself passes by a number that the agent does not know: the upper half of clone's flags, which the
-// kernel ignores and the filter sees. The returned flags carry it.
-func restrictCalls() (cloneFlags uintptr, done bool, err error) {
+// thread has to make itself, and limit, passes by a number that the agent does not know: the upper half of clone's flags and
+// of prlimit's process id, which the kernel ignores and the filter sees. The returned secret is that half.
+func restrictCalls() (secret uintptr, done bool, err error) {
 	if arch == 0 {
 		return 0, false, nil
 	}
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // it never fails
-	secret := binary.LittleEndian.Uint32(random[:]) | 1
-	filter := filter(secret)
+	half := binary.LittleEndian.Uint32(random[:]) | 1
+	if err := install(filter(half)); err == unix.ENOSYS || err == unix.EINVAL {
+		return 0, false, nil
+	} else if err != nil {
+		return 0, false, fmt.Errorf("apply seccomp: %w", err)
+	}
+	return uintptr(uint64(half) << 32), true, nil
+}
+
+// install adds a filter to those of this thread.
+func install(filter []unix.SockFilter) error {
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog)))
 	runtime.KeepAlive(filter)
-	switch errno {
-	case 0:
-		return uintptr(uint64(secret) << 32), true, nil
-	case unix.ENOSYS, unix.EINVAL:
-		return 0, false, nil
+	if errno != 0 {
+		return errno
 	}
-	return 0, false, fmt.Errorf("apply seccomp: %w", errno)
+	return nil
 }
 
 func filter(secret uint32) []unix.SockFilter {
-	statement := func(code uint16, k uint32) unix.SockFilter { return unix.SockFilter{Code: code, K: k} }
-	jump := func(code uint16, k uint32, yes, no uint8) unix.SockFilter {
-		return unix.SockFilter{Code: code, Jt: yes, Jf: no, K: k}
-	}
 	p := []unix.SockFilter{
 		statement(load, atArch), jump(ifEqual, arch, 1, 0), statement(answer, murder),
 		statement(load, atCall),
@@ -90,17 +101,73 @@ func filter(secret uint32) []unix.SockFilter {
 	for _, call := range slices.Concat(deniedCalls, archDenied) {
 		p = append(p, jump(ifEqual, call, 0, 1), statement(answer, perm))
 	}
-	return append(p,
-		// clone3 hides its flags behind a pointer: as if the kernel had none, libraries then use clone.
-		jump(ifEqual, unix.SYS_CLONE3, 0, 1), statement(answer, nosys),
-		// clone: threads, and the one process with the secret.
-		jump(ifEqual, unix.SYS_CLONE, 0, 6),
-		statement(load, atArg0H), jump(ifEqual, secret, 3, 0),
-		statement(load, atArg0), jump(ifAnyBit, unix.CLONE_THREAD, 1, 0), statement(answer, perm), statement(answer, allow),
-		// socket and socketpair: unix streams.
-		jump(ifEqual, unix.SYS_SOCKET, 1, 0), jump(ifEqual, unix.SYS_SOCKETPAIR, 0, 7),
-		statement(load, atArg0), jump(ifEqual, unix.AF_UNIX, 1, 0), statement(answer, perm),
-		statement(load, atArg1), statement(mask, 0xf), jump(ifEqual, unix.SOCK_STREAM, 1, 0), statement(answer, perm),
-		statement(answer, allow),
-	)
+	// clone3 hides its flags behind a pointer: as if the kernel had none, libraries then use clone.
+	p = append(p, jump(ifEqual, unix.SYS_CLONE3, 0, 1), statement(answer, nosys))
+	for _, rule := range []struct {
+		calls []uint32
+		body  []unix.SockFilter
+	}{
+		// Threads, and the one process with the secret.
+		{[]uint32{unix.SYS_CLONE}, []unix.SockFilter{
+			statement(load, atArg0H), jump(ifEqual, secret, 3, 0),
+			statement(load, atArg0), jump(ifAnyBit, unix.CLONE_THREAD, 1, 0), statement(answer, perm), statement(answer, allow),
+		}},
+		// Unix streams.
+		{[]uint32{unix.SYS_SOCKET, unix.SYS_SOCKETPAIR}, []unix.SockFilter{
+			statement(load, atArg0), jump(ifEqual, unix.AF_UNIX, 1, 0), statement(answer, perm),
+			statement(load, atArg1), statement(mask, 0xf), jump(ifEqual, unix.SOCK_STREAM, 1, 0), statement(answer, perm),
+			statement(answer, allow),
+		}},
+		// Nothing signals a process, but the first process of a namespace itself: see [noSignals].
+		{[]uint32{unix.SYS_KILL}, []unix.SockFilter{
+			statement(load, atArg0), jump(ifEqual, 1, 1, 0), statement(answer, perm), statement(answer, allow),
+		}},
+		// Go moves its goroutines with SIGURG, which does nothing to others. Which process a thread belongs to is not known yet.
+		{[]uint32{unix.SYS_TGKILL}, []unix.SockFilter{
+			statement(load, atArg2), jump(ifEqual, uint32(unix.SIGURG), 1, 0), statement(answer, perm), statement(answer, allow),
+		}},
+		// A file that signals whoever it is told to.
+		{[]uint32{unix.SYS_FCNTL}, []unix.SockFilter{
+			statement(load, atArg1), jump(ifEqual, unix.F_SETOWN, 2, 0), jump(ifEqual, unix.F_SETOWN_EX, 1, 0), jump(ifEqual, unix.F_SETSIG, 0, 1),
+			statement(answer, perm), statement(answer, allow),
+		}},
+		{[]uint32{unix.SYS_IOCTL}, []unix.SockFilter{
+			statement(load, atArg1), jump(ifEqual, fioSetOwn, 1, 0), jump(ifEqual, unix.SIOCSPGRP, 0, 1),
+			statement(answer, perm), statement(answer, allow),
+		}},
+		// Its own limits, which cannot grow, and with the secret those that this thread sets.
+		{[]uint32{unix.SYS_PRLIMIT64}, []unix.SockFilter{
+			statement(load, atArg0H), jump(ifEqual, secret, 3, 0),
+			statement(load, atArg0), jump(ifEqual, 0, 1, 0), statement(answer, perm), statement(answer, allow),
+		}},
+		// No memory that is shared and in no file: no limit counts it.
+		{[]uint32{unix.SYS_MMAP}, []unix.SockFilter{
+			statement(load, atArg3), jump(ifAnyBit, unix.MAP_ANONYMOUS, 0, 2), jump(ifAnyBit, unix.MAP_SHARED, 0, 1),
+			statement(answer, perm), statement(answer, allow),
+		}},
+	} {
+		for i, call := range rule.calls {
+			yes, no := uint8(len(rule.calls)-1-i), uint8(0)
+			if i == len(rule.calls)-1 {
+				no = uint8(len(rule.body))
+			}
+			p = append(p, jump(ifEqual, call, yes, no))
+		}
+		p = append(p, rule.body...)
+	}
+	return append(p, statement(answer, allow))
+}
+
+// noSignals is the further filter for a process that has no process namespace of its own. Go's runtime has a new process whose
+// parent is out of its sight kill itself (the kernel does not let it), so the filter above must allow that call.
+func noSignals() []unix.SockFilter {
+	return []unix.SockFilter{
+		statement(load, atCall), jump(ifEqual, unix.SYS_KILL, 0, 1), statement(answer, perm), statement(answer, allow),
+	}
+}
+
+func statement(code uint16, k uint32) unix.SockFilter { return unix.SockFilter{Code: code, K: k} }
+
+func jump(code uint16, k uint32, yes, no uint8) unix.SockFilter {
+	return unix.SockFilter{Code: code, Jt: yes, Jf: no, K: k}
 }

@@ -21,10 +21,6 @@ import (
 )
 
 const (
-	// maxSessions is how many runs one process does at once.
-	maxSessions = 256
-	// openTimeout is how long Open waits for a process that is being restarted.
-	openTimeout = 30 * time.Second
 	// maxNoise is how many messages that need no answer a run may send.
 	maxNoise = 10 * plugins.MaxLogs
 	// maxInvalid is how many requests that break a rule of the protocol a run may send. Their refusals fit the stream's
@@ -44,14 +40,31 @@ type ExitError struct {
 	Signal string
 	// Stderr is the end of what the process printed.
 	Stderr string
-	// Stopped says that the host ended it on purpose.
+	// Stopped says that the host ended it on purpose, and Why how it was ended for what the process did, or because it did
+	// not answer.
 	Stopped bool
+	Why     string
+}
+
+// exitError describes the end of the process under a session.
+func (h *Host) exitError(s *Session) *ExitError {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p, w := s.live.proc, s.worker
+	h.lost(w, "") // Whoever hears of it may look at the status next.
+	why := w.dead
+	if reason := p.reason(); why == "" && reason != "" {
+		why = "ended: " + reason
+	}
+	return &ExitError{Agent: string(s.agent), PID: p.pid, Code: p.code, Signal: p.signal, Stderr: s.live.out.words(), Stopped: w.purpose, Why: why}
 }
 
 // Error says who exited, how, and with which last words.
 func (e *ExitError) Error() string {
 	text := fmt.Sprintf("the process %d of the agent %s ", e.PID, e.Agent)
 	switch {
+	case e.Why != "":
+		text += "was " + e.Why
 	case e.Stopped:
 		text += "was stopped"
 	case e.Signal != "":
@@ -64,6 +77,9 @@ func (e *ExitError) Error() string {
 	}
 	return text
 }
+
+// OnPurpose says that the host ended the process, to replace it or to make room, so that the run is to go on elsewhere.
+func (e *ExitError) OnPurpose() bool { return e.Stopped }
 
 // Start is what a run begins with.
 type Start struct {
@@ -110,7 +126,9 @@ type Failure struct{ Message string }
 // Session is one run on an agent's process. One goroutine calls Recv; all other methods may be called at once. Close must
 // be called in any case.
 type Session struct {
-	agent  *agent
+	host   *Host
+	agent  spec.AgentName
+	worker *worker
 	live   *instance
 	stream grpc.BidiStreamingClient[pluginpb.HostMessage, pluginpb.AgentMessage]
 	cancel context.CancelFunc
@@ -128,71 +146,113 @@ type Session struct {
 	invalid int
 }
 
-// Open starts a run on an agent's process, waiting while the process is being restarted. ctx bounds only the opening.
+// Open starts a run on a process of the agent, which is started where none has room for it. It waits, until ctx ends, for
+// its turn and for an agent that is to be started again; where a start fails meanwhile, that is the error. ctx bounds only
+// the opening.
 func (h *Host) Open(ctx context.Context, name spec.AgentName, start Start) (*Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	a := h.agent(name)
-	if a == nil {
-		return nil, fmt.Errorf("open a run on the agent %s: %w", name, ErrNotRunning)
+	for again := false; ; again = true {
+		w, err := h.seat(ctx, name, again)
+		if err != nil {
+			return nil, fmt.Errorf("open a run on the agent %s: %w", name, err)
+		}
+		s, err := h.open(ctx, w, start)
+		if err == nil {
+			return s, nil
+		}
+		h.release(w)
+		if !errors.Is(err, errSilent) {
+			return nil, fmt.Errorf("open a run on the agent %s: %w", name, err)
+		}
 	}
-	if err := a.enter(); err != nil {
-		return nil, fmt.Errorf("open a run on the agent %s: %w", name, err)
-	}
-	s, err := a.open(ctx, start)
-	if err != nil {
-		a.leave()
-		return nil, fmt.Errorf("open a run on the agent %s: %w", name, err)
-	}
-	return s, nil
 }
 
-func (a *agent) enter() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.sessions >= maxSessions {
-		return fmt.Errorf("it does %d runs already, which is the most", maxSessions)
+// seat waits for a place for a run on a process of the agent. first says that it had one before.
+func (h *Host) seat(ctx context.Context, name spec.AgentName, first bool) (*worker, error) {
+	h.mu.Lock()
+	p := h.schedule.pools[name]
+	if p == nil {
+		h.mu.Unlock()
+		return nil, ErrNotRunning
 	}
-	a.sessions++
-	return nil
+	o := h.schedule.ask(p, first)
+	h.schedule.step(h.options.Now())
+	h.mu.Unlock()
+	select {
+	case <-o.ready:
+		return o.worker, o.err
+	case <-ctx.Done():
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if o.worker != nil { // It came just now.
+		h.schedule.release(o.worker, h.options.Now())
+		h.schedule.step(h.options.Now())
+	}
+	if o.place == nil {
+		return nil, context.Cause(ctx)
+	}
+	status := p.status(h.options.Now())
+	h.schedule.settle(o, nil, nil)
+	err := fmt.Errorf("no process was ready for it (%s): %w", status.State, context.Cause(ctx))
+	if status.LastExit != "" {
+		err = fmt.Errorf("%w; the last one: %s", err, status.LastExit)
+	}
+	return nil, err
 }
 
-func (a *agent) leave() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.sessions--
+func (h *Host) release(w *worker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.options.Now()
+	h.schedule.release(w, now)
+	h.schedule.step(now)
 }
 
-func (a *agent) open(ctx context.Context, start Start) (*Session, error) {
-	var live *instance
-	for {
-		var err error
-		if live, err = a.ready(ctx); err != nil {
-			return nil, err
-		}
-		if err = live.describe(ctx); err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		// A process that does not answer is of no use to anyone: end it, and wait for the next.
-		live.proc.kill()
-		a.lost(live)
+// errSilent means that a process does not answer, so that a run is to go to another one.
+var errSilent = errors.New("the process does not answer")
+
+// freshTime is how long a process that has answered is taken to be one that answers.
+const freshTime = 200 * time.Millisecond
+
+// answers makes sure that a process answers, and ends it where it does not.
+func (h *Host) answers(ctx context.Context, w *worker) error {
+	h.mu.Lock()
+	fresh := h.options.Now().Sub(w.proved) < freshTime
+	h.mu.Unlock()
+	if fresh {
+		return nil
 	}
+	err := w.live.describe(ctx, pingTimeout)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		w.proved = h.options.Now()
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	h.lost(w, fmt.Sprintf("killed, because it did not answer for %s", pingTimeout))
+	return errSilent
+}
+
+func (h *Host) open(ctx context.Context, w *worker, start Start) (*Session, error) {
+	if err := h.answers(ctx, w); err != nil {
+		return nil, err
+	}
+	live := w.live
 	lasting, cancel := context.WithCancel(context.Background())
 	stream, err := live.runtime.Run(lasting)
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, h.unopened(w, err)
 	}
 	s := &Session{
-		agent: a, live: live, stream: stream, cancel: cancel, waiting: map[uint64]string{},
-		log: a.host.options.Log.With("agent", a.name, "run", start.Run),
+		host: h, agent: w.pool.Name, worker: w, live: live, stream: stream, cancel: cancel, waiting: map[uint64]string{},
+		log: h.options.Log.With("agent", w.pool.Name, "run", start.Run),
 	}
 	message := &pluginpb.Start{
-		OutputSchemaJson: string(start.OutputSchema), Check: start.Check,
-		Run: string(start.Run), Agent: string(a.name), Task: start.Task,
+		Run: string(start.Run), Agent: string(s.agent), Task: start.Task, OutputSchemaJson: string(start.OutputSchema), Check: start.Check,
 		Limits: &pluginpb.Limits{
 			Turns: uint32(start.Limits.Turns), ToolCalls: uint32(start.Limits.ToolCalls),
 			WallTimeMs: uint64(start.Limits.WallTime.Milliseconds()), OutputBytes: uint64(start.Limits.OutputBytes),
@@ -209,18 +269,20 @@ func (a *agent) open(ctx context.Context, start Start) (*Session, error) {
 	}
 	if err := s.send(&pluginpb.HostMessage{Body: &pluginpb.HostMessage_Start{Start: message}}); err != nil {
 		cancel()
-		return nil, err
+		return nil, h.unopened(w, err)
 	}
 	return s, nil
 }
 
-// lost takes a process that is being ended out of service before its end is noticed.
-func (a *agent) lost(live *instance) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.live == live {
-		a.live = nil
+// unopened is why a run could not be opened on a process. One whose connection is gone is of no use to anyone.
+func (h *Host) unopened(w *worker, err error) error {
+	if code := status.Code(err); code != codes.Unavailable && code != codes.Canceled && !errors.Is(err, io.EOF) {
+		return err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost(w, "")
+	return errSilent
 }
 
 // PID is the process that does the run.
@@ -338,7 +400,7 @@ func (s *Session) broken(err error) error {
 	<-s.live.proc.exited
 	s.live.runner.stop()                         // Whatever it left behind would hold its output open.
 	_ = s.live.runner.Wait(context.Background()) // Its last words are read to the end; they are in the error.
-	return s.live.exitError(string(s.agent.name), s.agent.ctx.Err() != nil)
+	return s.host.exitError(s)
 }
 
 // Answer answers a request, once. kind is the request's. An answer with an Error reaches the agent as a refusal. It
@@ -378,7 +440,7 @@ func (s *Session) Close() {
 	s.close.Do(func() {
 		s.closed.Store(true)
 		s.cancel()
-		s.agent.leave()
+		s.host.release(s.worker)
 	})
 }
 
@@ -390,7 +452,7 @@ func (s *Session) send(m *pluginpb.HostMessage) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	if err := s.stream.Send(m); err != nil {
-		return fmt.Errorf("send to the agent %s: %w", s.agent.name, err)
+		return fmt.Errorf("send to the agent %s: %w", s.agent, err)
 	}
 	return nil
 }

@@ -12,8 +12,7 @@ import (
 
 // Observed is what runs and what is settled.
 type Observed struct {
-	// Agents are the agents that have a process, or are waiting to get one again after a crash, by the digest they were
-	// started with.
+	// Agents are the agents that runs can be given to, by the digest they were started with.
 	Agents map[spec.AgentName]spec.Digest
 	// Settled are the actions that need nothing more: they have a receipt, or only a person can move them on.
 	Settled map[spec.ActionID]bool

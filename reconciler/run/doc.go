@@ -52,6 +52,7 @@ type Agents interface {
 // Session is one run on an agent's process. One goroutine calls Recv; the other methods are called by others.
 type Session interface {
 	// Recv returns what the agent sends next. Its error says how the process ended, with its last words; Close ends it.
+	// Where the host has ended the process for reasons of its own, the error has a method `OnPurpose() bool` that returns true.
 	Recv() (Message, error)
 	// Answer answers the request with this id, which is of this kind. It may block until Close.
 	Answer(id uint64, kind string, a spec.Answer) error

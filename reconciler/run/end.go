@@ -31,6 +31,12 @@ type unserved struct{ err error }
 func (u *unserved) Error() string { return u.err.Error() }
 func (u *unserved) Unwrap() error { return u.err }
 
+// onPurpose says that the host has ended the agent's process for reasons of its own, which are no failure of the run.
+func onPurpose(err error) bool {
+	var told interface{ OnPurpose() bool }
+	return errors.As(err, &told) && told.OnPurpose()
+}
+
 // ended decides what an error of an attempt means for the run.
 func (w *work) ended(ctx context.Context, err error) (spec.RunSummary, error) {
 	var exit *exited
@@ -39,6 +45,8 @@ func (w *work) ended(ctx context.Context, err error) (spec.RunSummary, error) {
 	case errors.Is(err, errEnded):
 		w.forget(w.run)
 		return w.keep(ctx, "")
+	case errors.As(err, &exit) && onPurpose(err):
+		return w.state.summary(), &RetryAfter{Err: err}
 	case errors.As(err, &exit):
 		n := w.fail(w.run, w.further)
 		if n >= maxExits {

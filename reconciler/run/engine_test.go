@@ -386,6 +386,25 @@ func TestAnAgentThatExitsIsTriedThreeTimesWithoutProgress(t *testing.T) {
 	})
 }
 
+// replaced is the error of a process that its host has ended.
+type replaced struct{ error }
+
+func (replaced) OnPurpose() bool { return true }
+
+func TestAProcessThatIsReplacedIsNoFailureOfItsRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(a *talk) (string, error) { return "", replaced{errors.New("stopped")} })
+		e := w.engine(w.log)
+		for range 2 * maxExits {
+			_, err := e.Execute(t.Context(), testRun)
+			var retry *RetryAfter
+			if !errors.As(err, &retry) || retry.Delay != 0 {
+				t.Fatalf("%v, want to retry at once", err)
+			}
+		}
+	})
+}
+
 func TestAnAnswerThatIsUnderWayWhenTheAgentExitsIsStillRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, newMemory(), nil)

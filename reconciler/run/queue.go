@@ -32,14 +32,28 @@ type QueueOptions struct {
 	Engine *Engine
 	// Dequeue waits for a run that has work to do. It returns ctx's error when that ends.
 	Dequeue func(ctx context.Context) (Lease, error)
-	// Workers is how many runs are worked on at once, at least one.
+	// Agent tells whose run it is, so that agents can take turns. Where it is nil, or does not know, all such runs count as
+	// one agent's.
+	Agent func(ctx context.Context, run spec.RunID) spec.AgentName
+	// Workers is how many runs are worked on at once, at least one. A single agent gets at most half of them, see [Queue].
 	Workers int
 	// Failed is told of errors that no run shows, such as a lease that could not be ended. May be nil.
 	Failed func(error)
 }
 
-// Queue works on runs as they come.
-type Queue struct{ opts QueueOptions }
+// Queue works on runs as they come. It takes all that are queued and has them wait in the order in which they came, each
+// agent's by themselves. An agent whose turn it is may have one more under way while it has fewer than there are workers
+// left: so one with thousands of runs leaves room for whoever comes next, and several share the workers alike.
+type Queue struct {
+	opts QueueOptions
+
+	mu sync.Mutex
+	// waiting are the leases of each agent that has any, and turns those agents, who came first being first.
+	waiting map[spec.AgentName][]Lease
+	turns   []spec.AgentName
+	running map[spec.AgentName]int
+	total   int
+}
 
 // NewQueue makes a queue.
 func NewQueue(opts QueueOptions) *Queue {
@@ -47,28 +61,28 @@ func NewQueue(opts QueueOptions) *Queue {
 	if opts.Failed == nil {
 		opts.Failed = func(error) {}
 	}
-	return &Queue{opts}
+	if opts.Agent == nil {
+		opts.Agent = func(context.Context, spec.RunID) spec.AgentName { return "" }
+	}
+	return &Queue{opts: opts, waiting: map[spec.AgentName][]Lease{}, running: map[spec.AgentName]int{}}
 }
 
 // Run works until ctx ends, and then brings every run to a point where it can be resumed. It returns nil then, and an
 // error where the queue cannot be read.
 func (q *Queue) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, q.opts.Workers)
-	var workers sync.WaitGroup
-	for i := range errs {
-		workers.Go(func() {
-			if errs[i] = q.work(ctx); errs[i] != nil {
-				cancel()
-			}
-		})
-	}
+	var workers, extending sync.WaitGroup
+	extending.Go(func() { q.extend(ctx) })
+	err := q.take(ctx, &workers)
+	cancel()
+	extending.Wait()
+	q.giveBack()
 	workers.Wait()
-	return errors.Join(errs...)
+	return err
 }
 
-func (q *Queue) work(ctx context.Context) error {
+// take takes runs from the queue and has them worked on.
+func (q *Queue) take(ctx context.Context, workers *sync.WaitGroup) error {
 	failures := 0
 	for ctx.Err() == nil {
 		lease, err := q.opts.Dequeue(ctx)
@@ -86,12 +100,110 @@ func (q *Queue) work(ctx context.Context) error {
 			}
 		default:
 			failures = 0
+			q.add(q.opts.Agent(ctx, lease.Run()), lease)
+			q.dispatch(ctx, workers)
+		}
+	}
+	return nil
+}
+
+func (q *Queue) add(agent spec.AgentName, lease Lease) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting[agent]) == 0 {
+		q.turns = append(q.turns, agent)
+	}
+	q.waiting[agent] = append(q.waiting[agent], lease)
+}
+
+// dispatch has all runs worked on that there is room for.
+func (q *Queue) dispatch(ctx context.Context, workers *sync.WaitGroup) {
+	for {
+		agent, lease := q.next()
+		if lease == nil {
+			return
+		}
+		workers.Go(func() {
 			if err := q.one(ctx, lease); err != nil {
+				q.opts.Failed(err)
+			}
+			q.ended(agent)
+			if ctx.Err() == nil {
+				q.dispatch(ctx, workers)
+			}
+		})
+	}
+}
+
+// next is the run to work on next, or nil where there is none or no room: of the agents that may have one more under way,
+// the first of those with the fewest.
+func (q *Queue) next() (spec.AgentName, Lease) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	best, left := -1, q.opts.Workers-q.total
+	for i, agent := range q.turns {
+		if q.running[agent] < left && (best < 0 || q.running[agent] < q.running[q.turns[best]]) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return "", nil
+	}
+	agent := q.turns[best]
+	q.turns = append(q.turns[:best], q.turns[best+1:]...)
+	lease := q.waiting[agent][0]
+	if q.waiting[agent] = q.waiting[agent][1:]; len(q.waiting[agent]) > 0 {
+		q.turns = append(q.turns, agent)
+	} else {
+		delete(q.waiting, agent)
+	}
+	q.running[agent]++
+	q.total++
+	return agent, lease
+}
+
+func (q *Queue) ended(agent spec.AgentName) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.total--
+	if q.running[agent]--; q.running[agent] == 0 {
+		delete(q.running, agent)
+	}
+}
+
+// extend keeps the leases of the runs that wait.
+func (q *Queue) extend(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.opts.Engine.opts.After(ExtendTime):
+		}
+		q.mu.Lock()
+		for _, leases := range q.waiting {
+			for _, lease := range leases {
+				if err := lease.Extend(); err != nil {
+					q.opts.Failed(err)
+				}
+			}
+		}
+		q.mu.Unlock()
+	}
+}
+
+// giveBack gives back the runs that nobody has begun to work on.
+func (q *Queue) giveBack() {
+	q.mu.Lock()
+	waiting := q.waiting
+	q.waiting, q.turns = map[spec.AgentName][]Lease{}, nil
+	q.mu.Unlock()
+	for _, leases := range waiting {
+		for _, lease := range leases {
+			if err := lease.Retry(0); err != nil {
 				q.opts.Failed(err)
 			}
 		}
 	}
-	return nil
 }
 
 // one works on one run and ends its lease.

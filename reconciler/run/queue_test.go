@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -140,4 +142,82 @@ func TestTheQueueOfTheRealStoreIsWorkedOff(t *testing.T) {
 	if err != nil || len(runs) != total || finished.Load() != total {
 		t.Errorf("%d summaries, %d finished, %v", len(runs), finished.Load(), err)
 	}
+}
+
+// Agents share the workers, and one that comes late finds room however many runs another has.
+func TestNoAgentStarvesAnother(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		workers := rapid.IntRange(4, 40).Draw(t, "workers")
+		q := NewQueue(QueueOptions{Engine: New(Options{}), Workers: workers})
+		agents := rapid.SliceOfNDistinct(rapid.StringMatching("[a-z]{3}"), 1, 3, rapid.ID).Draw(t, "agents")
+		for _, agent := range agents {
+			for range 100 {
+				q.add(spec.AgentName(agent), &fakeLease{})
+			}
+		}
+		var under []spec.AgentName
+		work := func() {
+			for {
+				agent, lease := q.next()
+				if lease == nil {
+					return
+				}
+				under = append(under, agent)
+			}
+		}
+		work()
+		if q.total >= workers || q.total != len(under) {
+			t.Fatalf("%d runs of %d agents are under way, and %d workers leave no room for another agent", q.total, len(agents), workers)
+		}
+		for _, a := range agents {
+			for _, b := range agents {
+				if d := q.running[spec.AgentName(a)] - q.running[spec.AgentName(b)]; d > 1 {
+					t.Fatalf("%s has %d runs more under way than %s", a, d, b)
+				}
+			}
+		}
+		q.add("late", &fakeLease{})
+		if agent, lease := q.next(); agent != "late" || lease == nil {
+			t.Fatalf("%q goes before the only run of an agent", agent)
+		}
+		// Whatever ends in whatever order, all come to their turn.
+		for len(under) > 0 {
+			i := rapid.IntRange(0, len(under)-1).Draw(t, "ends")
+			q.ended(under[i])
+			under = append(under[:i], under[i+1:]...)
+			work()
+			if q.total > workers {
+				t.Fatalf("%d runs under way on %d workers", q.total, workers)
+			}
+		}
+		if len(q.waiting) > 0 || len(q.turns) > 0 {
+			t.Fatalf("%d agents wait for ever", len(q.turns))
+		}
+	})
+}
+
+// What waits for a worker keeps its lease, and is given back when the queue is told to stop.
+func TestWhatWaitsKeepsItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(a *talk) (string, error) { <-a.cancel; return "", errGone })
+		ctx, cancel := context.WithCancel(t.Context())
+		var leases []*fakeLease
+		q := NewQueue(QueueOptions{Engine: w.engine(w.log), Workers: 1, Failed: func(err error) { t.Error(err) }, Dequeue: func(ctx context.Context) (Lease, error) {
+			if len(leases) == 2 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			leases = append(leases, &fakeLease{run: testRun, cancel: func() {}})
+			return leases[len(leases)-1], nil
+		}})
+		time.AfterFunc(35*time.Second, cancel)
+		if err := q.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		for i, l := range leases {
+			if l.ended != "retry after 0s" || l.extended != 3 {
+				t.Errorf("lease %d ended %q, extended %d times", i, l.ended, l.extended)
+			}
+		}
+	})
 }

@@ -16,8 +16,9 @@ import (
 const (
 	// LeaseTime is how long a lease lasts without [Lease.Extend].
 	LeaseTime = 30 * time.Second
-	// maxHeld bounds how many messages are taken or parked at once.
-	maxHeld = 4096
+	// maxHeld bounds how many messages are taken or parked at once. Whoever takes them lets agents take turns, which it can
+	// only do with runs that it has seen.
+	maxHeld = 1 << 16
 	// pollTime bounds one wait for a message, so that a lost one costs no more.
 	pollTime = 5 * time.Second
 )

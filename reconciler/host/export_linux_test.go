@@ -1,0 +1,12 @@
+package host
+
+import "golang.org/x/sys/unix"
+
+// LandlockABI is the version of Landlock that the kernel has, or 0.
+func LandlockABI() int {
+	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(version)
+}

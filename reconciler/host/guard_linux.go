@@ -1,0 +1,72 @@
+package host
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+const (
+	// guardPause is how often a process is looked at.
+	guardPause = 200 * time.Millisecond
+	// maxEntries is how many files and folders it may have in its private folder.
+	maxEntries = 64
+)
+
+// guard ends the process when it takes more than the kernel's limits of a process can express.
+func (p *process) guard(prog program) {
+	tick := time.NewTicker(guardPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.exited:
+			return
+		case <-tick.C:
+		}
+		if used := resident(p.pid); used > prog.limits.resident {
+			p.end(fmt.Sprintf("it held %d MiB of memory, and %d MiB is the most", used>>20, prog.limits.resident>>20))
+		} else if entries(prog.dir) > maxEntries {
+			p.end(fmt.Sprintf("it made more than %d files in its folder", maxEntries))
+		}
+	}
+}
+
+// resident is how many bytes of memory and swap a process takes, or 0 where that cannot be told.
+func resident(pid int) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	sum := 0
+	for line := range bytes.Lines(status) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(name) {
+		case "VmRSS", "VmPTE", "VmSwap":
+			kib, _ := strconv.Atoi(string(bytes.TrimSuffix(bytes.TrimSpace(value), []byte(" kB"))))
+			sum += kib << 10
+		}
+	}
+	return sum
+}
+
+// entries counts what is in the folder, up to a little more than is allowed.
+func entries(dir string) int {
+	n := -1 // the folder itself
+	_ = filepath.WalkDir(dir, func(_ string, _ fs.DirEntry, err error) error {
+		if n++; n > maxEntries || err != nil {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return n
+}
+
+// preferred makes the process the first that the kernel ends when memory is short, so that it is not the host. An error
+// means that the process is gone or that the system does not let us.
+func preferred(pid int) {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0)
+}
