@@ -44,7 +44,7 @@ func BenchmarkTurn(b *testing.B) {
 			b.Error(err)
 		}
 	}()
-	if err := h.Start(b.Context(), agent.Name, "d", "turns"); err != nil {
+	if err := h.Start(host.Agent{Name: agent.Name, Digest: "d", Runtime: "turns"}); err != nil {
 		b.Fatal(err)
 	}
 	st, err := store.Open(b.Context(), store.Options{Dir: filepath.Join(dir, "store")})
