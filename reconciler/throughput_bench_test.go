@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +69,11 @@ func (f *slowFleet) Answer(ctx context.Context, call run.Call, _ func(string)) (
 		body = `{"text":"done"}`
 	}
 	return run.Reply{Answer: &spec.Answer{Body: []byte(body), Usage: &spec.Usage{Input: 10, Output: 10}}}, nil
+}
+
+// Escalate is for runs whose answer is refused, and here every one is taken.
+func (f *slowFleet) Escalate(context.Context, run.Call, spec.Outcome) (run.Reply, error) {
+	return run.Reply{}, errors.New("there is nothing to bring before a person")
 }
 
 type noProposals struct{}
