@@ -120,6 +120,7 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	if w.session, err = e.opts.Agents.Open(ctx, st.task, w.agent); err != nil {
 		return w.unopened(ctx, err)
 	}
+	e.opened(w.seat)
 	return w.attempt(ctx)
 }
 

@@ -8,6 +8,8 @@ type seat struct {
 	poke chan struct{}
 	// streams get the text of children, by exchange. They do not block.
 	streams map[int]func(text string)
+	// opened says that an agent works on the run, and does not wait for a process any more.
+	opened bool
 }
 
 // sit makes the seat of a run. What is written into its record from now on, and told with poke, is noticed.
@@ -28,6 +30,13 @@ func (e *Engine) rise(run spec.RunID, s *seat) {
 	}
 }
 
+// opened notes that an agent works on a run from now on.
+func (e *Engine) opened(s *seat) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.opened = true
+}
+
 // poke has a run look into its record. It reports whether the run is worked on here.
 func (e *Engine) poke(run spec.RunID) bool {
 	e.mu.Lock()
@@ -43,12 +52,13 @@ func (e *Engine) poke(run spec.RunID) bool {
 	return true
 }
 
-// childAtWork reports whether a child that the run waits for is worked on here.
+// childAtWork reports whether a child that the run waits for is worked on here. One that waits for a process is not: it may be
+// this run's that it waits for.
 func (w *work) childAtWork() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, child := range w.state.children() {
-		if w.seats[child.Run] != nil {
+		if s := w.seats[child.Run]; s != nil && s.opened {
 			return true
 		}
 	}
