@@ -5,8 +5,8 @@
 //  1. observe.go: package source fetches the branch. A new revision is loaded and checked by package spec. A broken one
 //     is kept with its problems, and the last good revision goes on being what is declared. lock.go compares what tool
 //     servers and models are by now with what the revision's mainstay.lock pins, and refuses what is something else.
-//  2. apply.go: package plan compares what runs with what is declared. Its steps start, replace and stop agent processes
-//     (package host), in the order of their dependencies, and execute actions.
+//  2. apply.go: package plan compares what runs with what is declared. Its steps start, replace and stop agents, in the order
+//     of their dependencies, and execute actions. An agent has processes (package host) only while runs need them.
 //  3. trigger.go: a trigger that is due appends a task to a run's record and queues the run (package store). thread.go: so
 //     does a person's message in a thread, with what was said before; threads.go lists them.
 //  4. join.go: package run takes queued runs up. It opens a stream to the agent's process, records every request before
