@@ -212,7 +212,7 @@ func TestCheckFailsWithTheReasonAndLeavesNothing(t *testing.T) {
 	}{
 		"garbage instead of a handshake":    {[]string{"garbage"}, "web server"},
 		"an endless line":                   {[]string{"endless line"}, "xxx"},
-		"an exit":                           {[]string{"dies"}, "no licence found"},
+		"an exit":                           {[]string{"dies"}, "it exited with status 7 before the handshake; its last words: no licence found"},
 		"an address on the network":         {[]string{"elsewhere", "tcp", "127.0.0.1:1"}, "must listen on a unix socket"},
 		"a socket of someone else":          {[]string{"elsewhere", "unix", neighbour}, "must listen in the folder"},
 		"a link to a socket of someone":     {[]string{"impostor", neighbour}, "its last words"},

@@ -80,8 +80,16 @@ func startInstance(ctx context.Context, prog program, out *output) (*instance, e
 
 func (i *instance) connect(ctx context.Context) error {
 	if _, err := i.client.Start(); err != nil {
-		if line := i.runner.first(); line != "" && strings.Count(line, "|") < 4 {
+		line := i.runner.first()
+		switch p := i.runner.process(); {
+		case line != "" && strings.Count(line, "|") < 4:
 			return fmt.Errorf("it printed %.200q where the handshake belongs", line)
+		case line == "" && p != nil:
+			p.kill()
+			<-p.exited
+			if p.signal != "SIGKILL" || p.reason() != "" { // Otherwise it may be the host that has lost patience.
+				return fmt.Errorf("it %s before the handshake", strings.Replace(p.ending(), "ended by", "was ended by", 1))
+			}
 		}
 		return err
 	}
