@@ -100,13 +100,10 @@ func (r *Reconciler) startAgent(name spec.AgentName) error {
 		return nil
 	}
 	agent, err := host.AgentOf(fleet.Agents[name])
-	if err == nil {
-		err = r.parts.Host.Start(agent)
-	}
 	if err != nil {
-		return fmt.Errorf("start agent %s: %w", name, err)
+		return fmt.Errorf("start the agent %s: %w", name, err)
 	}
-	return nil
+	return r.parts.Host.Start(agent)
 }
 
 // finishTree works on a run and on those beneath it, and on nothing else, until it ends or all of them wait. What the runs

@@ -60,7 +60,11 @@ func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, n
 	row("Model", "%s", dash(a.Model))
 	row("Runtime", "%s", dash(a.Runtime))
 	row("Tools", "%s", dash(strings.Join(a.Tools, ", ")))
-	row("State", "%s, for %s", a.State, since(now, a.Since))
+	state := a.State
+	if !a.Since.IsZero() {
+		state += ", for " + since(now, a.Since)
+	}
+	row("State", "%s", state)
 	for _, p := range a.Processes {
 		text := fmt.Sprintf("%d, for %s, %s", p.PID, since(now, p.Since), runsText(p.Runs))
 		if p.MemoryBytes > 0 {

@@ -49,7 +49,7 @@ func describeRun(ctx context.Context, w io.Writer, state, name string, now time.
 	row("Started", "%s ago", since(now, sum.At))
 	row("Started by", "%s", startedBy(sum.Task))
 	row("Attempts", "%d", sum.Attempts)
-	row("Used", "%d turns, %d tool calls, %d+%d tokens", sum.Turns, sum.ToolCalls, sum.Usage.Input, sum.Usage.Output)
+	row("Used", "%s, %s, %d+%d tokens", count(sum.Turns, "turn"), count(sum.ToolCalls, "tool call"), sum.Usage.Input, sum.Usage.Output)
 	if waits := waitsFor(sum); waits != "" {
 		row("Waits", "%s", strings.TrimPrefix(waits, "waits "))
 	}
