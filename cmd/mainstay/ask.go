@@ -35,6 +35,9 @@ func newAsk(env environment) *cobra.Command {
 		Args: arguments(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			given := repo.repo
+			if strings.TrimSpace(args[1]) == "" {
+				return usageError{errors.New(`the task is empty: say what the agent is to do, as in: mainstay ask ` + args[0] + ` "who are you?"`)}
+			}
 			asked := newAsking(cmd, given)
 			if cmd.Flags().Changed("thread") {
 				t, err := newTalk(cmd, env, repo, state, args[0], spec.ThreadID(thread))
@@ -113,6 +116,7 @@ type asking struct {
 	// beneath holds what agents beneath have said of a line, by run.
 	beneath map[spec.RunID]string
 	shown   strings.Builder // the text of the model's answer as it came
+	problem string          // what was told last to have gone wrong; when it happens again it is not told again
 }
 
 func newAsking(cmd *cobra.Command, repo string) *asking {
@@ -153,7 +157,10 @@ func (a *asking) tell(e reconciler.Event) {
 	case reconciler.Warned, reconciler.SourceFailed, reconciler.StepFailed, reconciler.RunRetrying:
 		a.endLine()
 		a.shown.Reset() // A model that is asked again begins anew.
-		fmt.Fprintf(a.progress, "· %v\n", e.Err)
+		if text := e.Err.Error(); text != a.problem {
+			a.problem = text
+			fmt.Fprintf(a.progress, "· %s\n", text)
+		}
 	}
 }
 
