@@ -164,12 +164,30 @@ func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) 
 	if err := r.Submit(ctx, task); err != nil {
 		return none, err
 	}
-	summary, err := r.finishTree(ctx, task.Run)
+	summary, err := r.finishAsked(ctx, task.Run)
 	if err != nil {
 		return none, err
 	}
 	if summary.Phase == spec.PhaseWaiting {
 		err = r.handOver(ctx)
+	}
+	return summary, err
+}
+
+// finishAsked is finishTree for a run of which nothing is kept: where ctx ends the run is cancelled, for an answer that is
+// under way is of no use any more.
+func (r *Reconciler) finishAsked(ctx context.Context, id spec.RunID) (spec.RunSummary, error) {
+	working, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	stop := context.AfterFunc(ctx, func() {
+		if _, err := r.engine.Cancel(working, id, "", ""); err != nil {
+			giveUp()
+		}
+	})
+	defer stop()
+	summary, err := r.finishTree(working, id)
+	if ctx.Err() != nil && (err != nil || summary.Phase == spec.PhaseFailed) {
+		return summary, ctx.Err()
 	}
 	return summary, err
 }

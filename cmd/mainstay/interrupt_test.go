@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,6 +109,63 @@ func TestHintsOfGitAndSSH(t *testing.T) {
 		report(t.Context(), fmt.Errorf("fetch: %s", said), &stderr)
 		if !strings.Contains(stderr.String(), advice) || strings.Count(stderr.String(), "\n") != 1+min(len(advice), 1) {
 			t.Errorf("%s", stderr.String())
+		}
+	}
+}
+
+// Ctrl-C ends an ask with all runs beneath it, and waits for no answer.
+func TestCtrlCEndsAnAskAndItsChildren(t *testing.T) {
+	asked, given := make(chan struct{}, 10), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // Then the server sees the client leave.
+		asked <- struct{}{}
+		select {
+		case <-r.Context().Done():
+		case <-given:
+		}
+	}))
+	defer server.Close()
+	defer close(given)
+	w := world{t, t.TempDir()}
+	for name, text := range map[string]string{
+		"mainstay.yaml": "apiVersion: mainstay.dev/v1alpha1\nkind: Fleet\nmetadata: {name: shop}\nspec: {defaults: {model: slow}}\n",
+		"models/boss.yaml": "apiVersion: mainstay.dev/v1alpha1\nkind: Model\nmetadata: {name: boss}\nspec:\n  provider: scripted\n" +
+			"  rules:\n  - calls: [{tool: agents__deputy, arguments: {task: Think about it.}}]\n",
+		"models/slow.yaml": "apiVersion: mainstay.dev/v1alpha1\nkind: Model\nmetadata: {name: slow}\nspec:\n  provider: ollama\n" +
+			"  name: m\n  endpoint: " + server.URL + "\n",
+		"agents/boss.md":   "---\nmodel: boss\nagents: [deputy]\n---\nYou are the boss.\n",
+		"agents/deputy.md": "You think.\n",
+	} {
+		path := w.path(filepath.Join("repo", name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.git("repo", "init", "-q", "-b", "main")
+	w.git("repo", "add", "-A")
+	w.git("repo", "commit", "-q", "-m", "Two agents")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "ask", "boss", "Have it thought about.", "--repo", w.path("repo"))
+	cmd.Env = append(os.Environ(), asMainstay+"=1", "HOME="+w.dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // The exit code tells.
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed {
+		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+	for _, want := range []string{"  · deputy: Cancelled", "\nmainstay: interrupted\n"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("stderr has no %q:\n%s", want, stderr.String())
 		}
 	}
 }

@@ -38,6 +38,8 @@ func (w *teller) tell(t *transcript.Transcript) string {
 		by = "trigger " + t.Trigger
 	case t.Parent != nil:
 		by = fmt.Sprintf("exchange %d of run %s of %s", t.Parent.Exchange, t.Parent.Run, t.Parent.Agent)
+	case t.Thread != "":
+		by += " in thread " + string(t.Thread)
 	}
 	w.day = t.At.UTC().Format(time.DateOnly)
 	w.line("started by", by+", "+t.At.UTC().Format(time.DateTime)+" UTC")
