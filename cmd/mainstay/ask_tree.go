@@ -51,6 +51,6 @@ func (a *asking) tellBeneath(e reconciler.Event) {
 	case reconciler.RunWaiting:
 		line("· %s: waits for %s", e.Task.Agent, e.Text)
 	case reconciler.RunFinished:
-		line("· %s: %s", e.Task.Agent, cmp.Or(strings.TrimSpace(e.Outcome.Reason+" "+e.Outcome.Message), "done"))
+		line("· %s: %s", e.Task.Agent, cmp.Or(whyEnded(*e.Outcome), "done"))
 	}
 }

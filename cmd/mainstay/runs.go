@@ -115,12 +115,17 @@ func listRuns(cmd *cobra.Command, state, output string, f reconciler.RunFilter) 
 	return runsTable(list.Runs, time.Now()).print(cmd.OutOrStdout(), output)
 }
 
+// whyEnded is an outcome's reason and message, or "" where there are none.
+func whyEnded(o spec.Outcome) string {
+	return strings.Trim(o.Reason+": "+o.Message, ": ")
+}
+
 func runsTable(list []spec.RunSummary, now time.Time) table {
 	t := table{header: []string{"RUN", "AGENT", "PHASE", "TURNS", "TOOLS", "STARTED BY", "REVISION", "AGE", "MESSAGE"}, items: list}
 	for _, r := range list {
 		text := ""
 		if r.Outcome != nil {
-			text = firstLine(strings.TrimSpace(r.Outcome.Reason + " " + r.Outcome.Message))
+			text = firstLine(whyEnded(*r.Outcome))
 		}
 		if waits := waitsFor(r); waits != "" {
 			text = waits

@@ -67,7 +67,7 @@ func tellCancelled(w io.Writer, c runs.Cancellation) error {
 	if !c.News {
 		o := c.Run.Outcome
 		return fmt.Errorf("run %s of %s has ended already: %s", c.Run.Run, c.Run.Agent,
-			spec.Visible(strings.Join(strings.Fields(o.Phase+" "+o.Reason+" "+o.Message), " ")))
+			spec.Visible(strings.Join(strings.Fields(strings.TrimRight(o.Phase+": "+whyEnded(*o), ": ")), " ")))
 	}
 	fmt.Fprintf(w, "cancelled run %s of %s\n", c.Run.Run, c.Run.Agent)
 	for _, below := range c.Beneath {
