@@ -1,8 +1,10 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +40,13 @@ func TestMain(m *testing.M) {
 			env.now = func() time.Time { return time.Now().Add(ahead) }
 		}
 		os.Exit(runProcess(env))
+	}
+	// Stories wait more than they compute: for a daemon's next look, for an agent, for a disk.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(strconv.Itoa(3 * runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
 	}
 	code := m.Run()
 	if built.dir != "" {
