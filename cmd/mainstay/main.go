@@ -171,16 +171,7 @@ func newRoot(env environment) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			hint := "see mainstay --help"
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = fmt.Sprintf("did you mean %q?", near[0])
-			}
-			return usageError{fmt.Errorf("unknown command %q; %s", args[0], hint)}
-		},
+		RunE:          chooseCommand,
 		// Nothing that this program starts may read its memory or environment.
 		PersistentPreRunE: func(*cobra.Command, []string) error { return host.Harden() },
 	}
@@ -191,7 +182,25 @@ func newRoot(env environment) *cobra.Command {
 		newDemo(env), newInit(), newRun(env), newValidate(), newFmt(), newBuild(env), newLock(env), newPlan(env), newExplain(), newSchema(), newAsk(env), newChat(env), newThreads(), newRuns(env), newGet(), newDescribe(), newLogs(),
 		newProposals(env), newActions(env), newLedger(env), newPlugin(), newVersion(),
 	)
+	for _, group := range root.Commands() {
+		if group.HasSubCommands() {
+			group.Args, group.RunE = cobra.ArbitraryArgs, chooseCommand
+		}
+	}
 	return root
+}
+
+// chooseCommand is what a command does that only holds others.
+func chooseCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	hint := "see " + cmd.CommandPath() + " --help"
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return usageError{fmt.Errorf("unknown command %q; %s", strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "mainstay")+" "+args[0]), hint)}
 }
 
 // arguments checks the number of arguments and makes a wrong one a usage error.

@@ -23,8 +23,6 @@ func newRuns(env environment) *cobra.Command {
 		Short: "List runs, read what one did and why, replay one, and cancel one",
 		Long: "A run is one task given to one agent. All that it asked for and was answered is in its record, which is kept until\n" +
 			"spec.store.retention of the Fleet is over.",
-		Args: arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newRunsList(env), newRunsShow(), newRunsReplay(env), newRunsCancel(env))
 	return cmd

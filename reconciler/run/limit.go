@@ -42,13 +42,13 @@ func (w *work) checkLimits(q spec.Request) *spec.Outcome {
 	limits := w.agent.Limits
 	switch most := limits.Turns + limits.ToolCalls + extraRequests; {
 	case q.Kind == spec.RequestModel && w.state.models() >= limits.Turns:
-		return w.limit("turns", "the agent has asked a model %d times, which is its limit", limits.Turns)
+		return w.limit("turns", "the agent has asked a model %s, which is its limit", plural(limits.Turns, "time"))
 	case q.Kind == spec.RequestModel && limits.Tokens > 0 && w.state.usage.Input+w.state.usage.Output >= limits.Tokens:
 		return w.limit("tokens", "the model has read and written %d tokens, and the limit is %d", w.state.usage.Input+w.state.usage.Output, limits.Tokens)
 	case q.Kind == spec.RequestModel && limits.Cost > 0 && w.state.usage.Cost >= limits.Cost:
 		return w.limit("cost", "the model's answers have cost %s, and the limit is %v", w.state.usage.Money(), limits.Cost)
 	case q.Kind == spec.RequestTool && w.state.calls >= limits.ToolCalls:
-		return w.limit("toolCalls", "the agent has called tools %d times, which is its limit", limits.ToolCalls)
+		return w.limit("toolCalls", "the agent has called tools %s, which is its limit", plural(limits.ToolCalls, "time"))
 	case len(w.state.exchanges) >= most:
 		return failed(LimitReached, "the agent has made %d requests, the most for its turns and tool calls; it asks for time or randomness in a loop", most)
 	}
