@@ -183,7 +183,7 @@ func newRoot(env environment) *cobra.Command {
 		newProposals(env), newActions(env), newLedger(env), newPlugin(), newVersion(),
 	)
 	for _, group := range root.Commands() {
-		if group.HasSubCommands() {
+		if group.HasSubCommands() && !group.Runnable() {
 			group.Args, group.RunE = cobra.ArbitraryArgs, chooseCommand
 		}
 	}
