@@ -119,6 +119,7 @@ type Reconciler struct {
 	untrusted  error         // why those of the newest revision do not
 	savedTip   string
 	failures   map[string]error
+	gone       map[string]bool // steps of the last pass that the remote went away from
 	published  []byte
 	background sync.WaitGroup
 
@@ -137,7 +138,7 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 		secretErrs: map[spec.Ref]error{}, modelErrs: map[spec.Digest]error{},
 		resources: map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
 		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{},
-		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{},
+		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{}, gone: map[string]bool{},
 	}
 	if err := r.restoreTrust(ctx); err != nil {
 		return nil, err
@@ -234,6 +235,13 @@ func (r *Reconciler) pass(ctx context.Context) error {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", step.name, err)
 			errs = append(errs, err)
+		}
+		// Where the remote went away in the middle of a pass the next look at the source tells of it, once for all steps.
+		gone := step.remote && errors.Is(err, remote.ErrUnreachable)
+		first := gone && !r.gone[step.name]
+		r.gone[step.name], away = gone, away || gone
+		if first {
+			continue
 		}
 		r.tellChange(step.name, err, Warned)
 	}
