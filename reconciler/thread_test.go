@@ -53,10 +53,12 @@ func (k *talker) open() {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var asked atomic.Int64
+	now := func() time.Time { return began.Add(time.Duration(asked.Add(1)) * time.Second) }
 	k.Reconciler = &Reconciler{
 		parts: Parts{Store: st}, applied: threadRevision,
-		opts:   Options{Now: func() time.Time { now = now.Add(time.Second); return now }, Random: rand.Reader, Observe: func(Event) {}},
+		opts:   Options{Now: now, Random: rand.Reader, Observe: func(Event) {}},
 		broker: broker.New(broker.Options{Redactor: broker.NewRedactor(func() []string { return []string{"s3cret-value"} })}),
 		fleet:  &spec.Fleet{Agents: map[spec.AgentName]*spec.Agent{"keeper": {Name: "keeper"}, "clerk": {Name: "clerk"}}},
 	}
