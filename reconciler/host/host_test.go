@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -277,8 +278,9 @@ func TestRestartsBackOff(t *testing.T) {
 			}
 			return ctx.Err()
 		}
-		now := time.Now()
-		o.Now = func() time.Time { now = now.Add(time.Second); return now }
+		began := time.Now()
+		var asked atomic.Int64
+		o.Now = func() time.Time { return began.Add(time.Duration(asked.Add(1)) * time.Second) }
 	}, "honest")
 	start(t, h, agentA)
 	for _, want := range []time.Duration{100, 200, 400} {
