@@ -216,17 +216,17 @@ func (p proposals) Open(ctx context.Context, proposed spec.Proposal) (*spec.Answ
 	err := p.r.proposals.Open(ctx, proposed)
 	var rejected *proposal.RejectedError
 	if errors.As(err, &rejected) {
-		answer, err := p.r.decided(proposed, Decision{State: spec.ProposalRejected, Reason: rejected.Error()})
+		answer, err := p.r.decided(proposed, spec.ProposalDecision{State: spec.ProposalRejected, Reason: rejected.Error()})
 		return &answer, err
 	}
 	var edited *proposal.EditedError
 	if errors.As(err, &edited) {
-		answer, err := p.r.decided(proposed, Decision{State: "refused", Reason: edited.Error()})
+		answer, err := p.r.decided(proposed, spec.ProposalDecision{State: "refused", Reason: edited.Error()})
 		return &answer, err
 	}
 	var invalid *proposal.InvalidError
 	if errors.As(err, &invalid) {
-		answer, err := p.r.decided(proposed, Decision{State: "refused", Reason: invalid.Error()})
+		answer, err := p.r.decided(proposed, spec.ProposalDecision{State: "refused", Reason: invalid.Error()})
 		return &answer, err
 	}
 	return nil, err

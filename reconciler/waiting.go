@@ -2,7 +2,6 @@ package reconciler
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -11,20 +10,6 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
 	"github.com/mainstay-dev/mainstay/spec"
 )
-
-// Decision is the answer an agent gets to a request that became a proposal, as JSON.
-type Decision struct {
-	// State is merged, rejected, closed, refused or expired.
-	State string `json:"state"`
-	// Reason is a person's for rejected, Mainstay's for refused and expired.
-	Reason string `json:"reason,omitempty"`
-	// Merge is the commit that merged the proposal.
-	Merge string `json:"merge,omitempty"`
-	// Outcome is done, failed or abandoned, for an action; Result is what its tool returned, Message what went wrong.
-	Outcome string          `json:"outcome,omitempty"`
-	Result  json.RawMessage `json:"result,omitempty"`
-	Message string          `json:"message,omitempty"`
-}
 
 // wake gives waiting runs the decisions that have been made, and queues those that wait for nothing more.
 func (r *Reconciler) wake(ctx context.Context) error {
@@ -80,7 +65,7 @@ func (r *Reconciler) decider(p spec.Proposal, status proposal.Status) string {
 }
 
 // decided writes a decision as the answer to the request that became the proposal.
-func (r *Reconciler) decided(p spec.Proposal, decision Decision) (spec.Answer, error) {
+func (r *Reconciler) decided(p spec.Proposal, decision spec.ProposalDecision) (spec.Answer, error) {
 	body, err := spec.Canonical(decision)
 	if err != nil {
 		return spec.Answer{}, fmt.Errorf("write the decision about %s: %w", p.Key, err)
@@ -89,29 +74,29 @@ func (r *Reconciler) decided(p spec.Proposal, decision Decision) (spec.Answer, e
 }
 
 // decision says what has become of a proposal. It reports false while nothing has.
-func (r *Reconciler) decision(p spec.Proposal, status proposal.Status) (Decision, bool) {
+func (r *Reconciler) decision(p spec.Proposal, status proposal.Status) (spec.ProposalDecision, bool) {
 	if p.Kind == spec.ProposalChange {
-		return Decision{State: string(status.State), Reason: status.Reason, Merge: status.Merge}, status.State != proposal.Open
+		return spec.ProposalDecision{State: string(status.State), Reason: status.Reason, Merge: status.Merge}, status.State != proposal.Open
 	}
 	switch s := r.actionState(p.Action); s.State {
 	case execute.Done, execute.Failed:
-		return Decision{State: spec.ProposalMerged, Outcome: string(s.State), Result: s.Result, Message: s.Message}, true
+		return spec.ProposalDecision{State: spec.ProposalMerged, Outcome: string(s.State), Result: s.Result, Message: s.Message}, true
 	case execute.Abandoned:
-		return Decision{State: spec.ProposalMerged, Outcome: string(s.State), Message: s.Message}, true
+		return spec.ProposalDecision{State: spec.ProposalMerged, Outcome: string(s.State), Message: s.Message}, true
 	case execute.Expired:
-		return Decision{State: "expired", Reason: s.Message}, true
+		return spec.ProposalDecision{State: "expired", Reason: s.Message}, true
 	case execute.Refused:
 		// The file is on the branch without an approval. While the proposal is open, a person may still mend that.
-		return Decision{State: "refused", Reason: s.Message}, status.State != proposal.Open
+		return spec.ProposalDecision{State: "refused", Reason: s.Message}, status.State != proposal.Open
 	case "":
 	default:
-		return Decision{}, false // On its way, or a person has to say what happened.
+		return spec.ProposalDecision{}, false // On its way, or a person has to say what happened.
 	}
 	switch {
 	case status.State == proposal.Merged:
-		return Decision{}, false // The revision that carries the Action comes next.
+		return spec.ProposalDecision{}, false // The revision that carries the Action comes next.
 	case status.State == proposal.Open && !p.Expires.IsZero() && r.opts.Now().After(p.Expires):
-		return Decision{State: "expired", Reason: "nobody approved it before " + p.Expires.Format(time.RFC3339)}, true
+		return spec.ProposalDecision{State: "expired", Reason: "nobody approved it before " + p.Expires.Format(time.RFC3339)}, true
 	}
-	return Decision{State: string(status.State), Reason: status.Reason}, status.State != proposal.Open
+	return spec.ProposalDecision{State: string(status.State), Reason: status.Reason}, status.State != proposal.Open
 }

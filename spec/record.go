@@ -278,6 +278,20 @@ type Proposal struct {
 // Branch is the branch that carries the proposal.
 func (p Proposal) Branch() string { return "mainstay/" + string(p.Agent) + "/" + string(p.Key) }
 
+// ProposalDecision is the answer an agent gets to a request that became a proposal, as JSON.
+type ProposalDecision struct {
+	// State is merged, rejected, closed, refused or expired.
+	State string `json:"state"`
+	// Reason is a person's for rejected, Mainstay's for refused and expired.
+	Reason string `json:"reason,omitempty"`
+	// Merge is the commit that merged the proposal.
+	Merge string `json:"merge,omitempty"`
+	// Outcome is done, failed or abandoned, for an action; Result is what its tool returned, Message what went wrong.
+	Outcome string          `json:"outcome,omitempty"`
+	Result  json.RawMessage `json:"result,omitempty"`
+	Message string          `json:"message,omitempty"`
+}
+
 // FileEdit sets the content of a file, or removes it.
 type FileEdit struct {
 	Path    string `json:"path"`

@@ -92,20 +92,10 @@ type Proposal struct {
 	// Opened is when it was recorded.
 	Opened time.Time `json:"opened"`
 	// Decision is what the agent was told of it, nil while nobody has decided. By is who decided, where that is known.
-	Decision *Decision     `json:"decision,omitempty"`
-	By       string        `json:"by,omitempty"`
-	Decided  time.Time     `json:"decided,omitzero"`
-	Waited   spec.Duration `json:"waited,omitempty"`
-}
-
-// Decision is the structured result of a tool call that was proposed.
-type Decision struct {
-	State   string          `json:"state"`
-	Reason  string          `json:"reason,omitempty"`
-	Merge   string          `json:"merge,omitempty"`
-	Outcome string          `json:"outcome,omitempty"`
-	Result  json.RawMessage `json:"result,omitempty"`
-	Message string          `json:"message,omitempty"`
+	Decision *spec.ProposalDecision `json:"decision,omitempty"`
+	By       string                 `json:"by,omitempty"`
+	Decided  time.Time              `json:"decided,omitzero"`
+	Waited   spec.Duration          `json:"waited,omitempty"`
 }
 
 // Check is the host's look at an output before it ends the run.
@@ -299,10 +289,10 @@ func result(body json.RawMessage) *plugins.ToolResult {
 	return &got
 }
 
-func decision(body json.RawMessage) *Decision {
-	var d Decision
+func decision(body json.RawMessage) *spec.ProposalDecision {
+	var d spec.ProposalDecision
 	if got := result(body); len(got.Structured) == 0 || json.Unmarshal(got.Structured, &d) != nil || d.State == "" {
-		return &Decision{State: "decided", Message: got.Text + string(got.Structured)}
+		return &spec.ProposalDecision{State: "decided", Message: got.Text + string(got.Structured)}
 	}
 	return &d
 }

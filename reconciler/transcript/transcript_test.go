@@ -88,7 +88,7 @@ func TestAWaitForPeopleIsTold(t *testing.T) {
 		spec.Entry{Type: spec.EntryAttempt, Attempt: &spec.Attempt{PID: 1}},
 		asks(1, spec.RequestTool, "c", plugins.ToolCall{Name: "t"}),
 		spec.Entry{Type: spec.EntryProposal, N: 1, Proposal: proposed, Rule: "default: write tools are proposed"},
-		spec.Entry{Type: spec.EntryAnswer, N: 1, At: decided, Answer: &spec.Answer{By: "Ada", Body: body(plugins.ToolResult{Structured: body(transcript.Decision{State: "merged", Merge: "abc"})})}},
+		spec.Entry{Type: spec.EntryAnswer, N: 1, At: decided, Answer: &spec.Answer{By: "Ada", Body: body(plugins.ToolResult{Structured: body(spec.ProposalDecision{State: "merged", Merge: "abc"})})}},
 		spec.Entry{Type: spec.EntryAttempt, At: decided.Add(time.Second), Attempt: &spec.Attempt{PID: 2}},
 		spec.Entry{Type: spec.EntryAttempt, At: decided.Add(2 * time.Second), Attempt: &spec.Attempt{PID: 3}},
 	), spec.RunSummary{})
