@@ -55,8 +55,3 @@ func notYet(list []metav1.Condition, at time.Time, message string) []metav1.Cond
 
 // IsReady reports whether conditions say Ready=True.
 func IsReady(list []metav1.Condition) bool { return meta.IsStatusConditionTrue(list, ConditionReady) }
-
-// IsStalled reports whether conditions say Stalled=True.
-func IsStalled(list []metav1.Condition) bool {
-	return meta.IsStatusConditionTrue(list, ConditionStalled)
-}
