@@ -77,7 +77,7 @@ func tellCancelled(w io.Writer, c runs.Cancellation) error {
 		fmt.Fprintln(w, "still open, and no run waits for the answer any more:")
 	}
 	for _, p := range c.Open {
-		fmt.Fprintf(w, "  mainstay proposals reject %s --reason TEXT    # %s\n", p.Key, spec.Visible(p.Title))
+		fmt.Fprintf(w, "  %s proposals reject %s --reason TEXT    # %s\n", program(), p.Key, spec.Visible(p.Title))
 	}
 	return nil
 }
