@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -145,10 +146,13 @@ func TestDeltasComeBeforeTheirAnswer(t *testing.T) {
 			delta := func(text string) *pluginpb.HostMessage {
 				return &pluginpb.HostMessage{Body: &pluginpb.HostMessage_Delta{Delta: &pluginpb.Delta{Id: m.GetRequest().GetId(), Text: text}}}
 			}
-			for _, m := range []*pluginpb.HostMessage{delta("all "), delta("of"), {Body: &pluginpb.HostMessage_Answer{Answer: answer}}, delta("late")} {
+			for _, m := range []*pluginpb.HostMessage{delta("all "), delta("of"), {Body: &pluginpb.HostMessage_Answer{Answer: answer}}} {
 				if err := stream.Send(m); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if err := stream.Send(delta("late")); err != nil && !errors.Is(err, io.EOF) { // the run may have ended at the answer
+				t.Fatal(err)
 			}
 			if end, err := stream.Recv(); err != nil || end.GetResult().GetOutput() != "all |of|all of it" {
 				t.Errorf("ended with %v, %v", end, err)
