@@ -10,7 +10,7 @@
 //  3. trigger.go: a trigger that is due appends a task to a run's record and queues the run (package store). thread.go: so
 //     does a person's message in a thread, with what was said before; threads.go lists them.
 //  4. join.go: package run takes queued runs up. It opens a stream to the agent's process, records every request before
-//     it is served and every answer before the agent sees it; package broker answers, asking package policy about every
+//     it is served, and every answer with what the agent does next; package broker answers, asking package policy about every
 //     tool call and every change, and package secret for what a tool server must know and nobody else may. A write becomes
 //     a proposal: package proposal puts it on a branch of its own, and the run waits without a process.
 //  5. A person merges the proposal. The merge is the next revision, so this loop sees it like any other commit.

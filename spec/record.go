@@ -148,7 +148,7 @@ const (
 	EntryCompaction = "compaction" // the history has become another one; before the first attempt
 	EntryAttempt    = "attempt"    // a process took the run up
 	EntryRequest    = "request"    // before it is served
-	EntryAnswer     = "answer"     // before the agent sees it
+	EntryAnswer     = "answer"     // before anything follows from it
 	EntryProposal   = "proposal"   // the request has become an open proposal; its answer comes with the decision
 	EntryDelegated  = "delegated"  // the request has become another agent's task, before its run exists; its answer comes with the run's end
 	EntryFinished   = "finished"   // the last one

@@ -58,7 +58,11 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 
 	how := w.serve(ctx)
 	if !how.lost {
-		if err := w.drain(); err != nil {
+		err := w.drain()
+		if err == nil && how.outcome == nil { // An outcome is written together with what is held.
+			err = w.flush(ctx)
+		}
+		if err != nil {
 			how = *lost(err)
 		}
 	}
@@ -138,12 +142,20 @@ func (w *work) serve(ctx context.Context) end {
 		} else if waits {
 			settled = w.opts.After(settleTime)
 		}
+		var hold <-chan time.Time
+		if len(w.held) > 0 {
+			hold = w.opts.After(holdTime)
+		}
 		var how *end
 		select {
 		case <-ctx.Done():
 			how = &end{err: ctx.Err()}
 		case <-wall:
 			how = &end{outcome: w.outOfTime()}
+		case <-hold:
+			if err := w.flush(ctx); err != nil {
+				how = lost(err)
+			}
 		case <-settled:
 			if held++; held < childHold && w.childAtWork() {
 				continue

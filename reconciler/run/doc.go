@@ -1,7 +1,11 @@
 // Package run is the life of a run: one task given to one agent. The [Engine] opens a session with the agent's process,
-// records each request before it is served and each answer before the agent sees it, and ends the run with an outcome, or
-// leaves it waiting for a review with no process alive. A run is resumed by replaying its record to a new process: what
-// was answered once is never asked again.
+// records each request before it is served, and each answer with whatever follows from it, and ends the run with an outcome,
+// or leaves it waiting for a review with no process alive. A run is resumed by replaying its record to a new process: what
+// an agent has acted upon is never asked again.
+//
+// An answer does nothing by itself: only the agent's next request, or its end, can have an effect. So the two are written
+// at once, and a turn costs one write that reaches the disk. Where the host is killed in between, the agent that has seen
+// the answer is gone with it, and the request is served again, marked as restarted.
 //
 // The record is all that a run keeps. The package does no I/O of its own: records, sessions, answers and proposals are
 // behind the interfaces in this file, and time is an argument. It decides nothing about what an agent may do.
@@ -27,9 +31,9 @@ var (
 
 // Log keeps the records of runs.
 type Log interface {
-	// Append adds an entry after the position that the writer has seen last, 0 for an empty record, and returns the new
-	// one. Where somebody else wrote since then, the error has a method `Conflict() bool` that returns true.
-	Append(ctx context.Context, run spec.RunID, after uint64, e spec.Entry) (uint64, error)
+	// Append adds entries, all or none of them, after the position that the writer has seen last, 0 for an empty record, and
+	// returns the new one. Where somebody else wrote since then, the error has a method `Conflict() bool` that returns true.
+	Append(ctx context.Context, run spec.RunID, after uint64, entries ...spec.Entry) (uint64, error)
 	// Record returns the entries of a run in order and the position of the last one.
 	Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uint64, error)
 	// PutRun keeps the run's state at a glance, as [Glance] cuts it.
@@ -151,7 +155,7 @@ const (
 	Started   EventType = "Started"   // an agent's process took the run up: PID, Isolation
 	Asked     EventType = "Asked"     // the agent asked for something new: N, Request
 	Delta     EventType = "Delta"     // a piece of an answer arrived: N, Text
-	Answered  EventType = "Answered"  // a new answer was recorded: N, Request, Answer
+	Answered  EventType = "Answered"  // a new answer is there: N, Request, Answer
 	Proposed  EventType = "Proposed"  // a request became an open proposal: N, Request, Proposal
 	Delegated EventType = "Delegated" // a request became another agent's task: N, Request, Child
 	Waiting   EventType = "Waiting"   // the run waits for what Text says, without a process
@@ -202,6 +206,8 @@ const (
 	// in all. Each child has the limits of its own agent, so that without these two a run could multiply what it may do.
 	MaxChildren    = 8
 	MaxDelegations = 32
+	// maxHeld bounds the answers that are written at once with what follows, in bytes.
+	maxHeld = 1 << 20
 	// maxMessage bounds an outcome's message, in bytes.
 	maxMessage = 4 << 10
 )
@@ -222,6 +228,8 @@ const (
 	cancelTime = 2 * time.Second
 	// keepTime is how old the summary on the disk of a run that works may be.
 	keepTime = time.Second
+	// holdTime is how long an answer waits for what the agent does with it, before it is written alone.
+	holdTime = 100 * time.Millisecond
 	// appendTime is how long one write may take.
 	appendTime = 30 * time.Second
 )

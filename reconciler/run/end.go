@@ -77,6 +77,9 @@ func (w *work) finish(ctx context.Context, outcome *spec.Outcome) (spec.RunSumma
 		outcome.Done = w.state.done()
 	}
 	if outcome.Reason == OutputRejected {
+		if err := w.flush(ctx); err != nil { // What a person is told of must be there first.
+			return w.ended(ctx, err)
+		}
 		if err := w.escalate(ctx, outcome); err != nil {
 			return w.ended(ctx, &unserved{err})
 		}

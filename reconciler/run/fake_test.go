@@ -35,18 +35,22 @@ func newMemory() *memory {
 	return &memory{records: map[spec.RunID][][]byte{}, summaries: map[spec.RunID]spec.RunSummary{}}
 }
 
-func (m *memory) Append(_ context.Context, run spec.RunID, after uint64, e spec.Entry) (uint64, error) {
+func (m *memory) Append(_ context.Context, run spec.RunID, after uint64, entries ...spec.Entry) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if uint64(len(m.records[run])) != after {
 		return 0, conflictError{}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // Bodies keep their bytes.
-	err := enc.Encode(e)
-	m.records[run] = append(m.records[run], b.Bytes())
-	return after + 1, err
+	for _, e := range entries {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false) // Bodies keep their bytes.
+		if err := enc.Encode(e); err != nil {
+			return 0, err
+		}
+		m.records[run] = append(m.records[run], b.Bytes())
+	}
+	return uint64(len(m.records[run])), nil
 }
 
 func (m *memory) Record(_ context.Context, run spec.RunID) ([]spec.Entry, uint64, error) {
@@ -118,8 +122,8 @@ func (c *crashing) write(f func() error) error {
 	return errCrash
 }
 
-func (c *crashing) Append(ctx context.Context, run spec.RunID, after uint64, e spec.Entry) (seq uint64, err error) {
-	err = c.write(func() error { seq, err = c.Log.Append(ctx, run, after, e); return err })
+func (c *crashing) Append(ctx context.Context, run spec.RunID, after uint64, entries ...spec.Entry) (seq uint64, err error) {
+	err = c.write(func() error { seq, err = c.Log.Append(ctx, run, after, entries...); return err })
 	return seq, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -16,21 +17,46 @@ type record struct {
 	// last is the position of the last entry, count the number of entries.
 	last  uint64
 	count int
+	// held are entries that the state knows already, and that are written with the next one.
+	held     []spec.Entry
+	heldSize int
 	// kept is the summary that was written last.
 	kept spec.RunSummary
 }
 
-// write appends an entry. It does not stop half-way when ctx ends, because then nobody could tell whether the entry
-// exists.
+// write appends an entry, after those that are held.
 func (r *record) write(ctx context.Context, e spec.Entry) error {
+	if err := r.put(ctx, append(slices.Clip(r.held), e)); err != nil {
+		return err
+	}
+	return r.state.add(e)
+}
+
+// put appends entries, the first of which are those that are held. It does not stop half-way when ctx ends, because then nobody
+// could tell whether they exist.
+func (r *record) put(ctx context.Context, entries []spec.Entry) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTime)
 	defer cancel()
-	last, err := r.log.Append(ctx, r.run, r.last, e)
+	last, err := r.log.Append(ctx, r.run, r.last, entries...)
 	if err != nil {
 		return err
 	}
-	r.last, r.count = last, r.count+1
-	return r.state.add(e)
+	r.last, r.count = last, r.count+len(entries)
+	r.held, r.heldSize = nil, 0
+	return nil
+}
+
+// hold has an answer written later, with what follows from it. It reports whether that is so: a large one is not held.
+func (r *record) hold(e spec.Entry) (bool, error) {
+	size := len(e.Answer.Body) + len(e.Answer.Error)
+	if r.heldSize+size > maxHeld {
+		return false, nil
+	}
+	if err := r.state.add(e); err != nil {
+		return false, err
+	}
+	r.held, r.heldSize = append(r.held, e), r.heldSize+size
+	return true, nil
 }
 
 // errEnded says that somebody has ended the run while it was worked on.

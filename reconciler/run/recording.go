@@ -154,11 +154,11 @@ func NewMemory(task spec.Task) *Memory {
 	return &Memory{entries: []spec.Entry{{Type: spec.EntryTask, At: task.At, Task: &task}}}
 }
 
-// Append adds an entry. Nobody else writes, so that there is no conflict.
-func (m *Memory) Append(_ context.Context, _ spec.RunID, _ uint64, e spec.Entry) (uint64, error) {
+// Append adds entries. Nobody else writes, so that there is no conflict.
+func (m *Memory) Append(_ context.Context, _ spec.RunID, _ uint64, entries ...spec.Entry) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.entries = append(m.entries, e)
+	m.entries = append(m.entries, entries...)
 	return uint64(len(m.entries)), nil
 }
 

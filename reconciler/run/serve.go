@@ -156,10 +156,21 @@ func (w *work) settle(ctx context.Context, s served) error {
 	return err
 }
 
-// answered records an answer and lets the agent see it, once it has asked.
+// answered records an answer, at once or with what follows from it, and lets the agent see it, once it has asked. What others
+// have waited for is never held: it is news to them, and nobody else can tell it again.
 func (w *work) answered(ctx context.Context, x *exchange, answer spec.Answer) error {
-	if err := w.append(ctx, spec.Entry{Type: spec.EntryAnswer, N: x.n, Answer: &answer}); err != nil {
-		return err
+	e := spec.Entry{Type: spec.EntryAnswer, At: w.opts.Now().UTC(), N: x.n, Answer: &answer}
+	held := false
+	if !x.waits() && x.asked {
+		var err error
+		if held, err = w.hold(e); err != nil {
+			return err
+		}
+	}
+	if !held {
+		if err := w.append(ctx, e); err != nil {
+			return err
+		}
 	}
 	w.further = true
 	w.observe(Event{Type: Answered, Task: w.state.task, N: x.n, Request: &x.request, Answer: &answer})
@@ -171,9 +182,29 @@ func (w *work) answered(ctx context.Context, x *exchange, answer spec.Answer) er
 
 // append writes an entry, after what others have written in between.
 func (w *work) append(ctx context.Context, e spec.Entry) error {
-	for {
+	return w.insist(ctx, func() error {
+		if e.Type == spec.EntryAnswer && w.state.exchange(e.N).answer != nil {
+			return nil // It is the one that was to be written: a child tells it, and who asks for it finds it.
+		}
 		e.At = w.opts.Now().UTC()
-		err := w.write(ctx, e)
+		return w.write(ctx, e)
+	})
+}
+
+// flush writes the answers that are held.
+func (w *work) flush(ctx context.Context) error {
+	return w.insist(ctx, func() error {
+		if len(w.held) == 0 {
+			return nil
+		}
+		return w.put(ctx, w.held)
+	})
+}
+
+// insist writes, and again after what others have written in between.
+func (w *work) insist(ctx context.Context, write func() error) error {
+	for {
+		err := write()
 		if !isConflict(err) {
 			return err
 		}
@@ -183,9 +214,6 @@ func (w *work) append(ctx context.Context, e spec.Entry) error {
 		}
 		if w.count == count {
 			return errTaken
-		}
-		if e.Type == spec.EntryAnswer && w.state.exchange(e.N).answer != nil {
-			return nil // It is the one that was to be written: a child tells it, and who asks for it finds it.
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,17 +29,18 @@ func subject(kind string, run spec.RunID) (string, error) {
 	return kind + "." + string(run), nil
 }
 
-// Append adds an entry to the record of a run. The position after is the last one that the writer has seen, as Append
-// or [Store.Record] returned it, and 0 for an empty record. The error wraps [ErrConflict] where somebody else wrote since
-// then, [ErrTooLarge], or [ErrFull].
-func (s *Store) Append(ctx context.Context, run spec.RunID, after uint64, e spec.Entry) (uint64, error) {
+// Append adds entries to the record of a run, all or none of them, in one write. The position after is the last one that the
+// writer has seen, as Append or [Store.Record] returned it, and 0 for an empty record. The error wraps [ErrConflict] where
+// somebody else wrote since then, [ErrTooLarge] where the entries together are larger than [MaxEntry], or [ErrFull].
+func (s *Store) Append(ctx context.Context, run spec.RunID, after uint64, entries ...spec.Entry) (uint64, error) {
 	subj, err := subject("record", run)
 	if err != nil {
 		return 0, fmt.Errorf("append to record: %w", err)
 	}
-	data, err := encode(e)
+	what := named(entries)
+	data, err := encodeEntries(entries)
 	if err != nil {
-		return 0, fmt.Errorf("append %s to record of run %s: %w", e.Type, run, err)
+		return 0, fmt.Errorf("append %s to record of run %s: %w", what, run, err)
 	}
 	var seq uint64
 	publish := func(ctx context.Context) error {
@@ -60,8 +62,8 @@ func (s *Store) Append(ctx context.Context, run spec.RunID, after uint64, e spec
 		}
 		return told(err)
 	}
-	if err := s.durable(ctx, "append "+e.Type, write); err != nil {
-		return 0, fmt.Errorf("append %s to record of run %s: %w", e.Type, run, err)
+	if err := s.durable(ctx, "append "+what, write); err != nil {
+		return 0, fmt.Errorf("append %s to record of run %s: %w", what, run, err)
 	}
 	return seq, nil
 }
@@ -92,11 +94,11 @@ func (s *Store) Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uint6
 		if err != nil {
 			return nil, 0, fmt.Errorf("read record of run %s: %w", run, err)
 		}
-		e, err := decode(msg.Data, msg.Header, last)
+		some, err := decode(msg.Data, msg.Header, last)
 		if err != nil {
 			return nil, 0, fmt.Errorf("read record of run %s: %w", run, err)
 		}
-		entries, last = append(entries, e), msg.Sequence
+		entries, last = append(entries, some...), msg.Sequence
 	}
 }
 
@@ -114,17 +116,39 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// decode reads an entry. Every message carries the position that it was written after: a gap shows as a difference.
-func decode(data []byte, header nats.Header, last uint64) (spec.Entry, error) {
-	var e spec.Entry
+// named is the types of entries in one word, such as answer+request.
+func named(entries []spec.Entry) string {
+	types := make([]string, len(entries))
+	for i, e := range entries {
+		types[i] = e.Type
+	}
+	return strings.Join(types, "+")
+}
+
+// encodeEntries writes one entry as an object, and several as an array.
+func encodeEntries(entries []spec.Entry) ([]byte, error) {
+	if len(entries) == 1 {
+		return encode(entries[0])
+	}
+	return encode(entries)
+}
+
+// decode reads the entries of a message. Every one carries the position that it was written after: a gap shows as a difference.
+func decode(data []byte, header nats.Header, last uint64) ([]spec.Entry, error) {
 	after, err := strconv.ParseUint(header.Get(jetstream.ExpectedLastSubjSeqHeader), 10, 64)
 	if err != nil || after != last {
-		return e, fmt.Errorf("%w: entries are missing after position %d", ErrDamaged, last)
+		return nil, fmt.Errorf("%w: entries are missing after position %d", ErrDamaged, last)
 	}
-	if err := json.Unmarshal(data, &e); err != nil {
-		return e, fmt.Errorf("%w: after position %d: %w", ErrDamaged, last, err)
+	entries := make([]spec.Entry, 1)
+	if bytes.HasPrefix(data, []byte("[")) {
+		err = json.Unmarshal(data, &entries)
+	} else {
+		err = json.Unmarshal(data, &entries[0])
 	}
-	return e, nil
+	if err != nil {
+		return nil, fmt.Errorf("%w: after position %d: %w", ErrDamaged, last, err)
+	}
+	return entries, nil
 }
 
 // told makes the server's errors ours.

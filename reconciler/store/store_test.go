@@ -81,9 +81,9 @@ func entry(n int, text string) spec.Entry {
 	return spec.Entry{Type: spec.EntryAnswer, At: noon, N: n, Answer: &spec.Answer{Body: []byte(strconv.Quote(text))}}
 }
 
-func (s *Store) mustAppend(t *testing.T, run spec.RunID, after uint64, e spec.Entry) uint64 {
+func (s *Store) mustAppend(t *testing.T, run spec.RunID, after uint64, entries ...spec.Entry) uint64 {
 	t.Helper()
-	seq, err := s.Append(t.Context(), run, after, e)
+	seq, err := s.Append(t.Context(), run, after, entries...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +96,10 @@ func TestARecordIsReadAsItWasWrittenAfterReopening(t *testing.T) {
 	var want []spec.Entry
 	var last uint64
 	for i := range 20 {
-		e := entry(i+1, fmt.Sprintf("<a> & %d", i))
-		last = s.mustAppend(t, run1, last, e)
-		s.mustAppend(t, run2, map[bool]uint64{true: 0, false: last - 1}[i == 0], e)
-		want = append(want, e)
+		some := []spec.Entry{entry(2*i+1, fmt.Sprintf("<a> & %d", i)), entry(2*i+2, "of the same write")}[:1+i%2]
+		last = s.mustAppend(t, run1, last, some...)
+		s.mustAppend(t, run2, map[bool]uint64{true: 0, false: last - 1}[i == 0], some...)
+		want = append(want, some...)
 	}
 	for _, reopened := range []bool{false, true} {
 		if reopened {
@@ -183,6 +183,10 @@ func TestWhatCannotBeASubjectIsRefused(t *testing.T) {
 
 func TestAnEntryThatIsTooLargeIsRefusedAndALargeOneIsKept(t *testing.T) {
 	s := open(t, Options{})
+	half := entry(1, strings.Repeat("<", MaxEntry/2))
+	if _, err := s.Append(t.Context(), run1, 0, half, half); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("two entries that are too large together: %v", err)
+	}
 	if _, err := s.Append(t.Context(), run1, 0, entry(1, strings.Repeat("<", MaxEntry))); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("append: %v, want ErrTooLarge", err)
 	}
