@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,11 +19,13 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// slowFleet is agents that are all alike, whose model takes its time and has them call a tool in every turn but the last.
+// slowFleet is agents that are all alike, whose model takes its time and, where tools is set, has them call a tool in every turn but
+// the last.
 type slowFleet struct {
 	host    *host.Host
 	latency time.Duration
 	turns   int
+	tools   bool
 	answers atomic.Int64
 }
 
@@ -65,7 +68,7 @@ func (f *slowFleet) Answer(ctx context.Context, call run.Call, _ func(string)) (
 	// A tool call has a number of its own, and every turn asks for one, until the last: exchange 1 is the first turn, 2 its
 	// call, 3 the second turn.
 	body := fmt.Sprintf(`{"calls":[{"arguments":{},"id":"c%d","name":"look"}]}`, call.N)
-	if call.N >= 2*f.turns-1 {
+	if !f.tools || call.N >= 2*f.turns-1 {
 		body = `{"text":"done"}`
 	}
 	return run.Reply{Answer: &spec.Answer{Body: []byte(body), Usage: &spec.Usage{Input: 10, Output: 10}}}, nil
@@ -81,26 +84,31 @@ type noProposals struct{}
 func (noProposals) Open(context.Context, spec.Proposal) (*spec.Answer, error) { return nil, nil }
 
 // BenchmarkThousandRuns is a thousand runs of fifty agents at once, each with some turns of a model that takes half a
-// second, through the real queue, engine, store and host, and processes of the reference runtime. The ideal is what
-// the latency allows: as many turns in half a second as there are runs.
+// second, through the real queue, engine, store and host, and agents in processes of their own: once with nothing but turns, and
+// once as the reference runtime has them, with a tool call in every turn. The ideal is what the latency allows: as many turns in
+// half a second as there are runs.
 func BenchmarkThousandRuns(b *testing.B) {
-	const runs, agents, turns, latency = 1000, 50, 8, 500 * time.Millisecond
-	path := filepath.Join(b.TempDir(), "mainstay-loop")
-	if out, err := exec.Command("go", "build", "-o", path, "../plugins/loop/mainstay-loop").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
+	for name, source := range map[string]string{"turns": "./testdata/turns", "turns with tools": "../plugins/loop/mainstay-loop"} {
+		b.Run(name, func(b *testing.B) {
+			const runs, agents, turns, latency = 1000, 50, 16, 500 * time.Millisecond
+			path := filepath.Join(b.TempDir(), "runtime")
+			if out, err := exec.Command("go", "build", "-o", path, source).CombinedOutput(); err != nil {
+				b.Fatalf("%v\n%s", err, out)
+			}
+			var throughput []float64
+			for b.Loop() {
+				throughput = append(throughput, thousandRuns(b, path, name == "turns with tools", runs, agents, turns, latency))
+			}
+			ideal := runs / latency.Seconds()
+			b.ReportMetric(slices.Max(throughput), "turns/s")
+			b.ReportMetric(ideal, "turns/s-ideal")
+			b.ReportMetric(100*slices.Max(throughput)/ideal, "%-of-ideal")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
-	var throughput []float64
-	for b.Loop() {
-		throughput = append(throughput, thousandRuns(b, path, runs, agents, turns, latency))
-	}
-	ideal := runs / latency.Seconds()
-	b.ReportMetric(slices.Max(throughput), "turns/s")
-	b.ReportMetric(ideal, "turns/s-ideal")
-	b.ReportMetric(100*slices.Max(throughput)/ideal, "%-of-ideal")
-	b.ReportMetric(0, "ns/op")
 }
 
-func thousandRuns(b *testing.B, path string, runs, agents, turns int, latency time.Duration) float64 {
+func thousandRuns(b *testing.B, path string, tools bool, runs, agents, turns int, latency time.Duration) float64 {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	st, err := store.Open(ctx, store.Options{Dir: b.TempDir()})
@@ -110,14 +118,14 @@ func thousandRuns(b *testing.B, path string, runs, agents, turns int, latency ti
 	defer st.Close()
 	h := host.New(host.Options{Dir: b.TempDir(), Runtimes: func(string) (host.Runtime, error) { return host.Runtime{Path: path}, nil }})
 	defer h.Close(context.WithoutCancel(ctx))
-	fleet := &slowFleet{host: h, latency: latency, turns: turns}
+	fleet := &slowFleet{host: h, latency: latency, turns: turns, tools: tools}
 	for i := range agents {
 		if err := h.Start(host.Agent{Name: spec.AgentName(fmt.Sprint("a", i)), Digest: "d", Runtime: "loop"}); err != nil {
 			b.Fatal(err)
 		}
 	}
 	for i := range runs {
-		task := spec.Task{Run: run.DerivedID(time.Unix(1e9, 0), fmt.Sprint(i)), Agent: spec.AgentName(fmt.Sprint("a", i%agents)), Text: "look around"}
+		task := spec.Task{Run: run.DerivedID(time.Unix(1e9, 0), fmt.Sprint(i)), Agent: spec.AgentName(fmt.Sprint("a", i%agents)), Text: strconv.Itoa(turns)}
 		if _, err := st.Append(ctx, task.Run, 0, spec.Entry{Type: spec.EntryTask, Task: &task}); err != nil {
 			b.Fatal(err)
 		}

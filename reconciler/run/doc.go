@@ -226,8 +226,8 @@ const (
 	drainTime = 5 * time.Second
 	// cancelTime is how long an agent has to end by itself.
 	cancelTime = 2 * time.Second
-	// keepTime is how old the summary on the disk of a run that works may be.
-	keepTime = time.Second
+	// keepTime is how old the summary on the disk of a run that works may be. Others in this process see a newer one.
+	keepTime = 10 * time.Second
 	// holdTime is how long an answer waits for what the agent does with it, before it is written alone.
 	holdTime = 100 * time.Millisecond
 	// appendTime is how long one write may take.

@@ -43,22 +43,16 @@ func (s *Store) Append(ctx context.Context, run spec.RunID, after uint64, entrie
 		return 0, fmt.Errorf("append %s to record of run %s: %w", what, run, err)
 	}
 	var seq uint64
-	publish := func(ctx context.Context) error {
-		msg := &nats.Msg{Subject: subj, Data: data}
-		ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(after))
-		if err == nil {
-			seq = ack.Sequence
-			s.setTip(run, seq)
-		}
-		return err
-	}
-	write := func(ctx context.Context) error {
-		err := publish(ctx)
+	write := func(ctx context.Context) (err error) {
+		seq, err = s.appends.publish(subj, data, after)
 		if isFull(err) {
 			if err := s.trim(ctx); err != nil {
 				return err
 			}
-			err = publish(ctx)
+			seq, err = s.appends.publish(subj, data, after)
+		}
+		if err == nil {
+			s.setTip(run, seq)
 		}
 		return told(err)
 	}

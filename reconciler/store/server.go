@@ -130,7 +130,7 @@ func (s *Store) make(ctx context.Context) error {
 	streams := []jetstream.StreamConfig{{
 		Name: recordStream, Subjects: []string{"record.*"}, Storage: jetstream.FileStorage,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, MaxBytes: s.opts.maxRecords, MaxMsgSize: maxMessage,
-		Compression: jetstream.S2Compression, AllowDirect: true,
+		Compression: jetstream.S2Compression, AllowDirect: true, AllowAtomicPublish: true,
 	}, {
 		// One message for each run: to queue a run again replaces its message, so that a run that is being worked on is
 		// taken up once more afterwards, and no wake-up is lost.

@@ -82,6 +82,8 @@ type Store struct {
 	server *embedded
 	conn   *nats.Conn
 	js     jetstream.JetStream
+	// appends are the writes to the records.
+	appends *gather
 
 	records jetstream.Stream
 	queue   jetstream.Stream
@@ -152,6 +154,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.js, err = jetstream.New(s.conn); err != nil {
 		return fmt.Errorf("connect to the embedded server: %w", err)
 	}
+	s.appends = &gather{js: s.js}
 	if !made {
 		if err := s.make(ctx); err != nil {
 			return err

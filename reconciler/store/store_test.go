@@ -60,7 +60,7 @@ func TestWhatIsShownIsNewerThanWhatIsKept(t *testing.T) {
 	must(t, s.Close())
 }
 
-func open(t *testing.T, opts Options) *Store {
+func open(t testing.TB, opts Options) *Store {
 	t.Helper()
 	if opts.Dir == "" {
 		opts.Dir = t.TempDir()
@@ -159,6 +159,40 @@ func TestOfManyWritersEachPositionHasOne(t *testing.T) {
 	if entries, _, err := s.Record(t.Context(), run1); err != nil || len(entries) != 80 {
 		t.Errorf("%d entries, %v; want 80", len(entries), err)
 	}
+}
+
+func TestWritesThatComeAtOnceHaveEachTheirOwnEnd(t *testing.T) {
+	const runs, rounds = 200, 3
+	s := open(t, Options{})
+	var wg sync.WaitGroup
+	for i := range runs {
+		run := spec.RunID(fmt.Sprint("r", i))
+		wg.Go(func() {
+			var last uint64
+			for n := range rounds {
+				if i%50 == 7 { // Somebody else was first, and the others are not to suffer for it.
+					if _, err := s.Append(t.Context(), run, last+1_000_000, entry(n, "x")); !errors.Is(err, ErrConflict) {
+						t.Errorf("%s: %v, want a conflict", run, err)
+					}
+				}
+				var err error
+				if last, err = s.Append(t.Context(), run, last, entry(n, string(run))); err != nil {
+					t.Errorf("%s: %v", run, err)
+					return
+				}
+			}
+			entries, at, err := s.Record(t.Context(), run)
+			if err != nil || len(entries) != rounds || at != last {
+				t.Errorf("%s: %d entries up to %d, want %d up to %d, %v", run, len(entries), at, rounds, last, err)
+			}
+			for _, e := range entries {
+				if string(e.Answer.Body) != strconv.Quote(string(run)) {
+					t.Errorf("%s has an entry of another run: %s", run, e.Answer.Body)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestWhatCannotBeASubjectIsRefused(t *testing.T) {
