@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/plugins/pluginpb"
@@ -24,7 +23,11 @@ type Request struct {
 // ErrUnknownKind is returned for a request of a kind that this version does not know.
 var ErrUnknownKind = errors.New("the request is of a kind that this host does not know")
 
-var laneRE = regexp.MustCompile(`^[A-Za-z0-9._/:-]{1,64}$`)
+func isLane(name string) bool {
+	return name != "" && len(name) <= MaxLane && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("._/:-", r)
+	})
+}
 
 // RequestFrom checks a request off the wire and returns it in canonical form. The error says which rule of the protocol
 // it breaks, and is [ErrUnknownKind] where a newer runtime asks for something new.
@@ -33,7 +36,7 @@ func RequestFrom(m *pluginpb.Request) (Request, error) {
 	if r.Lane == "" {
 		r.Lane = MainLane
 	}
-	if !laneRE.MatchString(r.Lane) {
+	if !isLane(r.Lane) {
 		return r, fmt.Errorf("the lane %.80q is not a name: use 1 to %d letters, digits, hyphens, underscores, dots, slashes or colons", r.Lane, MaxLane)
 	}
 	var body any

@@ -2,10 +2,10 @@ package plan
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -36,13 +36,18 @@ func (p Permission) Phrase(quote func(text string) string) string {
 	return fmt.Sprintf(p.format, quoted...)
 }
 
-var plainWord = regexp.MustCompile(`^[\pL\pN_./:*@+=,$#~-]+$`)
+// plainWord reports whether a text is one word that no terminal and no shell takes for more.
+func plainWord(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune("_./:*@+=,$#~-", r)
+	})
+}
 
 // Quote writes a text in one line that is safe to show to a person: as it is where it is one word, and else in quotes.
 func Quote(text string) string {
 	text = spec.Visible(text)
 	switch {
-	case plainWord.MatchString(text):
+	case plainWord(text):
 		return text
 	case strings.ContainsAny(text, "\n\t"):
 		return strconv.Quote(text)

@@ -127,27 +127,26 @@ func manifested(frames []jsonnet.TraceFrame) []any {
 }
 
 // wording puts what the engine says into our words. What is wanted is looked for among the names in the program, and is
-// the hint where something is near.
+// the hint where something is near. What the engine says is a regular expression, compiled once it has something to say.
 var wording = []struct {
-	says                  *regexp.Regexp
-	summary, hint, wanted string
+	says, summary, hint, wanted string
 }{
-	{regexp.MustCompile(`^Field does not exist: (.*)$`), `there is no field "$1"`, "", "$1"},
-	{regexp.MustCompile(`^No such field: (.*)$`), `the format names the field "$1", which its object does not have`, "", "$1"},
-	{regexp.MustCompile(`^Unknown variable: (.*)$`), `there is no variable "$1"`, "", "$1"},
-	{regexp.MustCompile(`^Missing argument: (.*)$`), `the call lacks the argument "$1"`, "", ""},
-	{regexp.MustCompile(`^function has no parameter (.*)$`), `the function has no parameter "$1"`, "", ""},
-	{regexp.MustCompile(`^Unexpected type (\w+), expected (\w+)$`), "this is of the type $1, and must be of the type $2", "", ""},
-	{regexp.MustCompile(`^couldn't manifest function as JSON$`), "this is a function, and a resource holds only values", "call it, or hide the field with ::", ""},
-	{regexp.MustCompile(`^Undefined external variable: (.*)$`), `there is no external variable "$1"`, "a spec depends on nothing but the files of its repository: put the value into a file and import it", ""},
-	{regexp.MustCompile(`^Duplicate (?:field name|field|local var): "?([^"]*)"?$`), `"$1" is there twice`, "keep one of them", ""},
-	{regexp.MustCompile(`^Computed imports are not allowed$`), "the path of an import must be a plain text", "write it out", ""},
-	{regexp.MustCompile(`^Division by zero\.$`), "this divides by zero", "", ""},
-	{regexp.MustCompile(`^[Oo]verflow$`), "the number is too large", "", ""},
-	{regexp.MustCompile(`^Unexpected end of file$|^(?:Unexpected|Expected|Did not expect).*(?:end of file|END_OF_FILE)`), "the file ends in the middle of an expression", "look for a bracket or a text that is not closed", ""},
-	{regexp.MustCompile(`^Expected a comma before next (.+?)(?:, got.*)?$`), "a comma is missing before the next $1", "", ""},
-	{regexp.MustCompile(`^Expected (?:token |operator )?(.*?) but got (.*?)(?: while .*)?$`), "$1 is expected here, and not $2", "", ""},
-	{regexp.MustCompile(`^(?:Unexpected|Did not expect): (.*?)(?: while .*)?$`), "$1 is not expected here", "", ""},
+	{`^Field does not exist: (.*)$`, `there is no field "$1"`, "", "$1"},
+	{`^No such field: (.*)$`, `the format names the field "$1", which its object does not have`, "", "$1"},
+	{`^Unknown variable: (.*)$`, `there is no variable "$1"`, "", "$1"},
+	{`^Missing argument: (.*)$`, `the call lacks the argument "$1"`, "", ""},
+	{`^function has no parameter (.*)$`, `the function has no parameter "$1"`, "", ""},
+	{`^Unexpected type (\w+), expected (\w+)$`, "this is of the type $1, and must be of the type $2", "", ""},
+	{`^couldn't manifest function as JSON$`, "this is a function, and a resource holds only values", "call it, or hide the field with ::", ""},
+	{`^Undefined external variable: (.*)$`, `there is no external variable "$1"`, "a spec depends on nothing but the files of its repository: put the value into a file and import it", ""},
+	{`^Duplicate (?:field name|field|local var): "?([^"]*)"?$`, `"$1" is there twice`, "keep one of them", ""},
+	{`^Computed imports are not allowed$`, "the path of an import must be a plain text", "write it out", ""},
+	{`^Division by zero\.$`, "this divides by zero", "", ""},
+	{`^[Oo]verflow$`, "the number is too large", "", ""},
+	{`^Unexpected end of file$|^(?:Unexpected|Expected|Did not expect).*(?:end of file|END_OF_FILE)`, "the file ends in the middle of an expression", "look for a bracket or a text that is not closed", ""},
+	{`^Expected a comma before next (.+?)(?:, got.*)?$`, "a comma is missing before the next $1", "", ""},
+	{`^Expected (?:token |operator )?(.*?) but got (.*?)(?: while .*)?$`, "$1 is expected here, and not $2", "", ""},
+	{`^(?:Unexpected|Did not expect): (.*?)(?: while .*)?$`, "$1 is not expected here", "", ""},
 }
 
 // token is how the parser writes a word of a program: (IDENTIFIER, "name").
@@ -156,11 +155,12 @@ var token = regexp.MustCompile(`\((?:\w+|"[^"]*"), ("[^"]*")\)`)
 func (p *program) reword(text string) (summary, hint string) {
 	text = strings.TrimSpace(text)
 	for _, w := range wording {
-		m := w.says.FindStringSubmatchIndex(text)
+		says := regexp.MustCompile(w.says)
+		m := says.FindStringSubmatchIndex(text)
 		if m == nil {
 			continue
 		}
-		expand := func(s string) string { return line(string(w.says.ExpandString(nil, s, text, m))) }
+		expand := func(s string) string { return line(string(says.ExpandString(nil, s, text, m))) }
 		summary, hint = expand(w.summary), w.hint
 		if w.wanted != "" {
 			if meant := near.Name(expand(w.wanted), p.names()); meant != "" {
