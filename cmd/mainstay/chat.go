@@ -97,14 +97,17 @@ func (c *chat) run(ctx context.Context) error {
 	}
 	var failed error
 	for {
-		text, err := c.lines.Read(c.interrupts)
-		text = strings.TrimSpace(text)
+		line, err := c.lines.Read(c.interrupts)
+		text := strings.TrimSpace(line)
 		switch {
 		case errors.Is(err, io.EOF) || err == nil && text == "/exit":
 			return failed
 		case err != nil:
 			return fmt.Errorf("read a message: %w", err)
 		case text == "":
+			continue
+		case isWord(line):
+			c.asking.note("%s", help(text))
 			continue
 		}
 		err = c.answer(ctx, func(ctx context.Context) (spec.RunSummary, error) { return c.say(ctx, text, c.asking.earlier) })
@@ -115,6 +118,20 @@ func (c *chat) run(ctx context.Context) error {
 			failed = errSilent // It was told when it happened.
 		}
 	}
+}
+
+// isWord reports whether a line is meant for the chat and not for the agent: a slash and a word.
+func isWord(line string) bool {
+	word, ok := strings.CutPrefix(strings.TrimRight(line, " \r"), "/")
+	return ok && word != "" && !strings.ContainsFunc(word, func(r rune) bool { return r < 'a' || r > 'z' })
+}
+
+func help(word string) string {
+	text := "/exit leaves. Whatever else you write is said to the agent; begin with a space where it is a slash and a word."
+	if word != "/help" {
+		text = "There is no " + word + ". " + text
+	}
+	return text
 }
 
 // maxRecalled bounds each message that is shown when a thread goes on, in characters.
