@@ -137,5 +137,5 @@ func sameTrust(a, b *spec.Fleet) bool {
 }
 
 func sameKeys(a, b []spec.Key) bool {
-	return slices.EqualFunc(a, b, func(x, y spec.Key) bool { return x.Same(y.SSH) })
+	return slices.EqualFunc(a, b, func(x, y spec.Key) bool { return x.Equal(y) })
 }

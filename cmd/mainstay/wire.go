@@ -313,7 +313,7 @@ func checksKey(signer *remote.Signer, observe func(reconciler.Event)) func(recon
 	return func(e reconciler.Event) {
 		observe(e)
 		if e.Type != reconciler.RevisionLoaded || e.Fleet == nil || e.Fleet.Ledger == nil ||
-			slices.ContainsFunc(e.Fleet.Ledger.Signers, func(k spec.Key) bool { return k.Same(signer.PublicKey()) }) {
+			slices.ContainsFunc(e.Fleet.Ledger.Signers, func(k spec.Key) bool { return k.Same(signer.Public("")) }) {
 			return
 		}
 		observe(reconciler.Event{Type: reconciler.Warned, At: e.At, Revision: e.Revision,

@@ -94,7 +94,7 @@ func (x *comparison) keys(ref spec.Ref) {
 }
 
 func hasKey(keys []spec.Key, key spec.Key) bool {
-	return slices.ContainsFunc(keys, func(k spec.Key) bool { return k.Same(key.SSH) })
+	return slices.ContainsFunc(keys, func(k spec.Key) bool { return k.Same(key) })
 }
 
 // compared are the fields of [spec.Fleet] that are looked into elsewhere.

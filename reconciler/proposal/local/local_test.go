@@ -156,7 +156,7 @@ func TestAnApprovalIsASignedMergeAndDeletesTheBranch(t *testing.T) {
 	}
 	c, err := w.clone().Commit(merge)
 	w.ok(err)
-	if _, err := remote.VerifyCommit(c, []spec.Key{{Name: "Ada", SSH: w.ada.PublicKey()}}); err != nil {
+	if _, err := remote.VerifyCommit(c, []spec.Key{w.ada.Public("Ada")}); err != nil {
 		t.Error(err)
 	}
 	if s := w.status(d, p); s.State != proposal.Merged || s.Merge != merge || s.By != "Ada <ada@example.com>" {
