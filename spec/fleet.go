@@ -161,7 +161,10 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 	l.underCeilings(defaults.get("limits"), w.Defaults.Limits, ceilings)
 	f.Approvers = l.signers(e, n.get("approvers"), w.Approvers)
 	if w.Signatures != nil {
-		f.Signatures = l.signers(e, n.at("signatures", "signers"), w.Signatures.Signers)
+		f.Signatures = &SignatureDemand{
+			Mode: cmp.Or(w.Signatures.Mode, SignHead), Signers: l.signers(e, n.at("signatures", "signers"), w.Signatures.Signers),
+			Authors: w.Signatures.Authors, Committers: w.Signatures.Committers, Place: "spec.signatures in " + rootFile,
+		}
 	}
 	if w.Ledger != nil {
 		f.Ledger = &Ledger{Genesis: w.Ledger.Genesis, Signers: l.signers(e, n.at("ledger", "signers"), w.Ledger.Signers)}

@@ -34,7 +34,7 @@ func verify(s signed, keys []spec.Key) (spec.Key, error) {
 	case s.doubt != "":
 		return spec.Key{}, fmt.Errorf("%w: %s", ErrUnknownSigner, s.doubt)
 	case len(s.signature) == 0:
-		return spec.Key{}, fmt.Errorf("%w: sign it with -S (git help config: user.signingKey, and gpg.format for SSH)", ErrUnsigned)
+		return spec.Key{}, fmt.Errorf("%w: sign it, a commit with git commit -S and a tag with git tag -s", ErrUnsigned)
 	case pgp.IsSignature(s.signature):
 		return verifyPGP(s, keys)
 	case bytes.HasPrefix(bytes.TrimSpace(s.signature), []byte("-----BEGIN "+sshsig.PEMType+"-----")):

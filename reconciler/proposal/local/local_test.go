@@ -201,7 +201,7 @@ func TestWhoAndWhatIsNotApproved(t *testing.T) {
 		{"by a reconciler that is listed as an approver", func(w *world) {
 			w.commit("main", "Trust", map[string]string{"mainstay.yaml": w.fleetFile(w.ada, w.robot)}, nil)
 		}, func(w *world) local.Approval { return local.Approval{Key: keyA, By: w.byRobot} }, "a person decides"},
-		{"without a key", nil, func(w *world) local.Approval { return local.Approval{Key: keyA, By: w.nobody} }, "own SSH key"},
+		{"without a key", nil, func(w *world) local.Approval { return local.Approval{Key: keyA, By: w.nobody} }, "person's own key"},
 		{"a head that was not read", nil, func(w *world) local.Approval { return local.Approval{Key: keyA, Head: w.tip("main"), By: w.byAda} }, "read it again"},
 		{"an unknown key", nil, func(w *world) local.Approval { return local.Approval{Key: "bbbb", By: w.byAda} }, "no open proposal"},
 		{"a conflict", func(w *world) {
