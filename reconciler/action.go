@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
@@ -171,23 +170,6 @@ func (r *Reconciler) fleetAtCommit(commit string) (*spec.Fleet, error) {
 		return nil, err
 	}
 	return RootAt(seen.Tree)
-}
-
-// rootFile returns the object id of mainstay.yaml in a commit, or "" where there is none.
-func (r *Reconciler) rootFile(commit string) (string, error) {
-	tree, err := r.parts.Remote.Snapshot(commit)
-	if err != nil {
-		return "", err
-	}
-	info, err := tree.Lstat(path.Join(r.opts.Path, "mainstay.yaml"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	id, _ := info.Sys().(string)
-	return id, nil
 }
 
 // RootAt reads mainstay.yaml alone: who may approve, and which ledger is pinned.

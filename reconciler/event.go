@@ -14,6 +14,7 @@ type EventType string
 const (
 	RevisionLoaded EventType = "RevisionLoaded" // Revision, Fleet
 	RevisionBroken EventType = "RevisionBroken" // Revision, Problems
+	RevisionHeld   EventType = "RevisionHeld"   // Revision, Err: its commit is not as the fleet demands
 	SourceFailed   EventType = "SourceFailed"   // Err
 	Planned        EventType = "Planned"        // Steps
 	StepDone       EventType = "StepDone"       // Step, Text

@@ -19,7 +19,7 @@ func (r *Reconciler) openShelf() {
 	r.shelf = shelf.New(shelf.Options{
 		Remote: r.parts.Remote, Signer: r.parts.Signer, Name: r.opts.Name, Email: r.opts.Email, Now: r.opts.Now,
 		Trusted: func() ([]spec.Key, error) {
-			keys := []spec.Key{{Name: r.opts.Name, SSH: r.parts.Signer.PublicKey()}}
+			keys := []spec.Key{r.parts.Signer.Public(r.opts.Name)}
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if r.trusted != nil && r.trusted.Ledger != nil {

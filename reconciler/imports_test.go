@@ -20,12 +20,14 @@ const module = "github.com/mainstay-dev/mainstay/"
 // picks the concrete parts. Only host and broker know plugins.
 var mayImport = map[string][]string{
 	// The types, which all others share.
-	"spec":               {"spec/canonical", "spec/near", "spec/sops"},
+	"spec":               {"spec/canonical", "spec/near", "spec/sops", "spec/pgp"},
 	"spec/canonical":     nil,
 	"spec/near":          nil,
 	"spec/jsonnet":       {"spec/near"},
 	"spec/sops":          {"spec/near"}, // what SOPS has encrypted in a repository: checked by spec, decrypted by reconciler/secret
 	"spec/sops/sopstest": nil,
+	"spec/pgp":           nil, // OpenPGP keys and signatures, read strictly: keys by spec, signatures by reconciler/remote
+	"spec/pgp/pgptest":   nil,
 	"spec/format":        {"spec", "spec/jsonnet"}, // Jsonnet is formatted where it is evaluated.
 
 	// What is made from the types.
@@ -44,7 +46,7 @@ var mayImport = map[string][]string{
 
 	// The stages of the loop, in the order of the path. Package remote, one Git remote, lies beneath those that need it, and
 	// so does diff, how a change of a text is shown.
-	"reconciler/remote":               {"spec"},
+	"reconciler/remote":               {"spec", "spec/pgp"},
 	"reconciler/diff":                 {"spec"},
 	"reconciler/source":               {"spec", "reconciler/remote"},
 	"reconciler/plan":                 {"spec", "reconciler/diff"},

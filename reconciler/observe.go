@@ -1,7 +1,6 @@
 package reconciler
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/reconciler/source"
 	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -43,6 +41,14 @@ func (r *Reconciler) observe(ctx context.Context) error {
 	if known {
 		return nil
 	}
+	held, err := r.verify(ctx, seen)
+	if err != nil {
+		return fmt.Errorf("find out who signed %s: %w", seen.Revision.Short(), err)
+	}
+	if held != nil {
+		r.hold(ctx, seen.Revision, held)
+		return nil // A tag may come later, so the next pass looks at it again.
+	}
 	if err := r.adopt(ctx, seen); err != nil {
 		return err // The next pass looks at it again.
 	}
@@ -71,16 +77,6 @@ func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
 		}
 		return nil
 	}
-	if err := r.verify(seen.Commit, fleet); err != nil {
-		status.Conditions = conditions(nil, status.At, stalled("Unverified", err.Error()+"; what was declared before goes on running"))
-		status.Problems = append(status.Problems, err.Error())
-		r.addRevision(status)
-		r.tell(Event{Type: RevisionBroken, Revision: seen.Revision, Problems: spec.Problems{{Severity: spec.SeverityError, Summary: err.Error()}}})
-		if r.current() == nil {
-			r.restoreGood(ctx)
-		}
-		return nil
-	}
 	if err := r.trust(ctx, seen.Revision, fleet); err != nil {
 		return err
 	}
@@ -91,22 +87,8 @@ func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
 	if err := r.parts.Store.Put(ctx, goodRevisionKey, []byte(seen.Revision)); err != nil {
 		return fmt.Errorf("remember the good revision: %w", err)
 	}
+	r.verified = source.Verified{Commit: seen.Commit.ID, Demand: fleet.Signatures}
 	r.tell(Event{Type: RevisionLoaded, Revision: seen.Revision, Fleet: fleet, Problems: problems})
-	return nil
-}
-
-// verify checks that one of those whose commits may run has signed a commit. Whose may is said by what runs, and for the
-// first revision ever seen by itself.
-func (r *Reconciler) verify(c remote.Commit, fleet *spec.Fleet) error {
-	r.mu.Lock()
-	running := cmp.Or(r.fleet, r.trusted, fleet)
-	r.mu.Unlock()
-	if running.Signatures == nil {
-		return nil
-	}
-	if _, err := remote.VerifyCommit(c, running.Signatures); err != nil {
-		return fmt.Errorf("commit %.7s is not signed by any of spec.signatures.signers in mainstay.yaml (%w): have one of them sign it, with git commit --amend -S or a signed merge", c.ID, err)
-	}
 	return nil
 }
 

@@ -106,7 +106,7 @@ func (r *Reconciler) verdictOfAll(ctx context.Context) error {
 	}
 	var failed FailedError
 	if s.Seen != s.Applied {
-		failed.Failures = append(failed.Failures, fmt.Sprintf("revision %s is broken", s.Seen.Short()))
+		failed.Failures = append(failed.Failures, fmt.Sprintf("revision %s does not run", s.Seen.Short()))
 		for _, rev := range s.Revisions {
 			if rev.Revision == s.Seen {
 				failed.Failures = append(failed.Failures, rev.Problems...)
@@ -205,7 +205,7 @@ func (r *Reconciler) newTask(name spec.AgentName, text string) (spec.Task, error
 	fleet, revision, seen := r.fleet, r.applied, r.seen
 	r.mu.Unlock()
 	if fleet == nil {
-		return spec.Task{}, fmt.Errorf("%s is broken; `mainstay validate` shows its problems", seen.Short())
+		return spec.Task{}, fmt.Errorf("%s does not run: it is broken, or held because its commit is not as it demands; `mainstay validate --revision %s` says why", seen.Short(), seen.Commit()[:7])
 	}
 	agent, ok := fleet.Agents[name]
 	if !ok {

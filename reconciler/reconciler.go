@@ -61,6 +61,9 @@ type Options struct {
 	Interval time.Duration
 	// Workers is how many runs are worked on at once.
 	Workers int
+	// Signatures is what is demanded of commits while mainstay.yaml, as it was verified last, demands nothing: of the first
+	// revision too. Nil demands nothing.
+	Signatures *spec.SignatureDemand
 	// Travels says that no state lasts after this process: the records of waiting runs are kept on the remote.
 	Travels bool
 	// Name tells executors apart in the ledger, such as the machine's name. Name and Email are the author of what the
@@ -114,9 +117,10 @@ type Reconciler struct {
 	retries    map[spec.RunID]int   // tries in a row without progress
 	retrying   map[spec.RunID]error // why the last one failed
 	ledgerErr  error
-	trusted    *spec.Fleet   // whose approvers and ledger count
-	trustedAt  spec.Revision // where they are from
-	untrusted  error         // why those of the newest revision do not
+	trusted    *spec.Fleet     // whose approvers and ledger count
+	trustedAt  spec.Revision   // where they are from
+	untrusted  error           // why those of the newest revision do not
+	verified   source.Verified // the revision verified last; only passes use it
 	savedTip   string
 	failures   map[string]error
 	gone       map[string]bool // steps of the last pass that the remote went away from
@@ -141,6 +145,9 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{}, gone: map[string]bool{},
 	}
 	if err := r.restoreTrust(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.restoreVerified(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.openLedger(ctx); err != nil {

@@ -117,11 +117,11 @@ func (r *Reconciler) sameRootFile(c remote.Commit) (bool, error) {
 	if len(c.Parents) == 0 {
 		return false, nil
 	}
-	changed, err := r.rootFile(c.ID)
+	changed, err := r.parts.Source.RootFile(c.ID)
 	if err != nil {
 		return false, err
 	}
-	before, err := r.rootFile(c.Parents[0])
+	before, err := r.parts.Source.RootFile(c.Parents[0])
 	return changed == before, err
 }
 
@@ -137,5 +137,5 @@ func sameTrust(a, b *spec.Fleet) bool {
 }
 
 func sameKeys(a, b []spec.Key) bool {
-	return slices.EqualFunc(a, b, func(x, y spec.Key) bool { return x.Same(y.SSH) })
+	return slices.EqualFunc(a, b, func(x, y spec.Key) bool { return x.Equal(y) })
 }

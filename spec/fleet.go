@@ -161,7 +161,10 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 	l.underCeilings(defaults.get("limits"), w.Defaults.Limits, ceilings)
 	f.Approvers = l.signers(e, n.get("approvers"), w.Approvers)
 	if w.Signatures != nil {
-		f.Signatures = l.signers(e, n.at("signatures", "signers"), w.Signatures.Signers)
+		f.Signatures = &SignatureDemand{
+			Mode: cmp.Or(w.Signatures.Mode, SignHead), Signers: l.signers(e, n.at("signatures", "signers"), w.Signatures.Signers),
+			Authors: w.Signatures.Authors, Committers: w.Signatures.Committers, Place: "spec.signatures in " + rootFile,
+		}
 	}
 	if w.Ledger != nil {
 		f.Ledger = &Ledger{Genesis: w.Ledger.Genesis, Signers: l.signers(e, n.at("ledger", "signers"), w.Ledger.Signers)}
@@ -230,7 +233,7 @@ func (l *loader) signers(e *entry[FleetSpec], n *node, signers []Signer) []Key {
 			l.error(at.at("key"), hint, "%s", summary)
 			continue
 		}
-		if slices.ContainsFunc(keys, func(k Key) bool { return k.Same(key.SSH) }) {
+		if slices.ContainsFunc(keys, func(k Key) bool { return k.Same(key) }) {
 			l.error(at.at("key"), "keep one of them", "the key of %q is listed twice", s.Name)
 		}
 		keys = append(keys, key)
@@ -241,7 +244,7 @@ func (l *loader) signers(e *entry[FleetSpec], n *node, signers []Signer) []Key {
 // sharedKeys warns of approvers whose key is a reconciler's: it could approve what it proposes.
 func (l *loader) sharedKeys(f *Fleet, n *node) {
 	for i, approver := range f.Approvers {
-		if slices.ContainsFunc(f.Ledger.Signers, func(k Key) bool { return k.Same(approver.SSH) }) {
+		if slices.ContainsFunc(f.Ledger.Signers, func(k Key) bool { return k.Same(approver) }) {
 			l.warn(n.at(i, "key"), "give the reconciler a key of its own", "the key of approver %q also signs the ledger, so the reconciler could approve what it proposes", approver.Name)
 		}
 	}

@@ -6,23 +6,34 @@ import (
 	"fmt"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/mainstay-dev/mainstay/spec/pgp"
 )
 
 // minRSABits is the shortest RSA key that may sign a commit, as in OpenSSH's own default.
 const minRSABits = 2048
 
-// Key is a public key that may sign commits, under the name that people know its owner by.
+// Key is a public key that may sign commits, under the name that people know its owner by. One of SSH and PGP is set.
 type Key struct {
 	Name string
 	SSH  ssh.PublicKey
+	PGP  *pgp.Key
 }
 
-// ParseKey reads one line in the authorized_keys format of sshd(8): `ssh-ed25519 AAAA... comment`. Options before the
-// key, certificates, DSA keys and RSA keys under 2048 bits are refused, and so is anything after the line.
-func ParseKey(name, authorizedKeyLine string) (Key, error) {
-	pub, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(authorizedKeyLine))
+// ParseKey reads a public key: a line in the authorized_keys format of sshd(8), `ssh-ed25519 AAAA... comment`, or an armored
+// OpenPGP key. Options before an SSH key, certificates, DSA keys and RSA keys under 2048 bits are refused, and so is
+// anything after the key. Package pgp says which OpenPGP keys are.
+func ParseKey(name, text string) (Key, error) {
+	if pgp.IsKey(text) {
+		k, err := pgp.ParseKey(text)
+		if err != nil {
+			return Key{}, fmt.Errorf("OpenPGP key of %q cannot be used: %w", name, err)
+		}
+		return Key{Name: name, PGP: k}, nil
+	}
+	pub, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
 	if err != nil {
-		return Key{}, fmt.Errorf("key of %q is not an SSH public key: use the line from its .pub file, such as `ssh-ed25519 AAAA...`", name)
+		return Key{}, fmt.Errorf("key of %q is neither an SSH nor an OpenPGP public key: use the line from its .pub file, such as `ssh-ed25519 AAAA...`, or what `gpg --armor --export` prints", name)
 	}
 	if len(options) > 0 {
 		return Key{}, fmt.Errorf("key of %q has options before the key: remove %q", name, options[0])
@@ -45,16 +56,42 @@ func ParseKey(name, authorizedKeyLine string) (Key, error) {
 	return Key{Name: name, SSH: pub}, nil
 }
 
-// Fingerprint returns the key's fingerprint as ssh-keygen -l prints it: `SHA256:` and unpadded base64. It is "" for a
-// Key without a public key.
+// Fingerprint returns the key's whole fingerprint: of an SSH key `SHA256:` and unpadded base64, as ssh-keygen -l prints it; of
+// an OpenPGP key upper-case hexadecimal characters, as gpg --fingerprint prints it without blanks. It is "" for a Key without
+// a public key.
 func (k Key) Fingerprint() string {
-	if k.SSH == nil {
-		return ""
+	switch {
+	case k.SSH != nil:
+		return ssh.FingerprintSHA256(k.SSH)
+	case k.PGP != nil:
+		return k.PGP.Fingerprint()
 	}
-	return ssh.FingerprintSHA256(k.SSH)
+	return ""
 }
 
-// Same reports whether both are the same public key, whatever their names.
-func (k Key) Same(other ssh.PublicKey) bool {
-	return k.SSH != nil && other != nil && bytes.Equal(k.SSH.Marshal(), other.Marshal())
+// Same reports whether both are the same public key, whatever their names. An OpenPGP key is the same with other subkeys,
+// another expiry or a revocation; see [Key.Equal].
+func (k Key) Same(other Key) bool {
+	f := k.Fingerprint()
+	return f != "" && f == other.Fingerprint()
+}
+
+// Equal reports whether both are the same public key, and would take the same signatures: an OpenPGP key from which somebody
+// has taken a revocation away is another one.
+func (k Key) Equal(other Key) bool {
+	if k.PGP != nil && other.PGP != nil {
+		return bytes.Equal(k.PGP.Bytes(), other.PGP.Bytes())
+	}
+	return k.Same(other)
+}
+
+// Digest is over all that [Key.Equal] compares.
+func (k Key) Digest() Digest {
+	switch {
+	case k.SSH != nil:
+		return DigestBytes(k.SSH.Marshal())
+	case k.PGP != nil:
+		return DigestBytes(k.PGP.Bytes())
+	}
+	return ""
 }

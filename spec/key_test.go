@@ -42,8 +42,8 @@ func TestParseKey(t *testing.T) {
 		{"a short RSA key", line(t, &small.PublicKey), "1024 bits"},
 		{"a key with options", `cert-authority ` + good, "options before the key"},
 		{"two keys", good + "\n" + good, "more than one line"},
-		{"nothing", "", "is not an SSH public key"},
-		{"a private key", "-----BEGIN OPENSSH PRIVATE KEY-----", "is not an SSH public key"},
+		{"nothing", "", "neither an SSH nor an OpenPGP"},
+		{"a private key", "-----BEGIN OPENSSH PRIVATE KEY-----", "neither an SSH nor an OpenPGP"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k, err := ParseKey("anna", tt.line)
@@ -51,7 +51,7 @@ func TestParseKey(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if k.Name != "anna" || !strings.HasPrefix(k.Fingerprint(), "SHA256:") || !k.Same(k.SSH) {
+				if k.Name != "anna" || !strings.HasPrefix(k.Fingerprint(), "SHA256:") || !k.Same(k) {
 					t.Fatalf("got %+v with fingerprint %s", k, k.Fingerprint())
 				}
 				return

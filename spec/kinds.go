@@ -68,20 +68,36 @@ type Defaults struct {
 	Limits *Limits `json:"limits,omitempty"`
 }
 
-// Signer is a person or a reconciler, known by an SSH public key.
+// Signer is a person or a reconciler, known by a public key.
 type Signer struct {
 	// Name is shown to people and written into receipts. At most 128 characters.
 	Name string `json:"name" check:"required,max=128" hint:"write name: WHO, in one line"`
-	// Key is a line in the form of OpenSSH's authorized_keys: type, base64 key, optional comment.
-	Key string `json:"key" check:"required" hint:"write key: and the line of the .pub file"`
+	// Key is an SSH public key, as a line in the form of OpenSSH's authorized_keys (type, base64 key, optional comment), or an
+	// OpenPGP public key, as the armored block that `gpg --armor --export` prints. DSA keys, RSA keys under 2048 bits and what
+	// is bound with SHA-1 are refused. What an OpenPGP key has signed counts where it was neither expired nor replaced at the
+	// time that the signature says; one that was lost is to be removed.
+	Key string `json:"key" check:"required" hint:"write key: and the line of the .pub file, or key: | and what gpg --armor --export prints"`
 }
 
-// Signatures say whose commits may run: those of the watched branch whose newest commit one of the signers has signed.
-// Another revision is held, and the last good one goes on running. What counts is the list of the revision that runs; only
-// a commit that this list accepts can change it.
+// Signatures say whose commits may run. Another revision is held, and the last one that was verified goes on running. What
+// counts is the demand of that one: only a commit that satisfies it can change it. The first revision ever seen, and the one
+// that first makes a demand, must satisfy their own. While there is a demand the branch only goes forward: a revision that
+// does not descend from the one verified last is held too, so that nobody can bring an old one back.
 type Signatures struct {
-	// Signers are the keys, as for approvers.
+	// Mode says what must be signed. head is the newest commit of the branch; tag an annotated tag of it; tagAndHead both
+	// (as HEAD, Tag and TagAndHEAD of verify.mode in a GitRepository of Flux). everyCommit is every commit that the branch has
+	// gone through since the revision verified last, by first parents: what a merge brings in, whoever signs the merge vouches
+	// for. Where the branch has gone through that one only as what was merged, every new commit must be signed.
+	Mode string `json:"mode,omitempty" check:"enum=everyCommit|head|tag|tagAndHead,default=head"`
+	// Signers are the keys, as for approvers. With mode everyCommit the reconcilers' keys are among them only if what they
+	// propose is merged without a merge commit.
 	Signers []Signer `json:"signers" check:"required,max=1000" hint:"list the keys of those who push to the branch, each with name and key"`
+	// Authors are who may be the author of a commit that must be verified: addresses such as ada@example.com, or *@example.com
+	// for all of a domain. The address is what the commit says; the signer vouches for it. Default: anybody.
+	Authors []string `json:"authors,omitempty" check:"min=1,max=1000,pattern=person"`
+	// Committers are who may be its committer, written as authors are. A forge that merges is one of its own, such as
+	// noreply@github.com. Default: anybody.
+	Committers []string `json:"committers,omitempty" check:"min=1,max=1000,pattern=person"`
 }
 
 // LedgerSpec pins the ledger branch mainstay/ledger.

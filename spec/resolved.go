@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,12 +44,52 @@ func (r Resource) NotYetReconciled() string {
 	return ""
 }
 
+// The modes of a demand for signatures.
+const (
+	SignHead        = "head"
+	SignEveryCommit = "everyCommit"
+	SignTag         = "tag"
+	SignTagAndHead  = "tagAndHead"
+)
+
+// SignatureDemand is what must hold of a commit before it may run; see [Signatures].
+type SignatureDemand struct {
+	Mode    string
+	Signers []Key
+	// Authors and Committers are addresses, or *@ and a domain. None is anybody.
+	Authors    []string
+	Committers []string
+	// Place is where the demand is written, for messages.
+	Place string
+}
+
+// IsListed reports whether who, written as `Name <address>` with one address, is one of the people listed as in
+// [Signatures]. An empty list is everybody. Case does not matter.
+func IsListed(listed []string, who string) bool {
+	if len(listed) == 0 {
+		return true
+	}
+	_, address, found := strings.Cut(strings.ToLower(who), "<")
+	address, rest, ended := strings.Cut(address, ">")
+	if !found || !ended || rest != "" || strings.Contains(address, "<") {
+		return false
+	}
+	return slices.ContainsFunc(listed, func(one string) bool {
+		one = strings.ToLower(one)
+		if domain, ok := strings.CutPrefix(one, "*"); ok {
+			before, found := strings.CutSuffix(address, domain)
+			return found && before != "" && !strings.Contains(before, "@")
+		}
+		return one == address
+	})
+}
+
 // Fleet is all that one revision declares.
 type Fleet struct {
 	Resource
 	Approvers []Key
-	// Signatures are the keys of those whose commits may run. Nil means that every commit may.
-	Signatures []Key
+	// Signatures say whose commits may run. Nil means that every commit may.
+	Signatures *SignatureDemand
 	// Ledger is nil where the fleet pins none; then no Action executes.
 	Ledger *Ledger
 	// Expires is how long an Action may wait.

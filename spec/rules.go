@@ -65,6 +65,7 @@ type Pattern struct {
 
 // Patterns are the forms that `pattern=` names.
 var Patterns = map[string]*Pattern{
+	"person": {Regexp: `^(\*|[^\s<>@*]+)@[^\s<>@*]+$`, Most: 254, Noun: "the address of a person", Hint: "write ada@example.com, or *@example.com for a domain"},
 	"commit": {Regexp: `^[0-9a-f]{40}$`, Noun: "the id of a commit", Hint: "write all 40 hexadecimal characters, as git rev-parse prints them"},
 	"digest": {Regexp: `^sha256:[0-9a-f]{64}$`, Noun: "a digest", Hint: "it is sha256: and 64 hexadecimal characters"},
 	"name": {Regexp: `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`, Most: MaxName, Noun: "a name",

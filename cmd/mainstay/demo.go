@@ -213,7 +213,7 @@ func (d *demo) tell(ctx context.Context, env environment, w *wired, events <-cha
 		case e := <-events:
 			story.tell(e)
 			switch e.Type {
-			case reconciler.RevisionBroken, reconciler.StepFailed:
+			case reconciler.RevisionBroken, reconciler.RevisionHeld, reconciler.StepFailed:
 				return fmt.Errorf("the demo cannot go on; look at %s", d.dir)
 			case reconciler.RunRetrying:
 				if err := w.Stuck(e.Run); err != nil {

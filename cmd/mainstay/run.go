@@ -23,6 +23,7 @@ func newRun(env environment) *cobra.Command {
 		interval time.Duration
 		once     bool
 		bounds   processBounds
+		keys     string
 	)
 	cmd := &cobra.Command{
 		Use:   "run --repo URL",
@@ -41,6 +42,10 @@ func newRun(env environment) *cobra.Command {
 				return usageError{fmt.Errorf("--interval %v is too short; use at least 1s", interval)}
 			}
 			if err := bounds.check(); err != nil {
+				return err
+			}
+			signatures, err := verifyKeys(keys)
+			if err != nil {
 				return err
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
@@ -62,7 +67,7 @@ func newRun(env environment) *cobra.Command {
 				state.dir = dir
 			}
 			following, logged := &followers{}, logEvents(log)
-			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: interval, travels: travels, log: log, bounds: bounds,
+			w, err := wire(ctx, env, wiring{repo: repo, state: state, interval: interval, travels: travels, log: log, bounds: bounds, signatures: signatures,
 				observe: func(e reconciler.Event) { logged(e); following.tell(e) }, getenv: os.LookupEnv})
 			if err != nil {
 				return err
@@ -81,6 +86,7 @@ func newRun(env environment) *cobra.Command {
 	addOwnStateFlag(cmd, &state.dir)
 	cmd.Flags().DurationVar(&interval, "interval", 30*time.Second, "the `time` between two looks at the branch")
 	bounds.add(cmd)
+	cmd.Flags().StringVar(&keys, "verify-keys", "", "a `file` of public keys, SSH or OpenPGP: while mainstay.yaml demands no signatures, and for the first revision that is\never seen here, one of them must have signed the newest commit")
 	cmd.Flags().BoolVar(&once, "once", false, "do what is due and exit")
 	return cmd
 }
@@ -144,6 +150,8 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 			for _, p := range e.Problems {
 				log.Error("problem", "revision", e.Revision.Short(), "problem", p.String())
 			}
+		case reconciler.RevisionHeld:
+			log.Error("revision is held; what was declared before goes on running", "revision", e.Revision, "reason", e.Err)
 		case reconciler.SourceFailed:
 			log.Error("the repository could not be read; what ran goes on running", "error", e.Err)
 		case reconciler.Planned:

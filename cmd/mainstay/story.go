@@ -45,6 +45,8 @@ func (s *story) tell(e reconciler.Event) {
 		for _, p := range e.Problems {
 			s.line("problem", "%s", p)
 		}
+	case reconciler.RevisionHeld:
+		s.line("held", "%s", e.Err)
 	case reconciler.Planned:
 		if len(e.Steps) == 0 {
 			s.line("plan", "nothing to do")

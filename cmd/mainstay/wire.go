@@ -210,8 +210,10 @@ type wiring struct {
 	interval time.Duration
 	travels  bool
 	bounds   processBounds
-	observe  func(reconciler.Event)
-	log      *slog.Logger
+	// signatures are demanded of commits while mainstay.yaml demands none. Nil is none.
+	signatures *spec.SignatureDemand
+	observe    func(reconciler.Event)
+	log        *slog.Logger
 	// getenv looks up the variables that references to secrets name, and those that say where keys are.
 	getenv func(string) (string, bool)
 }
@@ -294,7 +296,7 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 		},
 	}
 	joined, err = reconciler.New(ctx, parts, reconciler.Options{
-		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: maxRuns, Travels: w.travels,
+		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: maxRuns, Travels: w.travels, Signatures: w.signatures,
 		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: checksKey(signer, w.observe),
 	})
 	if err != nil {
@@ -313,7 +315,7 @@ func checksKey(signer *remote.Signer, observe func(reconciler.Event)) func(recon
 	return func(e reconciler.Event) {
 		observe(e)
 		if e.Type != reconciler.RevisionLoaded || e.Fleet == nil || e.Fleet.Ledger == nil ||
-			slices.ContainsFunc(e.Fleet.Ledger.Signers, func(k spec.Key) bool { return k.Same(signer.PublicKey()) }) {
+			slices.ContainsFunc(e.Fleet.Ledger.Signers, func(k spec.Key) bool { return k.Same(signer.Public("")) }) {
 			return
 		}
 		observe(reconciler.Event{Type: reconciler.Warned, At: e.At, Revision: e.Revision,

@@ -88,7 +88,7 @@ func TestWhatIsCommentedOutIsRight(t *testing.T) {
 	root := string(files["mainstay.yaml"].Data)
 	files["mainstay.yaml"].Data = []byte(regexp.MustCompile(`(?m)^  # (ledger:|signatures:|  )`).ReplaceAllString(root, "  $1"))
 	fleet := load(t, files, "")
-	if fleet.Ledger == nil || len(fleet.Ledger.Signers) != 1 || len(fleet.Signatures) != 2 || len(fleet.Approvers) != 2 {
+	if fleet.Ledger == nil || len(fleet.Ledger.Signers) != 1 || fleet.Signatures == nil || len(fleet.Signatures.Signers) != 2 || len(fleet.Approvers) != 2 {
 		t.Errorf("ledger %+v, signatures %v, approvers %v", fleet.Ledger, fleet.Signatures, fleet.Approvers)
 	}
 }

@@ -28,7 +28,7 @@ type trust struct {
 func newTrust(f *spec.Fleet) trust {
 	t := trust{genesis: f.Ledger.Genesis, signers: f.Ledger.Signers}
 	for _, k := range f.Approvers {
-		reconciler := slices.ContainsFunc(t.signers, func(s spec.Key) bool { return s.Same(k.SSH) })
+		reconciler := slices.ContainsFunc(t.signers, func(s spec.Key) bool { return s.Same(k) })
 		if !reconciler { // No reconciler decides about what it proposes, even where it is listed as both.
 			t.approvers = append(t.approvers, k)
 		}
@@ -37,7 +37,7 @@ func newTrust(f *spec.Fleet) trust {
 	fmt.Fprintln(&id, t.genesis)
 	for _, keys := range [][]spec.Key{t.signers, t.approvers} {
 		for _, k := range keys {
-			fmt.Fprintln(&id, k.Fingerprint())
+			fmt.Fprintln(&id, k.Digest())
 		}
 		fmt.Fprintln(&id)
 	}

@@ -107,7 +107,7 @@ func initLedger(ctx context.Context, r *remote.Remote, signer *remote.Signer, na
 		if err != nil {
 			return "", err
 		}
-		if _, err := remote.VerifyCommit(c, []spec.Key{{Name: name, SSH: signer.PublicKey()}}); err != nil {
+		if _, err := remote.VerifyCommit(c, []spec.Key{signer.Public(name)}); err != nil {
 			return "", fmt.Errorf("branch %s exists and begins with %s, which another key has made: pin that one in mainstay.yaml: %w", Branch, first, err)
 		}
 		return first, nil

@@ -296,6 +296,8 @@ func TestPermissions(t *testing.T) {
 			"! Fleet/shop no longer demands signatures: every commit of the branch runs",
 			"! Fleet/shop pins another ledger, 76543210fedcba9876543210fedcba9876543210 instead of 0123456789abcdef0123456789abcdef01234567: what the old one says was executed is forgotten",
 			"Fleet/shop lost the approver Ada with the key SHA256:ADA"}},
+		{"signatures are demanded otherwise", []string{"mainstay.yaml", "  signatures:", "  signatures:\n    mode: tag\n    authors: ['*@example.com']"}, []string{
+			"! Fleet/shop demands signatures by mode tag instead of head", "Fleet/shop names the authors of commits"}},
 		{"ceilings and proposals", []string{"mainstay.yaml", "{turns: 200}", "{turns: 300}", "mainstay.yaml", "{expires: 24h, reviewers: [sam], maxOpen: 3}", "{expires: 48h}"}, []string{
 			"! Fleet/shop loosened ceilings.turns from 200 to 300", "! Fleet/shop loosened proposals.expires from 24h to 48h",
 			"! Fleet/shop loosened proposals.maxOpen from 3 to unset", "! Fleet/shop lost sam in proposals.reviewers"}},

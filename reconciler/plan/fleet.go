@@ -53,8 +53,11 @@ func (x *comparison) keys(ref spec.Ref) {
 	before, after := x.before.Fleet, x.after.Fleet
 	names := func(code string, was, is []spec.Key, joined, left string) {
 		for _, k := range is {
-			if !hasKey(was, k) {
+			switch {
+			case !hasKey(was, k):
 				x.widened.add(ref, code, joined, k.Name, k.Fingerprint())
+			case !slices.ContainsFunc(was, k.Equal):
+				x.widened.add(ref, code, "changed the subkeys, expiry or revocations of the key %[2]s of %[1]s", k.Name, k.Fingerprint())
 			}
 		}
 		for _, k := range was {
@@ -75,8 +78,11 @@ func (x *comparison) keys(ref spec.Ref) {
 		x.widened.add(ref, "signatures", "no longer demands signatures: every commit of the branch runs")
 	case before.Signatures == nil && after.Signatures != nil:
 		x.narrowed.add(ref, "signatures", "demands signatures of commits")
+	case before.Signatures == nil:
 	default:
-		names("signatures", before.Signatures, after.Signatures, "gained the signer of commits %s with the key %s", "lost the signer of commits %s with the key %s")
+		was, is := before.Signatures, after.Signatures
+		names("signatures", was.Signers, is.Signers, "gained the signer of commits %s with the key %s", "lost the signer of commits %s with the key %s")
+		x.signatures(ref, was, is)
 	}
 	switch was, is := before.Ledger, after.Ledger; {
 	case was == nil && is == nil:
@@ -93,8 +99,45 @@ func (x *comparison) keys(ref spec.Ref) {
 	}
 }
 
-func hasKey(keys []spec.Key, key spec.Key) bool {
-	return slices.ContainsFunc(keys, func(k spec.Key) bool { return k.Same(key.SSH) })
+func hasKey(keys []spec.Key, key spec.Key) bool { return slices.ContainsFunc(keys, key.Same) }
+
+// stricter are the modes of a demand that ask for all that another one does, and more.
+var stricter = map[[2]string]bool{
+	{spec.SignHead, spec.SignEveryCommit}: true, {spec.SignHead, spec.SignTagAndHead}: true, {spec.SignTag, spec.SignTagAndHead}: true,
+}
+
+// signatures compares what is demanded of commits, but for the keys.
+func (x *comparison) signatures(ref spec.Ref, was, is *spec.SignatureDemand) {
+	if was.Mode != is.Mode {
+		c := &x.widened
+		if stricter[[2]string{was.Mode, is.Mode}] {
+			c = &x.narrowed
+		}
+		c.add(ref, "signatures", "demands signatures by mode %s instead of %s", is.Mode, was.Mode)
+	}
+	for _, people := range []struct {
+		are     string
+		was, is []string
+	}{{"authors", was.Authors, is.Authors}, {"committers", was.Committers, is.Committers}} {
+		switch {
+		case len(people.was) > 0 && len(people.is) == 0:
+			x.widened.add(ref, "signatures", "lets anybody be among the "+people.are+" of commits")
+			continue
+		case len(people.was) == 0 && len(people.is) > 0:
+			x.narrowed.add(ref, "signatures", "names the "+people.are+" of commits")
+			continue
+		}
+		for _, one := range people.is {
+			if !slices.Contains(people.was, one) {
+				x.widened.add(ref, "signatures", "gained %s among the "+people.are+" of commits", one)
+			}
+		}
+		for _, one := range people.was {
+			if !slices.Contains(people.is, one) {
+				x.narrowed.add(ref, "signatures", "lost %s among the "+people.are+" of commits", one)
+			}
+		}
+	}
 }
 
 // compared are the fields of [spec.Fleet] that are looked into elsewhere.

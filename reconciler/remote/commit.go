@@ -24,6 +24,8 @@ type Commit struct {
 	// Signature is the armored signature, or empty. Payload is what it signs: the object without the signature.
 	Signature []byte
 	Payload   []byte
+	// doubt is why the signature counts for nothing; "" for no reason.
+	doubt string
 }
 
 // Subject is the first line of the message.
@@ -105,11 +107,14 @@ func parseCommit(b []byte) (Commit, error) {
 			return Commit{}, fmt.Errorf("malformed: a second %s", key)
 		case "gpgsig":
 			if c.Signature != nil {
-				return Commit{}, errors.New("malformed: two signatures")
+				c.doubt = "it carries two signatures, and nobody knows which one counts"
 			}
 			c.Signature = bytes.ReplaceAll(value, []byte("\n "), []byte("\n"))
 		case "gpgsig-sha256": // Git leaves it out of what the other signature signs.
 		default:
+			if c.Signature != nil {
+				c.doubt = fmt.Sprintf("its header %.32q comes after the signature, where git writes none", key)
+			}
 			payload.Write(l)
 		}
 	}

@@ -27,10 +27,10 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrInUse means that another process has the store open.
 	ErrInUse = errors.New("another process uses it")
-	// ErrUnsigned means that a commit carries no SSH signature.
-	ErrUnsigned = errors.New("the commit is not signed with an SSH key")
-	// ErrUnknownSigner means that a commit is signed, but not with a listed key, or not validly.
-	ErrUnknownSigner = errors.New("the commit is not signed with a listed key")
+	// ErrUnsigned means that a commit or tag carries no signature.
+	ErrUnsigned = errors.New("it is not signed")
+	// ErrUnknownSigner means that a commit or tag is signed, but not with a listed key, or not validly.
+	ErrUnknownSigner = errors.New("it is not signed with a listed key")
 	// ErrMerged means that there is nothing to merge: the branch holds it already.
 	ErrMerged = errors.New("already merged")
 )

@@ -140,6 +140,25 @@ func (r *Remote) walk(tip plumbing.Hash, show func(plumbing.Hash) step) error {
 	}
 }
 
+// Between returns the commits in the history of to, and to itself, that are not in the history of from. Both must be in the
+// store.
+func (r *Remote) Between(from, to string) ([]string, error) {
+	for _, id := range []string{from, to} {
+		if _, err := r.Commit(id); err != nil {
+			return nil, err
+		}
+	}
+	found, err := r.missing(plumbing.NewHash(to), []plumbing.Hash{plumbing.NewHash(from)})
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(found))
+	for i, h := range found {
+		ids[i] = h.String()
+	}
+	return ids, nil
+}
+
 // missing returns the commits in the history of tip that are not in the history of any of have. Commits of have that the
 // store lacks are passed over. It walks only what lies between; wrong clocks can make the answer longer, never shorter.
 func (r *Remote) missing(tip plumbing.Hash, have []plumbing.Hash) ([]plumbing.Hash, error) {

@@ -47,7 +47,7 @@ func TestGitVerifiesOurSignatures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Fingerprint() != key.Fingerprint() || !key.Same(s.PublicKey()) {
+			if s.Fingerprint() != key.Fingerprint() || !key.Same(s.Public("anna")) {
 				t.Fatalf("the fingerprints differ: %s and %s", s.Fingerprint(), key.Fingerprint())
 			}
 			o := newOrigin(t)
@@ -127,10 +127,14 @@ func TestWeVerifyGitsSignatures(t *testing.T) {
 	}
 	_, err := VerifyCommit(commit(plain), []spec.Key{key})
 	wantIs(t, err, ErrUnsigned)
-	pgp := commit(signed)
-	pgp.Signature = []byte("-----BEGIN PGP SIGNATURE-----\n")
-	_, err = VerifyCommit(pgp, []spec.Key{key})
+	certificate := commit(signed)
+	certificate.Signature = []byte("-----BEGIN CERTIFICATE-----\n")
+	_, err = VerifyCommit(certificate, []spec.Key{key})
 	wantIs(t, err, ErrUnsigned)
+	twice := commit(signed)
+	twice.Signature = append(append(bytes.Clone(twice.Signature), '\n'), twice.Signature...)
+	_, err = VerifyCommit(twice, []spec.Key{key})
+	wantSays(t, err, "one signature and nothing more")
 	cut := commit(signed)
 	cut.Signature = cut.Signature[:80]
 	_, err = VerifyCommit(cut, []spec.Key{key})
@@ -185,9 +189,15 @@ func TestSignerFiles(t *testing.T) {
 		t.Skipf("ssh-keygen cannot make a key: %v %s", err, out)
 	}
 	_, err = LoadSigner(locked)
-	wantSays(t, err, "has a passphrase")
+	wantIs(t, err, ErrPassphrase)
+	_, err = UnlockSigner(locked, []byte("wrong"))
+	wantIs(t, err, ErrPassphrase)
+	wantSays(t, err, "not the one that was given")
+	if _, err = UnlockSigner(locked, []byte("secret")); err != nil {
+		t.Fatal(err)
+	}
 	_, err = LoadSigner(path + ".pub")
-	wantSays(t, err, "not an OpenSSH private key")
+	wantSays(t, err, "neither an OpenSSH nor an armored OpenPGP private key")
 	_, err = LoadSigner(path + ".none")
 	wantIs(t, err, os.ErrNotExist)
 }

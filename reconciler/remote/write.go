@@ -25,7 +25,7 @@ const (
 	maxPath      = 4_096
 )
 
-// CommitDraft is a commit to be made. With the same fields and an ed25519 key it is always the same commit.
+// CommitDraft is a commit to be made. With the same fields and an ed25519 or RSA key it is always the same commit.
 type CommitDraft struct {
 	// Base is the commit whose files the edits change; empty for no files.
 	Base string
@@ -289,7 +289,7 @@ func encodeCommit(root plumbing.Hash, d CommitDraft) ([]byte, error) {
 	if d.Signer == nil {
 		return []byte(head.String() + body), nil
 	}
-	sig, err := d.Signer.Sign([]byte(head.String() + body))
+	sig, err := d.Signer.Sign([]byte(head.String()+body), d.When)
 	if err != nil {
 		return nil, err
 	}

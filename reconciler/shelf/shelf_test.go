@@ -73,7 +73,7 @@ func (w *world) signer(trusted bool) *remote.Signer {
 	s, err := remote.GenerateSigner(filepath.Join(w.TempDir(), "key"), "key")
 	w.ok(err)
 	if trusted {
-		w.trusted = append(w.trusted, spec.Key{Name: "robot", SSH: s.PublicKey()})
+		w.trusted = append(w.trusted, s.Public("robot"))
 	}
 	return s
 }

@@ -134,9 +134,9 @@ func (d *Driver) mayApprove(v view, h head, a Approval) error {
 // approver returns which approver a person is. No reconciler is one, even where mainstay.yaml lists its key as both.
 func approver(fleet *spec.Fleet, by Reviewer) (spec.Key, error) {
 	if by.Signer == nil {
-		return spec.Key{}, errors.New("a decision is signed with the person's own SSH key: name one")
+		return spec.Key{}, errors.New("a decision is signed with the person's own key: name one")
 	}
-	public := by.Signer.PublicKey()
+	public := by.Signer.Public(by.Name)
 	if fleet.Ledger != nil {
 		for _, k := range fleet.Ledger.Signers {
 			if k.Same(public) {

@@ -86,7 +86,7 @@ func (d *Driver) look(ctx context.Context) (view, error) {
 		v.trusted = append(v.trusted, v.fleet.Ledger.Signers...)
 	}
 	if d.opts.Signer != nil {
-		v.trusted = append(v.trusted, spec.Key{Name: d.opts.Name, SSH: d.opts.Signer.PublicKey()})
+		v.trusted = append(v.trusted, d.opts.Signer.Public(d.opts.Name))
 	}
 	return v, nil
 }

@@ -156,7 +156,7 @@ func TestAnApprovalIsASignedMergeAndDeletesTheBranch(t *testing.T) {
 	}
 	c, err := w.clone().Commit(merge)
 	w.ok(err)
-	if _, err := remote.VerifyCommit(c, []spec.Key{{Name: "Ada", SSH: w.ada.PublicKey()}}); err != nil {
+	if _, err := remote.VerifyCommit(c, []spec.Key{w.ada.Public("Ada")}); err != nil {
 		t.Error(err)
 	}
 	if s := w.status(d, p); s.State != proposal.Merged || s.Merge != merge || s.By != "Ada <ada@example.com>" {
@@ -201,7 +201,7 @@ func TestWhoAndWhatIsNotApproved(t *testing.T) {
 		{"by a reconciler that is listed as an approver", func(w *world) {
 			w.commit("main", "Trust", map[string]string{"mainstay.yaml": w.fleetFile(w.ada, w.robot)}, nil)
 		}, func(w *world) local.Approval { return local.Approval{Key: keyA, By: w.byRobot} }, "a person decides"},
-		{"without a key", nil, func(w *world) local.Approval { return local.Approval{Key: keyA, By: w.nobody} }, "own SSH key"},
+		{"without a key", nil, func(w *world) local.Approval { return local.Approval{Key: keyA, By: w.nobody} }, "person's own key"},
 		{"a head that was not read", nil, func(w *world) local.Approval { return local.Approval{Key: keyA, Head: w.tip("main"), By: w.byAda} }, "read it again"},
 		{"an unknown key", nil, func(w *world) local.Approval { return local.Approval{Key: "bbbb", By: w.byAda} }, "no open proposal"},
 		{"a conflict", func(w *world) {
