@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -24,7 +25,7 @@ func (r *Remote) Changed(ctx context.Context, from, to string) ([]string, error)
 		return nil, err
 	}
 	var paths []string
-	walk := &difference{r: r, ctx: ctx, found: func(p string, _, _ entry) error {
+	walk := &difference{r: &r.reader, ctx: ctx, found: func(p string, _, _ entry) error {
 		if len(paths) == maxPaths {
 			return fmt.Errorf("%w: more than %d paths changed", ErrTooLarge, maxPaths)
 		}
@@ -38,6 +39,37 @@ func (r *Remote) Changed(ctx context.Context, from, to string) ([]string, error)
 	return slices.Compact(paths), nil
 }
 
+// Difference is a file, link or submodule that two snapshots do not have in common.
+type Difference struct {
+	Path string
+	// Before and After are the ids of the Git objects; "" where there is none. They are the same where only the mode differs.
+	Before, After string
+}
+
+// Differences returns what differs between two snapshots of one repository, sorted by path. A nil from stands for an empty
+// folder. It costs as much as there are changes, not files.
+func Differences(ctx context.Context, from, to *Snapshot) ([]Difference, error) {
+	var (
+		found []Difference
+		root  plumbing.Hash
+	)
+	if from != nil {
+		root = from.root
+	}
+	walk := &difference{r: to.r, ctx: ctx, found: func(p string, a, b entry) error {
+		if len(found) == maxPaths {
+			return fmt.Errorf("%w: more than %d paths changed", ErrTooLarge, maxPaths)
+		}
+		found = append(found, Difference{Path: p, Before: a.id(), After: b.id()})
+		return nil
+	}}
+	if err := walk.trees("", root, to.root, 0); err != nil {
+		return nil, fmt.Errorf("compare %s with %s: %w", root, to.root, err)
+	}
+	slices.SortStableFunc(found, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
+	return found, nil
+}
+
 // treeOf returns the root tree of a commit, and the zero hash for "".
 func (r *Remote) treeOf(commit string) (plumbing.Hash, error) {
 	if commit == "" {
@@ -49,7 +81,7 @@ func (r *Remote) treeOf(commit string) (plumbing.Hash, error) {
 
 // difference compares two trees, going down only where their hashes differ.
 type difference struct {
-	r   *Remote
+	r   *reader
 	ctx context.Context //nolint:containedctx // It lives for one call.
 	// found is called for each differing path that is no folder on either side; an entry is zero where there is none.
 	found func(path string, a, b entry) error
@@ -65,11 +97,11 @@ func (d *difference) trees(at string, a, b plumbing.Hash, depth int) error {
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
-	left, err := d.r.reader.tree(a)
+	left, err := d.r.tree(a)
 	if err != nil {
 		return err
 	}
-	right, err := d.r.reader.tree(b)
+	right, err := d.r.tree(b)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,14 @@ type entry struct {
 
 func (e entry) isTree() bool { return e.mode == filemode.Dir }
 
+// id returns the id of the object, and "" for no entry.
+func (e entry) id() string {
+	if e.hash.IsZero() {
+		return ""
+	}
+	return e.hash.String()
+}
+
 // same reports whether both stand for the same content in the same form.
 func (e entry) same(o entry) bool { return e.mode == o.mode && e.hash == o.hash }
 
