@@ -41,6 +41,8 @@ type Judge struct {
 // Verdict is what a [Judge] has decided: one of the two is set.
 type Verdict struct {
 	Approval *spec.Approval
+	// Proposer is the reconciler that has signed the approved proposal.
+	Proposer spec.Key
 	// Refused is a sentence that says why the Action is not approved.
 	Refused string
 }
@@ -82,22 +84,22 @@ func refuse(format string, args ...any) (Verdict, error) {
 	return Verdict{Refused: fmt.Sprintf(format, args...)}, nil
 }
 
-// file is where the file of an Action must lie.
-func (j *Judge) file(id spec.ActionID) string {
+// File is where the file of an Action must lie.
+func (j *Judge) File(id spec.ActionID) string {
 	return path.Join(j.Path, "actions", string(id)+".yaml")
 }
 
 // find walks back from the revision to the commit that brought the Action's file in as it is there, and no further than to
 // what is known.
 func (j *Judge) find(w Work, known verdict) (Verdict, error) {
-	file, at := j.file(w.Action.ID), w.Revision.Commit()
+	file, at := j.File(w.Action.ID), w.Revision.Commit()
 	tree, err := j.History.Snapshot(at)
 	if err != nil {
 		return Verdict{}, err
 	}
 	content, err := tree.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return refuse("it is not in %s: an Action's file is never moved or copied", file)
+		return j.moved(file)
 	}
 	if err != nil {
 		return Verdict{}, err
@@ -130,7 +132,7 @@ func (j *Judge) find(w Work, known verdict) (Verdict, error) {
 		case blob:
 			continue
 		case "":
-			return j.Merged(w, c, blob)
+			return j.Merged(w, file, c, blob)
 		}
 		return refuse("%s", Changed(file, c))
 	}
@@ -142,9 +144,16 @@ func Changed(file string, c remote.Commit) string {
 	return fmt.Sprintf("%s was changed in commit %s by %s: what was approved is never changed", file, c.ID[:7], c.Author)
 }
 
+func (j *Judge) moved(from string) (Verdict, error) {
+	return refuse("it is not in %s: an Action's file is never moved or copied", from)
+}
+
 // Merged decides whether the commit that brought the Action's file in, as the object blob, approves it. Work's Revision and
 // Fleet are not asked where Trusted is set. An error says that a commit could not be read; it is no verdict.
-func (j *Judge) Merged(w Work, merge remote.Commit, blob string) (Verdict, error) {
+func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (Verdict, error) {
+	if want := j.File(w.Action.ID); file != want {
+		return j.moved(want)
+	}
 	evidence := w.Action.Spec.Evidence
 	if want := fmt.Sprintf("%s-%s-%d", evidence.Agent, evidence.Run, evidence.Exchange); string(w.Action.ID) != want {
 		return refuse("its evidence belongs to the Action %s: an Action is never copied", want)
@@ -189,12 +198,12 @@ func (j *Judge) Merged(w Work, merge remote.Commit, blob string) (Verdict, error
 	}
 	return Verdict{Approval: &spec.Approval{
 		Merge: merge.ID, Head: head.ID, Approver: approver.Name, Key: approver.Fingerprint(),
-	}}, nil
+	}, Proposer: proposer}, nil
 }
 
 // checkHead returns why the merged head is not the proposal of this Action, or "".
 func (j *Judge) checkHead(w Work, head remote.Commit, blob string) (string, error) {
-	file := j.file(w.Action.ID)
+	file := j.File(w.Action.ID)
 	proposed, err := j.object(head.ID, file)
 	if err != nil {
 		return "", err

@@ -30,9 +30,9 @@ type Entry struct {
 }
 
 // ReadEntries reads the ledger up to tip by the rules by which every executor reads it, and returns its entries, the oldest
-// first. The fleet lists the ledger and the approvers that count. The error wraps one of the ErrLedger errors where something
+// first. The fleet lists the ledger and the approvers that count; the ledger must hold the commit last, unless it is "". The error wraps one of the ErrLedger errors where something
 // is wrong with the ledger itself; the entries before that place are returned with it.
-func ReadEntries(ctx context.Context, h History, tip string, fleet *spec.Fleet) ([]Entry, error) {
+func ReadEntries(ctx context.Context, h History, tip, last string, fleet *spec.Fleet) ([]Entry, error) {
 	switch {
 	case fleet == nil || fleet.Ledger == nil:
 		return nil, ErrNoLedger
@@ -51,7 +51,7 @@ func ReadEntries(ctx context.Context, h History, tip string, fleet *spec.Fleet) 
 		}
 		entries = append(entries, read)
 	}
-	if err := b.advance(ctx, tip, ""); err != nil {
+	if err := b.advance(ctx, tip, last); err != nil {
 		return entries, fmt.Errorf("read the ledger: %w", err)
 	}
 	return entries, nil

@@ -218,7 +218,7 @@ func (e *Executor) tool(w Work) (*spec.ToolServer, spec.ToolSpec, error) {
 // stillMerged reports whether the branch, as the last fetch has shown it, still holds the Action as it was merged.
 func (e *Executor) stillMerged(w Work) error {
 	tip := e.opts.Ledger.branch(e.opts.Branch)
-	file := e.judge.file(w.Action.ID)
+	file := e.judge.File(w.Action.ID)
 	now, err := e.judge.object(tip, file)
 	if err != nil {
 		return err
