@@ -209,16 +209,12 @@ func (b *book) check(ctx context.Context, c remote.Commit) (entry, error) {
 	if changes[0].Before != "" {
 		return entry{}, fmt.Errorf("it changes %s, and entries never change", path)
 	}
-	info, err := after.Lstat(path)
+	content, err := after.ReadAfter(changes[0])
 	if err != nil {
 		return entry{}, err
 	}
-	if info.Size() > maxEntry || b.size+int(info.Size()) > maxBytes {
-		return entry{}, fmt.Errorf("%s has %d bytes, and the limits are %d for one and %d for all", path, info.Size(), maxEntry, maxBytes)
-	}
-	content, err := after.ReadFile(path)
-	if err != nil {
-		return entry{}, err
+	if len(content) > maxEntry || b.size+len(content) > maxBytes {
+		return entry{}, fmt.Errorf("%s has %d bytes, and the limits are %d for one and %d for all", path, len(content), maxEntry, maxBytes)
 	}
 	e, err := b.parse(path, content)
 	if err != nil {

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -44,6 +45,8 @@ type Difference struct {
 	Path string
 	// Before and After are the ids of the Git objects; "" where there is none. They are the same where only the mode differs.
 	Before, After string
+
+	after entry
 }
 
 // Differences returns what differs between two snapshots of one repository, sorted by path. A nil from stands for an empty
@@ -60,7 +63,7 @@ func Differences(ctx context.Context, from, to *Snapshot) ([]Difference, error) 
 		if len(found) == maxPaths {
 			return fmt.Errorf("%w: more than %d paths changed", ErrTooLarge, maxPaths)
 		}
-		found = append(found, Difference{Path: p, Before: a.id(), After: b.id()})
+		found = append(found, Difference{Path: p, Before: a.id(), After: b.id(), after: b})
 		return nil
 	}}
 	if err := walk.trees("", root, to.root, 0); err != nil {
@@ -68,6 +71,14 @@ func Differences(ctx context.Context, from, to *Snapshot) ([]Difference, error) 
 	}
 	slices.SortStableFunc(found, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
 	return found, nil
+}
+
+// ReadAfter returns the content of the file that a difference from another snapshot has led to, as [Snapshot.ReadFile] would.
+func (s *Snapshot) ReadAfter(d Difference) ([]byte, error) {
+	if d.After == "" {
+		return nil, &fs.PathError{Op: "read", Path: d.Path, Err: fs.ErrNotExist}
+	}
+	return s.read("read", d.Path, d.after)
 }
 
 // treeOf returns the root tree of a commit, and the zero hash for "".
@@ -97,11 +108,7 @@ func (d *difference) trees(at string, a, b plumbing.Hash, depth int) error {
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
-	left, err := d.r.tree(a)
-	if err != nil {
-		return err
-	}
-	right, err := d.r.tree(b)
+	left, right, err := d.r.unlike(a, b)
 	if err != nil {
 		return err
 	}

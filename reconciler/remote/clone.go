@@ -69,12 +69,12 @@ func OpenStore(dir string) (*Clone, error) {
 // openObjects opens the repository in a folder .git. Objects are found too that it borrows from another one on this machine,
 // as clones made with --shared or --reference do.
 func openObjects(dotGit billy.Filesystem, top string) (*Clone, error) {
-	repo, err := git.Open(filesystem.NewStorageWithOptions(dotGit, cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: osfs.New("/")}), nil)
+	repo, err := git.Open(filesystem.NewStorageWithOptions(dotGit, cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: osfs.New("/"), KeepDescriptors: true}), nil)
 	if err != nil {
 		return nil, fmt.Errorf("open the repository of %s: %w", top, err)
 	}
 	c := &Clone{repo: repo, top: top}
-	c.reader = reader{objects: c, trees: newTreeCache(), maxFile: 16 << 20}
+	c.reader = reader{objects: c, trees: newTreeCache(), raw: &rawTrees{}, maxFile: 16 << 20}
 	return c, nil
 }
 

@@ -159,6 +159,7 @@ type objects interface {
 type reader struct {
 	objects objects
 	trees   *treeCache
+	raw     *rawTrees
 	maxFile int64
 }
 
@@ -170,7 +171,7 @@ func (r *reader) tree(h plumbing.Hash) (*tree, error) {
 	if t, ok := r.trees.get(h); ok {
 		return t, nil
 	}
-	b, err := r.objects.need(plumbing.TreeObject, h)
+	b, err := r.rawTree(h)
 	if err != nil {
 		return nil, err
 	}
