@@ -76,9 +76,13 @@ func printAudit(w io.Writer, h *history, r *audit.Report) error {
 		if i == 0 {
 			fmt.Fprint(w, "\nin the ledger, and without effect:\n\n")
 		}
-		fmt.Fprintf(w, "  %s\n", firstLine(spec.Visible(text)))
+		fmt.Fprintf(w, "  %s\n", oneLine(text))
 	}
-	_, err := fmt.Fprintf(w, "\n%s, %s; %s\n", plurals(held, "action holds", "actions hold"), count(len(r.Actions)-held, "action")+" with problems", count(len(r.Problems), "problem"))
+	if !r.Holds() {
+		_, err := fmt.Fprintf(w, "\n%s; %d of %s hold\n", count(len(r.Problems), "problem"), held, count(len(r.Actions), "action"))
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\neverything holds: %s; give the next one --seen %s\n", count(len(r.Actions), "action"), r.Ledger.Tip)
 	return err
 }
 
@@ -102,7 +106,7 @@ func printTrust(w io.Writer, h *history, r *audit.Report) {
 		fmt.Fprintf(tw, "approvers\tthose of mainstay.yaml since %s, the first commit that pins a ledger; compare their keys, or give --approvers\n", r.Trust.Since[:7])
 	}
 	for _, k := range r.Trust.Approvers {
-		fmt.Fprintf(tw, "\t%s\t\n", spec.Visible(k.Name+" "+k.Key))
+		fmt.Fprintf(tw, "\t%s\n", spec.Visible(k.Name+" "+k.Key))
 	}
 	_ = tw.Flush() // What cannot be written shows at the next write.
 }

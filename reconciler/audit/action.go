@@ -100,10 +100,11 @@ func (b *branch) action(r *Report, id spec.ActionID, f *file, entries []execute.
 	}
 	state := execute.StateOf(counted, b.o.Now)
 	c.State, c.Message = state.State, state.Message
+	var about *version
 	for _, e := range counted {
 		if e.Ledger.Step == spec.StepClaim {
 			if claimed := c.claim(f, e); claimed != nil {
-				v = claimed
+				v, about = claimed, claimed
 			}
 		}
 	}
@@ -115,7 +116,7 @@ func (b *branch) action(r *Report, id spec.ActionID, f *file, entries []execute.
 		}
 	}
 	if f != nil && (c.State == execute.Pending || f.present) {
-		if err := b.present(c, f, v); err != nil {
+		if err := b.present(c, f, about); err != nil {
 			return Action{}, err
 		}
 	}
@@ -193,7 +194,9 @@ func (b *branch) present(c *chain, f *file, claimed *version) error {
 		if c.State == execute.Pending {
 			c.State, c.Message = execute.Refused, refused
 		}
-		c.wrong(doRemove, "%s", refused)
+		if claimed != last { // What is wrong with a claim of these bytes was said there.
+			c.wrong(doRemove, "%s", refused)
+		}
 	case c.State == execute.Pending && !c.now.Before(last.action.Expires):
 		c.State, c.Message = execute.Expired, fmt.Sprintf("it expired at %s", last.action.Expires.UTC().Format(time.RFC3339))
 	}

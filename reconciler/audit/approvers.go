@@ -21,13 +21,12 @@ func ParseApprovers(text string) ([]spec.Key, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		name := fmt.Sprintf("line %d", n)
-		if fields := strings.Fields(line); len(fields) > 2 {
-			name = strings.Join(fields[2:], " ")
-		}
-		key, err := spec.ParseKey(name, line)
+		key, err := spec.ParseKey(fmt.Sprintf("line %d", n), line)
 		if err != nil {
 			return nil, fmt.Errorf("%d: %w", n, err)
+		}
+		if fields := strings.Fields(line); len(fields) > 2 {
+			key.Name = strings.Join(fields[2:], " ")
 		}
 		if keys = append(keys, key); len(keys) > maxApprovers {
 			return nil, fmt.Errorf("%d: more than %d keys", n, maxApprovers)

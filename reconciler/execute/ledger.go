@@ -322,5 +322,5 @@ func (l *Ledger) append(ctx context.Context, by author, decide func(*book) (draf
 		}
 		moved = err
 	}
-	return moved
+	return fmt.Errorf("write to the ledger: other writers were first %d times in a row: try again when fewer write: %w", maxMoved, moved)
 }
