@@ -75,11 +75,14 @@ var mayImport = map[string][]string{
 	// verdicts and lists of tools it asks for.
 	"reconciler/replay": {"spec", "plugins", "reconciler/run", "reconciler/broker", "reconciler/diff"},
 
+	// What is checked from outside, by the rules of package execute.
+	"reconciler/audit": {"spec", "reconciler/remote", "reconciler/execute"},
+
 	// The command line.
 	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
-		"reconciler/execute", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",
+		"reconciler/execute", "reconciler/audit", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",
 		"examples/quickstart", "examples/quickstart/cluster"},
 
 	// The examples.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -17,9 +18,8 @@ const trustKey = "trust"
 // maxTrustWalk bounds the commits that are looked through for who changed the approvers.
 const maxTrustWalk = 100_000
 
-// Whoever may push to the branch can write any key into mainstay.yaml. So the approvers and the ledger that count are not
-// simply those of the newest revision: a change of them counts once it is signed by an approver who counted before it. The
-// first ones ever seen count as they are, and so do the first after a fleet without approvers.
+// The approvers and the ledger that count are not simply those of the newest revision, see [execute.Trust]. The first ones
+// ever seen count as they are.
 
 // restoreTrust reads which approvers and ledger counted before a restart.
 func (r *Reconciler) restoreTrust(ctx context.Context) error {
@@ -45,7 +45,7 @@ func (r *Reconciler) trust(ctx context.Context, revision spec.Revision, fleet *s
 	trusted, at := r.trusted, r.trustedAt
 	r.mu.Unlock()
 	var untrusted error
-	if trusted != nil && len(trusted.Approvers) > 0 && !sameTrust(trusted, fleet) {
+	if trusted != nil && len(trusted.Approvers) > 0 && !execute.SameTrust(trusted, fleet) {
 		var err error
 		if untrusted, err = r.unsignedChange(trusted, fleet, at.Commit(), revision.Commit()); err != nil {
 			return fmt.Errorf("find out who changed the approvers: %w", err)
@@ -84,7 +84,7 @@ func (r *Reconciler) unsignedChange(trusted, tip *spec.Fleet, from, to string) (
 	if !found {
 		return fmt.Errorf("mainstay.yaml lists other approvers or another ledger than before, on a branch that does not go on from %s: put the branch back, or the list", from[:7]), nil
 	}
-	before := trusted
+	follow := execute.NewTrust(trusted)
 	for _, c := range slices.Backward(path) {
 		same, err := r.sameRootFile(c)
 		if err != nil {
@@ -97,19 +97,12 @@ func (r *Reconciler) unsignedChange(trusted, tip *spec.Fleet, from, to string) (
 		if err != nil {
 			continue // A broken root is never what runs; the next commit is compared with the one before it.
 		}
-		if !sameTrust(before, root) && !sameTrust(trusted, root) {
-			if _, err := remote.VerifyCommit(c, trusted.Approvers); err == nil {
-				trusted = root
-			} else {
-				untrusted = fmt.Errorf("commit %s by %s changed the approvers or the ledger in mainstay.yaml, and no approver has signed it: nothing is executed until it is reverted, or an approver makes the change in a signed commit (git commit -S)", c.ID[:7], c.Author)
-			}
-		}
-		before = root
+		follow.Step(c, root)
 	}
-	if sameTrust(trusted, tip) {
+	if execute.SameTrust(follow.Fleet, tip) {
 		return nil, nil
 	}
-	return untrusted, nil
+	return follow.Uncounted, nil
 }
 
 // sameRootFile reports whether a commit leaves mainstay.yaml as its first parent has it.
@@ -123,19 +116,4 @@ func (r *Reconciler) sameRootFile(c remote.Commit) (bool, error) {
 	}
 	before, err := r.parts.Source.RootFile(c.Parents[0])
 	return changed == before, err
-}
-
-// sameTrust reports whether two fleets list the same approvers and the same ledger.
-func sameTrust(a, b *spec.Fleet) bool {
-	if (a.Ledger == nil) != (b.Ledger == nil) {
-		return false
-	}
-	if a.Ledger != nil && (a.Ledger.Genesis != b.Ledger.Genesis || !sameKeys(a.Ledger.Signers, b.Ledger.Signers)) {
-		return false
-	}
-	return sameKeys(a.Approvers, b.Approvers)
-}
-
-func sameKeys(a, b []spec.Key) bool {
-	return slices.EqualFunc(a, b, func(x, y spec.Key) bool { return x.Equal(y) })
 }

@@ -16,7 +16,7 @@ func newLedger(env environment) *cobra.Command {
 		Use:   "ledger",
 		Short: "The branch mainstay/ledger, which records what was executed",
 	}
-	cmd.AddCommand(newLedgerInit(env))
+	cmd.AddCommand(newLedgerInit(env), newLedgerShow(env), newLedgerVerify(env))
 	return cmd
 }
 

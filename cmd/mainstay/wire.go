@@ -79,8 +79,8 @@ func (f *repoFlags) given(cmd *cobra.Command) string {
 // resolve makes a repository that is a folder an absolute one, so that the same repository has one name. A clone stands
 // for its origin, where agents, reviewers and reconcilers meet: a clone's own branches say nothing of what others do.
 func (f *repoFlags) resolve() error {
-	if f.path != "" && !filepath.IsLocal(f.path) {
-		return usageError{fmt.Errorf("--path %s is not a folder within the repository; use a relative path with no .. in it", f.path)}
+	if err := f.checkPath(); err != nil {
+		return err
 	}
 	if f.repo == "" && f.here {
 		f.repo = origin(".")
@@ -107,6 +107,13 @@ func (f *repoFlags) resolve() error {
 				f.note("using origin: " + withoutCredentials(from))
 			}
 		}
+	}
+	return nil
+}
+
+func (f *repoFlags) checkPath() error {
+	if f.path != "" && !filepath.IsLocal(f.path) {
+		return usageError{fmt.Errorf("--path %s is not a folder within the repository; use a relative path with no .. in it", f.path)}
 	}
 	return nil
 }

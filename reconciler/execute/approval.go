@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"path"
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
@@ -19,13 +21,38 @@ const (
 // maxHistory bounds how many commits are looked through for the one that brought an Action in.
 const maxHistory = 500_000
 
-// verdict is whether the history of the branch approves an Action: one of approval and refused is set.
+// History is where the commits and files of a repository are read: a [remote.Remote] or a [remote.Clone].
+type History interface {
+	Commit(id string) (remote.Commit, error)
+	FirstParents(from string) iter.Seq2[remote.Commit, error]
+	Snapshot(commit string) (*remote.Snapshot, error)
+}
+
+// Judge decides from the history of a repository, and from nothing else, whether it approves an Action. The executor asks it
+// before it does anything and an auditor afterwards, so that the two never disagree. All fields but Path are required.
+type Judge struct {
+	History History
+	// Path is the folder of the repository that holds mainstay.yaml; "" is the root.
+	Path string
+	// FleetAt is as in [Options].
+	FleetAt func(commit string) (*spec.Fleet, error)
+}
+
+// Verdict is what a [Judge] has decided: one of the two is set.
+type Verdict struct {
+	Approval *spec.Approval
+	// Proposer is the reconciler that has signed the approved proposal.
+	Proposer spec.Key
+	// Refused is a sentence that says why the Action is not approved.
+	Refused string
+}
+
+// verdict is the one about the Action's file as it was at a revision.
 type verdict struct {
-	digest   spec.Digest
-	commit   string // the revision it was found for
-	trust    string // and whose keys counted then
-	approval *spec.Approval
-	refused  string
+	Verdict
+	digest spec.Digest
+	commit string // the revision it was found for
+	trust  string // and whose keys counted then
 }
 
 // approval finds out who approved the Action's file as it is at the revision. It walks back to where the file came in,
@@ -42,75 +69,95 @@ func (e *Executor) approval(w Work) (verdict, error) {
 	if known.commit == at && at != "" {
 		return known, nil
 	}
-	v, err := e.findApproval(w, known)
+	found, err := e.judge.find(w, known)
 	if err != nil {
 		return verdict{}, fmt.Errorf("find out who approved %s: %w", w.Action.ID, err)
 	}
-	v.digest, v.commit, v.trust = w.Action.Digest, at, counts.id
+	v := verdict{Verdict: found, digest: w.Action.Digest, commit: at, trust: counts.id}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.verdicts[w.Action.ID] = v
 	return v, nil
 }
 
-func refuse(format string, args ...any) (verdict, error) {
-	return verdict{refused: fmt.Sprintf(format, args...)}, nil
+func refuse(format string, args ...any) (Verdict, error) {
+	return Verdict{Refused: fmt.Sprintf(format, args...)}, nil
 }
 
-func (e *Executor) findApproval(w Work, known verdict) (verdict, error) {
-	file, at := e.file(w), w.Revision.Commit()
-	evidence := w.Action.Spec.Evidence
-	if want := fmt.Sprintf("%s-%s-%d", evidence.Agent, evidence.Run, evidence.Exchange); string(w.Action.ID) != want {
-		return refuse("its evidence belongs to the Action %s: an Action is never copied", want)
-	}
-	tree, err := e.opts.Remote.Snapshot(at)
+// File is where the file of an Action must lie.
+func (j *Judge) File(id spec.ActionID) string {
+	return path.Join(j.Path, "actions", string(id)+".yaml")
+}
+
+// find walks back from the revision to the commit that brought the Action's file in as it is there, and no further than to
+// what is known.
+func (j *Judge) find(w Work, known verdict) (Verdict, error) {
+	file, at := j.File(w.Action.ID), w.Revision.Commit()
+	tree, err := j.History.Snapshot(at)
 	if err != nil {
-		return verdict{}, err
+		return Verdict{}, err
 	}
 	content, err := tree.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return refuse("it is not in %s: an Action's file is never moved or copied", file)
+		return j.moved(file)
 	}
 	if err != nil {
-		return verdict{}, err
+		return Verdict{}, err
 	}
 	if spec.DigestBytes(content) != w.Action.Digest {
 		return refuse("%s is not the file that was loaded", file)
 	}
-	blob, err := e.object(at, file)
+	blob, err := j.object(at, file)
 	if err != nil {
-		return verdict{}, err
+		return Verdict{}, err
 	}
 	n := 0
-	for c, err := range e.opts.Remote.FirstParents(at) {
+	for c, err := range j.History.FirstParents(at) {
 		if err != nil {
-			return verdict{}, err
+			return Verdict{}, err
 		}
 		if c.ID == known.commit {
-			return known, nil
+			return known.Verdict, nil
 		}
 		if n++; n > maxHistory {
 			return refuse("it came in more than %d commits ago", maxHistory)
 		}
 		before := ""
 		if len(c.Parents) > 0 {
-			if before, err = e.object(c.Parents[0], file); err != nil {
-				return verdict{}, err
+			if before, err = j.object(c.Parents[0], file); err != nil {
+				return Verdict{}, err
 			}
 		}
 		switch before {
 		case blob:
 			continue
 		case "":
-			return e.judge(w, c, blob)
+			return j.Merged(w, file, c, blob)
 		}
-		return refuse("%s was changed in commit %s by %s: what was approved is never changed", file, c.ID[:7], c.Author)
+		return refuse("%s", Changed(file, c))
 	}
 	return refuse("no commit brought %s in", file)
 }
 
-// judge decides whether the commit that brought the file in approves it.
-func (e *Executor) judge(w Work, merge remote.Commit, blob string) (verdict, error) {
+// Changed is why a file is not approved that a commit has changed after it was merged.
+func Changed(file string, c remote.Commit) string {
+	return fmt.Sprintf("%s was changed in commit %s by %s: what was approved is never changed", file, c.ID[:7], c.Author)
+}
+
+func (j *Judge) moved(from string) (Verdict, error) {
+	return refuse("it is not in %s: an Action's file is never moved or copied", from)
+}
+
+// Merged decides whether the commit that brought the Action's file in, as the object blob, approves it. Work's Revision and
+// Fleet are not asked where Trusted is set. An error says that a commit could not be read; it is no verdict.
+func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (Verdict, error) {
+	if want := j.File(w.Action.ID); file != want {
+		return j.moved(want)
+	}
+	evidence := w.Action.Spec.Evidence
+	if want := fmt.Sprintf("%s-%s-%d", evidence.Agent, evidence.Run, evidence.Exchange); string(w.Action.ID) != want {
+		return refuse("its evidence belongs to the Action %s: an Action is never copied", want)
+	}
 	where := fmt.Sprintf("commit %s by %s", merge.ID[:7], merge.Author)
 	switch {
 	case len(merge.Parents) < 2:
@@ -118,9 +165,9 @@ func (e *Executor) judge(w Work, merge remote.Commit, blob string) (verdict, err
 	case len(merge.Parents) > 2:
 		return refuse("merged together with others in %s: merge the proposal by itself", where)
 	}
-	fleet, err := e.opts.FleetAt(merge.Parents[0])
+	fleet, err := j.FleetAt(merge.Parents[0])
 	if err != nil {
-		return verdict{}, fmt.Errorf("read mainstay.yaml before %s: %w", where, err)
+		return Verdict{}, fmt.Errorf("read mainstay.yaml before %s: %w", where, err)
 	}
 	if fleet.Ledger == nil {
 		return refuse("when it was merged in %s, mainstay.yaml pinned no ledger", where)
@@ -132,31 +179,32 @@ func (e *Executor) judge(w Work, merge remote.Commit, blob string) (verdict, err
 	}
 	// Whoever may push chooses the merge's first parent, and so what mainstay.yaml said there. It is not enough alone.
 	counts := newTrust(w.trusted())
-	if _, err := remote.VerifyCommit(merge, counts.approvers); err != nil {
-		return refuse("%s does not approve it: its signer was an approver before the merge, and is none that counts now: %v", where, err)
+	if !listed(counts.approvers, approver) {
+		return refuse("%s does not approve it: its signer %s (%s) was an approver before the merge, and is none that counts now", where, approver.Name, approver.Fingerprint())
 	}
-	head, err := e.opts.Remote.Commit(merge.Parents[1])
+	head, err := j.History.Commit(merge.Parents[1])
 	if err != nil {
-		return verdict{}, err
+		return Verdict{}, err
 	}
-	if _, err := remote.VerifyCommit(head, trust.signers); err != nil {
+	proposer, err := remote.VerifyCommit(head, trust.signers)
+	if err != nil {
 		return refuse("%s merges what no reconciler has proposed: %v", where, err)
 	}
-	if _, err := remote.VerifyCommit(head, counts.signers); err != nil {
-		return refuse("%s merges what no reconciler that counts now has proposed: %v", where, err)
+	if !listed(counts.signers, proposer) {
+		return refuse("%s merges what %s (%s) has proposed, which is no reconciler that counts now", where, proposer.Name, proposer.Fingerprint())
 	}
-	if reason, err := e.checkHead(w, head, blob); err != nil || reason != "" {
-		return verdict{refused: reason}, err
+	if reason, err := j.checkHead(w, head, blob); err != nil || reason != "" {
+		return Verdict{Refused: reason}, err
 	}
-	return verdict{approval: &spec.Approval{
+	return Verdict{Approval: &spec.Approval{
 		Merge: merge.ID, Head: head.ID, Approver: approver.Name, Key: approver.Fingerprint(),
-	}}, nil
+	}, Proposer: proposer}, nil
 }
 
 // checkHead returns why the merged head is not the proposal of this Action, or "".
-func (e *Executor) checkHead(w Work, head remote.Commit, blob string) (string, error) {
-	file := e.file(w)
-	proposed, err := e.object(head.ID, file)
+func (j *Judge) checkHead(w Work, head remote.Commit, blob string) (string, error) {
+	file := j.File(w.Action.ID)
+	proposed, err := j.object(head.ID, file)
 	if err != nil {
 		return "", err
 	}
@@ -166,7 +214,7 @@ func (e *Executor) checkHead(w Work, head remote.Commit, blob string) (string, e
 	if len(head.Parents) != 1 {
 		return fmt.Sprintf("commit %s is not one commit on top of its base", head.ID[:7]), nil
 	}
-	if before, err := e.object(head.Parents[0], file); err != nil || before != "" {
+	if before, err := j.object(head.Parents[0], file); err != nil || before != "" {
 		return fmt.Sprintf("commit %s does not propose it: %s was there before", head.ID[:7], file), err
 	}
 	trailers := trailersOf(head.Message)
@@ -200,8 +248,8 @@ func trailersOf(message string) map[string]string {
 }
 
 // object returns the id of the file at a path in a commit, or "" where there is none.
-func (e *Executor) object(commit, file string) (string, error) {
-	tree, err := e.opts.Remote.Snapshot(commit)
+func (j *Judge) object(commit, file string) (string, error) {
+	tree, err := j.History.Snapshot(commit)
 	if err != nil {
 		return "", err
 	}

@@ -45,13 +45,18 @@ func newTrust(f *spec.Fleet) trust {
 	return t
 }
 
+// listed reports whether a key is one of a list.
+func listed(keys []spec.Key, key spec.Key) bool {
+	return slices.ContainsFunc(keys, func(k spec.Key) bool { return k.Fingerprint() == key.Fingerprint() })
+}
+
 func (t trust) same(o trust) bool { return t.id == o.id }
 
 // book is what was read of the ledger, up to tip. Only the holder of the ledger's turn changes it, under the lock that
 // readers hold.
 type book struct {
 	lock       sync.Locker
-	remote     *remote.Remote
+	history    History
 	trust      trust
 	tip        string
 	actions    map[spec.ActionID]*record
@@ -59,10 +64,12 @@ type book struct {
 	ignored    []string
 	commits    int
 	size       int
+	// added is shown every entry, if it is set.
+	added func(remote.Commit, entry)
 }
 
-func newBook(r *remote.Remote, t trust, lock sync.Locker) *book {
-	return &book{lock: lock, remote: r, trust: t, actions: map[spec.ActionID]*record{}, rejections: map[string][]byte{}}
+func newBook(h History, t trust, lock sync.Locker) *book {
+	return &book{lock: lock, history: h, trust: t, actions: map[spec.ActionID]*record{}, rejections: map[string][]byte{}}
 }
 
 // record returns what the ledger holds about an Action; an empty record where it holds nothing.
@@ -70,7 +77,7 @@ func (b *book) record(id spec.ActionID) *record {
 	if r, ok := b.actions[id]; ok {
 		return r
 	}
-	return &record{}
+	return &record{signers: map[string]string{}}
 }
 
 // entry is one file of the ledger.
@@ -80,7 +87,8 @@ type entry struct {
 	// place is what the path says, ledger what the file says where it is about an Action.
 	place  place
 	ledger spec.LedgerEntry
-	// ignored says why it does not count.
+	// signer is whose signature it carries, where that counts; ignored says why it does not.
+	signer  spec.Key
 	ignored string
 }
 
@@ -132,7 +140,7 @@ func (b *book) advance(ctx context.Context, tip, last string) error {
 	}
 	var news []remote.Commit
 	sawLast, first := last == "" || last == b.tip, ""
-	for c, err := range b.remote.FirstParents(tip) {
+	for c, err := range b.history.FirstParents(tip) {
 		if err != nil {
 			return err
 		}
@@ -167,9 +175,12 @@ func (b *book) advance(ctx context.Context, tip, last string) error {
 		}
 		e, err := b.check(ctx, c)
 		if err != nil {
-			return fmt.Errorf("%w: commit %s by %s: %w", ErrLedgerForeign, c.ID, c.Author, err)
+			return fmt.Errorf("%w: commit %s by %s, on top of %s, which is the last good one: %w", ErrLedgerForeign, c.ID, c.Author, b.tip, err)
 		}
 		b.add(c.ID, e)
+		if b.added != nil {
+			b.added(c, e)
+		}
 	}
 	return nil
 }
@@ -179,36 +190,33 @@ func (b *book) check(ctx context.Context, c remote.Commit) (entry, error) {
 	if len(c.Parents) != 1 || c.Parents[0] != b.tip {
 		return entry{}, errors.New("it is not one commit on top of the one before")
 	}
-	paths, err := b.remote.Changed(ctx, b.tip, c.ID)
+	before, err := b.history.Snapshot(b.tip)
 	if err != nil {
 		return entry{}, err
 	}
-	if len(paths) != 1 {
-		return entry{}, fmt.Errorf("it touches %d files, and adds not just one", len(paths))
-	}
-	before, err := b.remote.Snapshot(b.tip)
+	after, err := b.history.Snapshot(c.ID)
 	if err != nil {
 		return entry{}, err
 	}
-	if _, err := before.Lstat(paths[0]); err == nil {
-		return entry{}, fmt.Errorf("it changes %s, and entries never change", paths[0])
-	}
-	after, err := b.remote.Snapshot(c.ID)
+	changes, err := remote.Differences(ctx, before, after)
 	if err != nil {
 		return entry{}, err
 	}
-	info, err := after.Lstat(paths[0])
+	if len(changes) != 1 {
+		return entry{}, fmt.Errorf("it touches %d files, and adds not just one", len(changes))
+	}
+	path := changes[0].Path
+	if changes[0].Before != "" {
+		return entry{}, fmt.Errorf("it changes %s, and entries never change", path)
+	}
+	content, err := after.ReadAfter(changes[0])
 	if err != nil {
 		return entry{}, err
 	}
-	if info.Size() > maxEntry || b.size+int(info.Size()) > maxBytes {
-		return entry{}, fmt.Errorf("%s has %d bytes, and the limits are %d for one and %d for all", paths[0], info.Size(), maxEntry, maxBytes)
+	if len(content) > maxEntry || b.size+len(content) > maxBytes {
+		return entry{}, fmt.Errorf("%s has %d bytes, and the limits are %d for one and %d for all", path, len(content), maxEntry, maxBytes)
 	}
-	content, err := after.ReadFile(paths[0])
-	if err != nil {
-		return entry{}, err
-	}
-	e, err := b.parse(paths[0], content)
+	e, err := b.parse(path, content)
 	if err != nil {
 		return entry{}, err
 	}
@@ -216,12 +224,17 @@ func (b *book) check(ctx context.Context, c remote.Commit) (entry, error) {
 	if e.place.byPerson() {
 		keys = b.trust.approvers
 	}
-	if _, err := remote.VerifyCommit(c, keys); err != nil {
+	if e.signer, err = remote.VerifyCommit(c, keys); err != nil {
 		if !e.place.byPerson() {
 			return entry{}, err
 		}
 		// It lets nothing be executed, and people come and go: so it is passed over, and all else goes on.
 		e.ignored = fmt.Sprintf("%s does not count: %v", e.path, err)
+		return e, nil
+	}
+	// A process writes its claim, its start and its receipt with one key, so nobody can end what another has begun.
+	if by, ok := b.record(e.place.action).signers[e.ledger.Nonce]; ok && !e.place.byPerson() && by != e.signer.Fingerprint() {
+		return entry{}, fmt.Errorf("%s belongs to a claim that %s has signed, and it is signed by %s (%s)", path, by, e.signer.Name, e.signer.Fingerprint())
 	}
 	return e, nil
 }
@@ -280,6 +293,9 @@ func (b *book) add(commit string, e entry) {
 	default:
 		r := b.record(e.place.action)
 		r.add(e.ledger)
+		if e.ledger.Step == spec.StepClaim {
+			r.signers[e.ledger.Nonce] = e.signer.Fingerprint()
+		}
 		b.actions[e.place.action] = r
 	}
 	b.size += len(e.content)
@@ -309,15 +325,15 @@ func entryDraft(e spec.LedgerEntry, r *record) (draft, error) {
 }
 
 // draft writes the commit of an entry into the store, and checks it as every other executor will.
-func (b *book) draft(ctx context.Context, d draft, by author, now time.Time) (string, entry, error) {
-	id, err := b.remote.WriteCommit(remote.CommitDraft{
+func (b *book) draft(ctx context.Context, r *remote.Remote, d draft, by author, now time.Time) (string, entry, error) {
+	id, err := r.WriteCommit(remote.CommitDraft{
 		Base: b.tip, Parents: []string{b.tip}, Edits: []spec.FileEdit{{Path: d.path, Content: string(d.content)}},
 		Message: d.message, AuthorName: by.name, AuthorEmail: by.email, When: now.UTC(), Signer: by.signer,
 	})
 	if err != nil {
 		return "", entry{}, err
 	}
-	c, err := b.remote.Commit(id)
+	c, err := b.history.Commit(id)
 	if err != nil {
 		return "", entry{}, err
 	}

@@ -1,6 +1,12 @@
 package execute
 
-import "testing"
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
 
 func TestPathsOfTheLedgerAreReadBackAsTheyAreWritten(t *testing.T) {
 	for _, path := range []string{
@@ -47,3 +53,40 @@ type noLock struct{}
 
 func (noLock) Lock()   {}
 func (noLock) Unlock() {}
+
+func TestAnEntryFitsItsClaim(t *testing.T) {
+	deadline := time.Unix(1, 0)
+	entry := func(step, nonce string, digest spec.Digest) spec.LedgerEntry {
+		e := spec.LedgerEntry{Step: step, Action: "a", Nonce: nonce, Digest: digest, Deadline: &deadline}
+		if step == spec.StepReceipt {
+			e.Outcome = spec.OutcomeDone
+		}
+		return e
+	}
+	claim := entry(spec.StepClaim, "one", "bytes")
+	start := entry(spec.StepStarted, "one", "bytes")
+	for _, test := range []struct {
+		name   string
+		before []spec.LedgerEntry
+		entry  spec.LedgerEntry
+		n      int
+		wrong  string
+	}{
+		{"a start", []spec.LedgerEntry{claim}, start, 1, ""},
+		{"a start of other bytes", []spec.LedgerEntry{claim}, entry(spec.StepStarted, "one", "others"), 1, "other bytes"},
+		{"a receipt", []spec.LedgerEntry{claim, start}, entry(spec.StepReceipt, "one", "bytes"), 1, ""},
+		{"a receipt of other bytes", []spec.LedgerEntry{claim, start}, entry(spec.StepReceipt, "one", "others"), 1, "other bytes"},
+		{"a receipt of another start", []spec.LedgerEntry{claim, start}, entry(spec.StepReceipt, "two", "bytes"), 1, "belongs to no start"},
+		{"a second claim", []spec.LedgerEntry{claim}, entry(spec.StepClaim, "two", "bytes"), 2, ""},
+		{"a second claim with the nonce of the first", []spec.LedgerEntry{claim}, claim, 2, "nonce"},
+	} {
+		r := &record{}
+		for _, e := range test.before {
+			r.add(e)
+		}
+		err := r.check(test.entry, test.n)
+		if (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.wrong)
+		}
+	}
+}

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"sync"
 	"time"
 
@@ -78,7 +77,8 @@ type Options struct {
 
 // Executor executes Actions. It is safe for concurrent use.
 type Executor struct {
-	opts Options
+	opts  Options
+	judge Judge
 
 	mu       sync.Mutex
 	busy     map[spec.ActionID]bool
@@ -101,7 +101,7 @@ func New(opts Options) *Executor {
 		opts.Barrier = func(string) {}
 	}
 	return &Executor{
-		opts: opts, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]spec.LedgerEntry{},
+		opts: opts, judge: Judge{History: opts.Remote, Path: opts.Path, FleetAt: opts.FleetAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]spec.LedgerEntry{},
 		verdicts: map[spec.ActionID]verdict{},
 	}
 }
@@ -122,11 +122,6 @@ func (w Work) trusted() *spec.Fleet {
 		return w.Trusted
 	}
 	return w.Fleet
-}
-
-// file is where the Action's file must lie.
-func (e *Executor) file(w Work) string {
-	return path.Join(e.opts.Path, "actions", string(w.Action.ID)+".yaml")
 }
 
 // Execute brings an Action as far as it can go now, and returns where it stands: done or failed with its receipt, or
@@ -196,7 +191,7 @@ func (e *Executor) mayClaim(w Work, s State) bool {
 		return s.Executor == e.opts.Name
 	case Unknown:
 		v, err := e.approval(w)
-		return err == nil && v.refused == "" && e.idempotent(w) && e.opts.Now().Before(w.Action.Expires)
+		return err == nil && v.Refused == "" && e.idempotent(w) && e.opts.Now().Before(w.Action.Expires)
 	}
 	return false
 }
@@ -223,16 +218,17 @@ func (e *Executor) tool(w Work) (*spec.ToolServer, spec.ToolSpec, error) {
 // stillMerged reports whether the branch, as the last fetch has shown it, still holds the Action as it was merged.
 func (e *Executor) stillMerged(w Work) error {
 	tip := e.opts.Ledger.branch(e.opts.Branch)
-	now, err := e.object(tip, e.file(w))
+	file := e.judge.File(w.Action.ID)
+	now, err := e.judge.object(tip, file)
 	if err != nil {
 		return err
 	}
-	was, err := e.object(w.Revision.Commit(), e.file(w))
+	was, err := e.judge.object(w.Revision.Commit(), file)
 	if err != nil {
 		return err
 	}
 	if now != was {
-		return fmt.Errorf("%s has been changed or removed on %s meanwhile", e.file(w), e.opts.Branch)
+		return fmt.Errorf("%s has been changed or removed on %s meanwhile", file, e.opts.Branch)
 	}
 	return nil
 }

@@ -302,7 +302,7 @@ func (l *Ledger) append(ctx context.Context, by author, decide func(*book) (draf
 		if err != nil {
 			return err
 		}
-		id, e, err := b.draft(ctx, d, by, l.opts.Now())
+		id, e, err := b.draft(ctx, l.opts.Remote, d, by, l.opts.Now())
 		if err != nil {
 			return fmt.Errorf("write %s to the ledger: %w", d.path, err)
 		}
@@ -322,5 +322,5 @@ func (l *Ledger) append(ctx context.Context, by author, decide func(*book) (draf
 		}
 		moved = err
 	}
-	return moved
+	return fmt.Errorf("write to the ledger: other writers were first %d times in a row: try again when fewer write: %w", maxMoved, moved)
 }

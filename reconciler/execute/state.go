@@ -71,14 +71,14 @@ func (e *Executor) State(w Work) (State, error) {
 	}
 	_, _, toolErr := e.tool(w)
 	switch {
-	case v.refused != "":
-		return State{State: Refused, Message: v.refused}, nil
+	case v.Refused != "":
+		return State{State: Refused, Message: v.Refused}, nil
 	case !now.Before(w.Action.Expires):
 		return State{State: Expired, Message: fmt.Sprintf("it expired at %s", w.Action.Expires.UTC().Format(time.RFC3339))}, nil
 	case toolErr != nil:
 		return State{State: Waiting, Message: toolErr.Error()}, nil
 	}
-	s.Approval = v.approval
+	s.Approval = v.Approval
 	return s, nil
 }
 
@@ -88,6 +88,7 @@ type record struct {
 	starts     []spec.LedgerEntry
 	receipt    *spec.LedgerEntry
 	resolution *spec.LedgerEntry
+	signers    map[string]string // the fingerprint of who signed a claim, by its nonce
 }
 
 // maxClaims bounds how often an Action may be claimed. It is only reached by executors that die again and again.
@@ -104,6 +105,9 @@ func (r *record) check(e spec.LedgerEntry, n int) error {
 		if n != len(r.claims)+1 || n > maxClaims {
 			return fmt.Errorf("it is claim %d, and there are %d", n, len(r.claims))
 		}
+		if r.claimed(e.Nonce) != nil {
+			return errors.New("its nonce is that of a claim before it")
+		}
 		if e.Deadline == nil {
 			return errors.New("it has no deadline")
 		}
@@ -116,6 +120,9 @@ func (r *record) check(e spec.LedgerEntry, n int) error {
 		}
 		if last == nil || last.Nonce != e.Nonce || r.started(e.Nonce) != nil {
 			return errors.New("it does not belong to the last claim")
+		}
+		if last.Digest != e.Digest {
+			return errors.New("it is about other bytes than its claim")
 		}
 		if e.Deadline == nil {
 			return errors.New("it has no deadline")
@@ -132,6 +139,9 @@ func (r *record) check(e spec.LedgerEntry, n int) error {
 		}
 		if r.started(e.Nonce) == nil && (last == nil || last.Nonce != e.Nonce) {
 			return errors.New("it belongs to no start, and not to the last claim")
+		}
+		if of := r.claimed(e.Nonce); of == nil || of.Digest != e.Digest {
+			return errors.New("it is about other bytes than its claim")
 		}
 	case spec.StepResolution:
 		if r.resolution != nil || n != 1 {
@@ -165,6 +175,16 @@ func (r *record) claim() *spec.LedgerEntry {
 		return nil
 	}
 	return &r.claims[len(r.claims)-1]
+}
+
+// claimed returns the claim with a nonce, or nil.
+func (r *record) claimed(nonce string) *spec.LedgerEntry {
+	for i := range r.claims {
+		if r.claims[i].Nonce == nonce {
+			return &r.claims[i]
+		}
+	}
+	return nil
 }
 
 // started returns the start with a nonce, or nil.

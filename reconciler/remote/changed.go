@@ -3,8 +3,10 @@ package remote
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -24,7 +26,7 @@ func (r *Remote) Changed(ctx context.Context, from, to string) ([]string, error)
 		return nil, err
 	}
 	var paths []string
-	walk := &difference{r: r, ctx: ctx, found: func(p string, _, _ entry) error {
+	walk := &difference{r: &r.reader, ctx: ctx, found: func(p string, _, _ entry) error {
 		if len(paths) == maxPaths {
 			return fmt.Errorf("%w: more than %d paths changed", ErrTooLarge, maxPaths)
 		}
@@ -38,6 +40,47 @@ func (r *Remote) Changed(ctx context.Context, from, to string) ([]string, error)
 	return slices.Compact(paths), nil
 }
 
+// Difference is a file, link or submodule that two snapshots do not have in common.
+type Difference struct {
+	Path string
+	// Before and After are the ids of the Git objects; "" where there is none. They are the same where only the mode differs.
+	Before, After string
+
+	after entry
+}
+
+// Differences returns what differs between two snapshots of one repository, sorted by path. A nil from stands for an empty
+// folder. It costs as much as there are changes, not files.
+func Differences(ctx context.Context, from, to *Snapshot) ([]Difference, error) {
+	var (
+		found []Difference
+		root  plumbing.Hash
+	)
+	if from != nil {
+		root = from.root
+	}
+	walk := &difference{r: to.r, ctx: ctx, found: func(p string, a, b entry) error {
+		if len(found) == maxPaths {
+			return fmt.Errorf("%w: more than %d paths changed", ErrTooLarge, maxPaths)
+		}
+		found = append(found, Difference{Path: p, Before: a.id(), After: b.id(), after: b})
+		return nil
+	}}
+	if err := walk.trees("", root, to.root, 0); err != nil {
+		return nil, fmt.Errorf("compare %s with %s: %w", root, to.root, err)
+	}
+	slices.SortStableFunc(found, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
+	return found, nil
+}
+
+// ReadAfter returns the content of the file that a difference from another snapshot has led to, as [Snapshot.ReadFile] would.
+func (s *Snapshot) ReadAfter(d Difference) ([]byte, error) {
+	if d.After == "" {
+		return nil, &fs.PathError{Op: "read", Path: d.Path, Err: fs.ErrNotExist}
+	}
+	return s.read("read", d.Path, d.after)
+}
+
 // treeOf returns the root tree of a commit, and the zero hash for "".
 func (r *Remote) treeOf(commit string) (plumbing.Hash, error) {
 	if commit == "" {
@@ -49,7 +92,7 @@ func (r *Remote) treeOf(commit string) (plumbing.Hash, error) {
 
 // difference compares two trees, going down only where their hashes differ.
 type difference struct {
-	r   *Remote
+	r   *reader
 	ctx context.Context //nolint:containedctx // It lives for one call.
 	// found is called for each differing path that is no folder on either side; an entry is zero where there is none.
 	found func(path string, a, b entry) error
@@ -65,11 +108,7 @@ func (d *difference) trees(at string, a, b plumbing.Hash, depth int) error {
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
-	left, err := d.r.reader.tree(a)
-	if err != nil {
-		return err
-	}
-	right, err := d.r.reader.tree(b)
+	left, right, err := d.r.unlike(a, b)
 	if err != nil {
 		return err
 	}

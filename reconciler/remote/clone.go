@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,12 +69,12 @@ func OpenStore(dir string) (*Clone, error) {
 // openObjects opens the repository in a folder .git. Objects are found too that it borrows from another one on this machine,
 // as clones made with --shared or --reference do.
 func openObjects(dotGit billy.Filesystem, top string) (*Clone, error) {
-	repo, err := git.Open(filesystem.NewStorageWithOptions(dotGit, cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: osfs.New("/")}), nil)
+	repo, err := git.Open(filesystem.NewStorageWithOptions(dotGit, cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: osfs.New("/"), KeepDescriptors: true}), nil)
 	if err != nil {
 		return nil, fmt.Errorf("open the repository of %s: %w", top, err)
 	}
 	c := &Clone{repo: repo, top: top}
-	c.reader = reader{objects: c, trees: newTreeCache(), maxFile: 16 << 20}
+	c.reader = reader{objects: c, trees: newTreeCache(), raw: &rawTrees{}, maxFile: 16 << 20}
 	return c, nil
 }
 
@@ -138,19 +139,34 @@ func (c *Clone) named(name string) (plumbing.Hash, bool) {
 	return plumbing.ZeroHash, false
 }
 
-// Snapshot returns the file tree of a commit. The error has [ErrMissing] if it is not there.
-func (c *Clone) Snapshot(commit string) (*Snapshot, error) {
-	h, err := parseID(commit)
+// Commit reads a commit. The error has [ErrMissing] if it is not there.
+func (c *Clone) Commit(id string) (Commit, error) {
+	h, err := parseID(id)
 	if err != nil {
-		return nil, err
+		return Commit{}, err
 	}
 	raw, err := c.need(plumbing.CommitObject, h)
 	if err != nil {
-		return nil, err
+		return Commit{}, err
 	}
-	parsed, err := parseCommit(raw)
+	commit, err := parseCommit(raw)
 	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", commit, err)
+		return Commit{}, fmt.Errorf("commit %s: %w", id, err)
+	}
+	commit.ID = id
+	return commit, nil
+}
+
+// FirstParents yields a commit and then always the first parent of the last one, as [Remote.FirstParents] does.
+func (c *Clone) FirstParents(from string) iter.Seq2[Commit, error] {
+	return firstParents(c.Commit, from)
+}
+
+// Snapshot returns the file tree of a commit. The error has [ErrMissing] if it is not there.
+func (c *Clone) Snapshot(commit string) (*Snapshot, error) {
+	parsed, err := c.Commit(commit)
+	if err != nil {
+		return nil, err
 	}
 	s := &Snapshot{r: &c.reader, root: plumbing.NewHash(parsed.Tree), when: parsed.When}
 	if _, err := c.reader.tree(s.root); err != nil {
@@ -159,6 +175,8 @@ func (c *Clone) Snapshot(commit string) (*Snapshot, error) {
 	return s, nil
 }
 
+// need returns an object. Whoever has handed over the folder can have put anything into its files, so that the content is
+// compared with the id.
 func (c *Clone) need(want plumbing.ObjectType, h plumbing.Hash) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,6 +192,9 @@ func (c *Clone) need(want plumbing.ObjectType, h plumbing.Hash) ([]byte, error) 
 	_, err = io.ReadFull(r, b)
 	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, c.missing(h, err)
+	}
+	if plumbing.ComputeHash(want, b) != h {
+		return nil, fmt.Errorf("object %s of %s is damaged: its content is not what its id says; clone the repository anew", h, c.top)
 	}
 	return b, nil
 }

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -166,5 +167,101 @@ func TestARevisionIsNamedAsGitNamesIt(t *testing.T) {
 				t.Errorf("%q is %s, %v", revision, got, err)
 			}
 		}
+	}
+}
+
+// Somebody who hands over a clone can write into its objects without changing their names.
+func TestAnObjectThatIsNotWhatItsNameSaysIsNotRead(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "clone")
+	gitIn(t, t.TempDir(), "init", "-q", "-b", "main", dir)
+	object := func(text string) string {
+		if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		gitIn(t, dir, "add", "-A")
+		gitIn(t, dir, "commit", "-q", "-m", text)
+		id := gitIn(t, dir, "rev-parse", "HEAD:a.txt")
+		return filepath.Join(dir, ".git", "objects", id[:2], id[2:])
+	}
+	approved, other := object("approved"), object("anything")
+	first := gitIn(t, dir, "rev-parse", "HEAD~1")
+	if err := errors.Join(os.Remove(approved), os.Link(other, approved)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := remote.OpenClone(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Snapshot(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.ReadFile("a.txt"); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("it is read as %q, %v", got, err)
+	}
+}
+
+func TestAHistoryIsWalkedInAClone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "clone")
+	gitIn(t, t.TempDir(), "init", "-q", "-b", "main", dir)
+	step := func(message string, files ...string) {
+		for _, name := range files {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(message), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		gitIn(t, dir, "add", "-A")
+		gitIn(t, dir, "commit", "-q", "-m", message)
+	}
+	step("one", "a/gone", "a/kept", "b")
+	gitIn(t, dir, "rm", "-q", "a/gone")
+	step("two", "a/new", "b")
+	c, err := remote.OpenClone(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var subjects []string
+	var trees []*remote.Snapshot
+	for commit, err := range c.FirstParents(gitIn(t, dir, "rev-parse", "HEAD")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Snapshot(commit.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		subjects, trees = append(subjects, commit.Subject()), append(trees, s)
+	}
+	if got := strings.Join(subjects, " "); got != "two one" {
+		t.Fatalf("the commits are %s", got)
+	}
+	differences := func(from, to *remote.Snapshot) string {
+		found, err := remote.Differences(t.Context(), from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text []string
+		for _, d := range found {
+			for i, id := range []string{d.Before, d.After} {
+				at := trees[1-i]
+				if from == nil {
+					at = trees[1]
+				}
+				if info, err := at.Lstat(d.Path); id != "" && (err != nil || info.Sys() != id) {
+					t.Errorf("%s is %v, %v, and not %s", d.Path, info, err, id)
+				}
+			}
+			text = append(text, fmt.Sprintf("%s %t %t", d.Path, d.Before != "", d.After != ""))
+		}
+		return strings.Join(text, "; ")
+	}
+	if got := differences(trees[1], trees[0]); got != "a/gone true false; a/new false true; b true true" {
+		t.Errorf("it differs in %s", got)
+	}
+	if got := differences(nil, trees[1]); got != "a/gone false true; a/kept false true; b false true" {
+		t.Errorf("it differs from nothing in %s", got)
 	}
 }

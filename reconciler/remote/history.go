@@ -13,9 +13,13 @@ import (
 // FirstParents yields a commit and then always the first parent of the last one, so the newest comes first. It ends with
 // the first commit of the history or the first error.
 func (r *Remote) FirstParents(from string) iter.Seq2[Commit, error] {
+	return firstParents(r.Commit, from)
+}
+
+func firstParents(read func(id string) (Commit, error), from string) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		for id := from; ; {
-			c, err := r.Commit(id)
+			c, err := read(id)
 			if !yield(c, err) || err != nil || len(c.Parents) == 0 {
 				return
 			}

@@ -84,7 +84,7 @@ func Open(ctx context.Context, o Options) (*Remote, error) {
 		return nil, err
 	}
 	r := &Remote{
-		opts: o, at: at, store: s, reader: reader{objects: s, trees: newTreeCache(), maxFile: o.MaxFile}, parents: newParentCache(),
+		opts: o, at: at, store: s, reader: reader{objects: s, trees: newTreeCache(), raw: &rawTrees{}, maxFile: o.MaxFile}, parents: newParentCache(),
 		git:      adapter{Storage: memory.NewStorage(), s: s},
 		fetching: make(chan struct{}, 1),
 	}

@@ -22,6 +22,14 @@ type entry struct {
 
 func (e entry) isTree() bool { return e.mode == filemode.Dir }
 
+// id returns the id of the object, and "" for no entry.
+func (e entry) id() string {
+	if e.hash.IsZero() {
+		return ""
+	}
+	return e.hash.String()
+}
+
 // same reports whether both stand for the same content in the same form.
 func (e entry) same(o entry) bool { return e.mode == o.mode && e.hash == o.hash }
 
@@ -151,6 +159,7 @@ type objects interface {
 type reader struct {
 	objects objects
 	trees   *treeCache
+	raw     *rawTrees
 	maxFile int64
 }
 
@@ -162,7 +171,7 @@ func (r *reader) tree(h plumbing.Hash) (*tree, error) {
 	if t, ok := r.trees.get(h); ok {
 		return t, nil
 	}
-	b, err := r.objects.need(plumbing.TreeObject, h)
+	b, err := r.rawTree(h)
 	if err != nil {
 		return nil, err
 	}
