@@ -52,6 +52,7 @@ var forms = map[string][]string{
 	"key": {"0123456789abcdef"}, "repository": {"https://example.com/a.git", "git@example.com:a.git", "ssh://git@example.com/a"},
 	"revision": {"main@sha1:" + strings.Repeat("a1", 20)}, "url": {"https://example.com", "http://127.0.0.1:11434/v1?a=b"}, "variable": {"TOKEN", "_x1"},
 	"runtime":   {"loop", "web-1", "/opt/agents/triage", "/root/.local/bin/mainstay_x+1@2"},
+	"owner":     {"@ada", "@shop/sre", "ada@example.com"},
 	"subdomain": {"forge", "forge.example-1.com"}, "datakey": {"token", ".dockerconfigjson", "tls.crt", "_A"},
 }
 

@@ -165,9 +165,11 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 			Mode: cmp.Or(w.Signatures.Mode, SignHead), Signers: l.signers(e, n.at("signatures", "signers"), w.Signatures.Signers),
 			Authors: w.Signatures.Authors, Committers: w.Signatures.Committers, Place: "spec.signatures in " + rootFile,
 		}
+		l.noOwners(n.at("signatures", "signers"), w.Signatures.Signers)
 	}
 	if w.Ledger != nil {
 		f.Ledger = &Ledger{Genesis: w.Ledger.Genesis, Signers: l.signers(e, n.at("ledger", "signers"), w.Ledger.Signers)}
+		l.noOwners(n.at("ledger", "signers"), w.Ledger.Signers)
 		l.sharedKeys(f, n.get("approvers"))
 	}
 	if w.Proposals.Expires != 0 {
@@ -236,9 +238,19 @@ func (l *loader) signers(e *entry[FleetSpec], n *node, signers []Signer) []Key {
 		if slices.ContainsFunc(keys, func(k Key) bool { return k.Same(key) }) {
 			l.error(at.at("key"), "keep one of them", "the key of %q is listed twice", s.Name)
 		}
+		key.CodeOwner = s.CodeOwner
 		keys = append(keys, key)
 	}
 	return keys
+}
+
+// noOwners reports those who approve nothing and are said to be code owners.
+func (l *loader) noOwners(n *node, signers []Signer) {
+	for i, s := range signers {
+		if s.CodeOwner != nil {
+			l.error(n.at(i).keyOf("codeOwner"), "write it under spec.approvers", "only an approver is a code owner")
+		}
+	}
 }
 
 // sharedKeys warns of approvers whose key is a reconciler's: it could approve what it proposes.

@@ -18,6 +18,8 @@ type Key struct {
 	Name string
 	SSH  ssh.PublicKey
 	PGP  *pgp.Key
+	// CodeOwner are the names by which CODEOWNERS files know the owner.
+	CodeOwner []string
 }
 
 // ParseKey reads a public key: a line in the authorized_keys format of sshd(8), `ssh-ed25519 AAAA... comment`, or an armored

@@ -77,6 +77,9 @@ type Signer struct {
 	// is bound with SHA-1 are refused. What an OpenPGP key has signed counts where it was neither expired nor replaced at the
 	// time that the signature says; one that was lost is to be removed.
 	Key string `json:"key" check:"required" hint:"write key: and the line of the .pub file, or key: | and what gpg --armor --export prints"`
+	// CodeOwner are the names by which CODEOWNERS files know an approver: @user, @org/team, or an email address. Where the
+	// CODEOWNERS file of the branch names owners for an Action, only they may approve it. For approvers.
+	CodeOwner []string `json:"codeOwner,omitempty" check:"max=64,pattern=owner"`
 }
 
 // Signatures say whose commits may run. Another revision is held, and the last one that was verified goes on running. What
@@ -395,6 +398,10 @@ type ToolSpec struct {
 	// Target names the arguments that say what the call is about. Two calls with the same target are the same proposal.
 	// Default: all arguments. For write tools.
 	Target []string `json:"target,omitempty" check:"min=1,max=64" hint:"leave target out for all arguments"`
+	// Touches are the paths of the repository that a call is about, with `${ CEL }` over `arguments`, such as
+	// `manifests/${ arguments.name }.yaml`. Their owners in the CODEOWNERS file of the branch approve the call. Default: the
+	// owners of the Action's own file. For write tools.
+	Touches []string `json:"touches,omitempty" check:"min=1,max=16"`
 	// Idempotent says that a second call with the same arguments changes nothing more. For write tools.
 	Idempotent bool `json:"idempotent,omitempty"`
 	// Precondition is checked right before the effect. For write tools.

@@ -2,7 +2,7 @@ package spec
 
 // The decisions of a policy.
 const (
-	// DecisionAllow lets a call through. It is the default for read tools; no rule grants it to a write tool.
+	// DecisionAllow lets a call through without a review. It is the default for read tools. A rule grants it to a write tool.
 	DecisionAllow = "allow"
 	// DecisionPropose turns a call into a proposal. It is the default for write tools.
 	DecisionPropose = "propose"
@@ -12,7 +12,8 @@ const (
 	DecisionLimit = "limit"
 )
 
-// PolicySpec are rules over what agents ask for. Of all rules that hold the strictest decision wins: deny, then propose.
+// PolicySpec are rules over what agents ask for. Of all rules that hold the strictest decision wins: deny, then limit, propose
+// and allow.
 type PolicySpec struct {
 	// Rules are the rules. Their order does not matter.
 	Rules []PolicyRule `json:"rules" check:"required,max=1000" hint:"write rules, each with name, on and decision"`
@@ -34,8 +35,14 @@ type PolicyRule struct {
 	// When is a CEL expression of type bool over `call` (agent, server, tool, effect, arguments), `change` (agent, paths) or
 	// `run` (agent, task, trigger). An error while it is evaluated denies. Empty always holds.
 	When string `json:"when,omitempty"`
-	// Decision is deny; propose and limit are for calls. No rule can allow what is not allowed already.
+	// Decision is deny; allow, propose and limit are for calls. Allow lets a call of a write tool be made without a review, and
+	// counts only where an approver has signed the commit that brought the policy's file to the branch as it is. It is never
+	// stronger than another rule, and opens no tool that is denied or not declared; where its condition cannot be evaluated it
+	// allows nothing.
 	Decision string `json:"decision" check:"required,enum=allow|deny|limit|propose" hint:"write decision: deny or propose"`
+	// Approvers are the names of those of the Fleet's approvers who may approve the calls, and nobody else may. Of several such
+	// rules an approver must be in each. For decision propose.
+	Approvers []string `json:"approvers,omitempty" check:"min=1,max=1000"`
 	// Limit is what decision limit lets through. This version does not count calls yet, and denies them.
 	Limit *RuleLimit `json:"limit,omitempty" check:"later"`
 	// Reason is told to the agent and to people.

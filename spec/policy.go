@@ -2,6 +2,8 @@ package spec
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 )
 
 func (l *loader) resolvePolicies() []*Policy {
@@ -39,15 +41,35 @@ func (l *loader) rule(d *document, n *node, rule PolicyRule) Rule {
 		out.Condition = l.condition(runLanguage, n.at("when"), "when", rule.When)
 	}
 	switch {
-	case rule.Decision == DecisionAllow:
-		l.error(n.at("decision"), "read tools are allowed unless a rule says otherwise, so leave the rule out", "no rule can allow: write tools always need an approval in this version")
+	case rule.Decision == DecisionAllow && rule.On == OnCall && strings.TrimSpace(rule.When) == "":
+		l.missing(d, n.at("when"), `write when: call.tool == "NAME"`, "the rule allows every call of every write tool without a review")
 	case rule.Decision == DecisionPropose && rule.On == OnChange:
 		l.error(n.at("decision"), "write decision: deny, or leave the rule out", "a change is always a proposal already")
-	case (rule.Decision == DecisionPropose || rule.Decision == DecisionLimit) && rule.On != OnCall && rule.On != "":
+	case slices.Contains([]string{DecisionAllow, DecisionLimit, DecisionPropose}, rule.Decision) && (rule.On == OnChange || rule.On == OnRun):
 		l.error(n.at("decision"), "write decision: deny", "decision %s is for calls, and this rule is on %s", rule.Decision, rule.On)
 	}
 	if rule.Decision != "" && (rule.Limit != nil) != (rule.Decision == DecisionLimit) {
 		l.missing(d, n.at("limit"), "decision: limit goes with limit: {calls: 10}", "the rule needs a limit exactly where its decision is limit")
 	}
+	l.ruleApprovers(n, rule)
 	return out
+}
+
+// ruleApprovers checks who a rule says may approve.
+func (l *loader) ruleApprovers(n *node, rule PolicyRule) {
+	if rule.Approvers == nil {
+		return
+	}
+	if rule.Decision != DecisionPropose && rule.Decision != "" && n.has("decision") {
+		l.error(n.keyOf("approvers"), "write decision: propose", "approvers approve what is proposed, and the decision is %s", rule.Decision)
+	}
+	var known []string
+	for _, k := range l.out.Approvers {
+		known = append(known, k.Name)
+	}
+	for i, name := range rule.Approvers {
+		if !l.alone && !slices.Contains(known, name) {
+			l.absent(n.at("approvers", i), KindFleet, didYouMean(name, known, "mainstay.yaml lists them under spec.approvers"), "unknown approver %q", name)
+		}
+	}
 }

@@ -244,6 +244,9 @@ type ChildRun struct {
 const (
 	ProposalChange = "change" // edits files
 	ProposalAction = "action" // adds one Action file
+	// ProposalDirect is no proposal on the remote: an Action that a rule lets be executed without a review. A run has one
+	// only while it is not known how that ended.
+	ProposalDirect = "direct"
 )
 
 // The states of a proposal.
@@ -307,7 +310,8 @@ const (
 	StepResolution = "resolution"
 )
 
-// LedgerEntry is one file of the ledger. Every entry names the bytes it is about.
+// LedgerEntry is one file of the ledger. Every entry names the bytes it is about. A resolution has the nonce of the start
+// that it is about.
 type LedgerEntry struct {
 	Step   string   `json:"step"`
 	Action ActionID `json:"action"`
@@ -316,8 +320,12 @@ type LedgerEntry struct {
 	Nonce    string    `json:"nonce"`
 	Executor string    `json:"executor"`
 	At       time.Time `json:"at"`
-	// Approval is set in a claim.
-	Approval *Approval `json:"approval,omitempty"`
+	// Approval is set in a claim of an Action that was merged, Direct in one of an Action that a rule lets through.
+	Approval *Approval   `json:"approval,omitempty"`
+	Direct   *DirectCall `json:"direct,omitempty"`
+	// Retry says, in a claim of an Action that was started before, why it may start again: idempotent or resolution. Ledgers
+	// of earlier versions leave it out for an idempotent tool.
+	Retry string `json:"retry,omitempty"`
 	// Deadline is when a claim may be taken over, or a start without a receipt becomes unknown.
 	Deadline *time.Time `json:"deadline,omitempty"`
 	// Outcome, Result and Message are set in a receipt or a resolution.
@@ -331,7 +339,26 @@ const (
 	OutcomeDone      = "done"      // the effect happened
 	OutcomeFailed    = "failed"    // the tool said that it failed
 	OutcomeAbandoned = "abandoned" // a person decided so
+	OutcomeRetry     = "retry"     // a person lets it start once more; only in a resolution
 )
+
+// Why an Action that was started may start again.
+const (
+	RetryIdempotent = "idempotent" // its tool is declared so
+	RetryResolved   = "resolution" // a person lets it, in a resolution with the outcome retry about the last start
+)
+
+// DirectCall is an Action that a policy rule lets be executed without a review. No file on the branch holds it, so its
+// claim does.
+type DirectCall struct {
+	// Rule is the policy rule that let it through, such as policies/tickets.yaml#comments, and Revision the newest one of the
+	// branch then, which holds that rule.
+	Rule     string   `json:"rule"`
+	Revision Revision `json:"revision"`
+	// File is what would have been the Action's file. The entry's digest is over these bytes; in them are server, tool,
+	// arguments and evidence.
+	File string `json:"file"`
+}
 
 // Approval says who approved which bytes, where.
 type Approval struct {

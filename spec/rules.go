@@ -72,6 +72,8 @@ var Patterns = map[string]*Pattern{
 		Hint: "use up to 63 lower-case letters, digits and hyphens, and begin and end with a letter or digit"},
 	"header": {Regexp: `^[A-Za-z0-9!#$%&'*+.^_|~-]+$`, Most: 256, Noun: "the name of an HTTP header", Hint: "write it as X-Api-Version"},
 	"key":    {Regexp: `^[0-9a-f]{16}$`, Noun: "the key of a proposal", Hint: "it is 16 lower-case hexadecimal characters"},
+	"owner": {Regexp: `^(@[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|[^\s@#]+@[^\s@#]+)$`, Most: 256, Noun: "the name of a code owner",
+		Hint: "write it as CODEOWNERS does: @user, @org/team or an email address"},
 	"repository": {Regexp: `^(https?://[^\s/?#@]+(/\S*)?|ssh://\S+|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:\S+)$`, Most: 2048, Private: true,
 		Noun: "the URL of a Git repository without a password", Hint: "write it as https://example.com/path.git or git@example.com:path.git"},
 	"revision": {Regexp: `^[^@\s]+@sha1:[0-9a-f]{40}$`, Noun: "a revision", Hint: "it is a branch and a commit, such as main@sha1: and 40 hexadecimal characters"},

@@ -98,13 +98,14 @@ func (l *loader) tool(e *entry[ToolServerSpec], name string, t ToolSpec, timeout
 		l.error(key, "choose a shorter name for the server", "%s, the name that models see, is longer than %d characters", full, maxFullName)
 	}
 	if t.Effect == EffectRead || t.Effect == EffectDenied {
-		for _, field := range []string{"summary", "target", "idempotent", "precondition"} {
+		for _, field := range []string{"summary", "target", "touches", "idempotent", "precondition"} {
 			if n.has(field) {
 				l.error(n.keyOf(field), "remove it, or declare effect: write", "%q is for write tools, and %q is %s", field, name, t.Effect)
 			}
 		}
 	}
 	l.templates(argumentsLanguage, n.get("summary"), "summary")
+	l.templates(argumentsLanguage, n.get("touches"), "touches")
 	for i, argument := range t.Target {
 		if slices.Contains(t.Target[:i], argument) || argument == "" {
 			l.error(n.at("target", i), "name each argument once", "the target %q is empty or twice there", argument)
