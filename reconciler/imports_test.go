@@ -59,12 +59,15 @@ var mayImport = map[string][]string{
 	"reconciler/secret":               {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
 	"reconciler/broker/tool/tooltest": {"spec"},
 	"reconciler/proposal":             {"spec", "reconciler/diff"},
-	"reconciler/proposal/local":       {"spec", "reconciler/remote", "reconciler/proposal"},
-	"reconciler/execute":              {"spec", "reconciler/remote"},
-	"reconciler/shelf":                {"spec", "reconciler/remote"},
-	"reconciler/store":                {"spec"},
-	"reconciler/serve":                {"spec"},
-	"reconciler/transcript":           {"spec", "plugins"}, // what a record tells people, who are shown what is in the bodies of its requests
+	"reconciler/proposal/local":       {"spec", "reconciler/remote", "reconciler/proposal", "reconciler/approver"},
+	// Who may approve, and what is decided about a call, are functions: approver lies beneath execute and proposal/local, which
+	// ask it about one person, and policy beneath both.
+	"reconciler/approver":   {"spec", "reconciler/policy"},
+	"reconciler/execute":    {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
+	"reconciler/shelf":      {"spec", "reconciler/remote"},
+	"reconciler/store":      {"spec"},
+	"reconciler/serve":      {"spec"},
+	"reconciler/transcript": {"spec", "plugins"}, // what a record tells people, who are shown what is in the bodies of its requests
 
 	// The loop.
 	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",

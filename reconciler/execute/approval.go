@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/mainstay-dev/mainstay/reconciler/approver"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -43,6 +44,9 @@ type Verdict struct {
 	Approval *spec.Approval
 	// Proposer is the reconciler that has signed the approved proposal.
 	Proposer spec.Key
+	// By is the approver as the list that counts now names the person, and Before the merge's first parent.
+	By     spec.Key
+	Before string
 	// Refused is a sentence that says why the Action is not approved.
 	Refused string
 }
@@ -173,14 +177,14 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 		return refuse("when it was merged in %s, mainstay.yaml pinned no ledger", where)
 	}
 	trust := newTrust(fleet)
-	approver, err := remote.VerifyCommit(merge, trust.approvers)
+	signer, err := remote.VerifyCommit(merge, trust.approvers)
 	if err != nil {
 		return refuse("%s does not approve it: the merge must be signed by an approver that mainstay.yaml listed before it, and who is no reconciler: %v", where, err)
 	}
 	// Whoever may push chooses the merge's first parent, and so what mainstay.yaml said there. It is not enough alone.
 	counts := newTrust(w.trusted())
-	if !listed(counts.approvers, approver) {
-		return refuse("%s does not approve it: its signer %s (%s) was an approver before the merge, and is none that counts now", where, approver.Name, approver.Fingerprint())
+	if !listed(counts.approvers, signer) {
+		return refuse("%s does not approve it: its signer %s (%s) was an approver before the merge, and is none that counts now", where, signer.Name, signer.Fingerprint())
 	}
 	head, err := j.History.Commit(merge.Parents[1])
 	if err != nil {
@@ -197,8 +201,22 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 		return Verdict{Refused: reason}, err
 	}
 	return Verdict{Approval: &spec.Approval{
-		Merge: merge.ID, Head: head.ID, Approver: approver.Name, Key: approver.Fingerprint(),
-	}, Proposer: proposer}, nil
+		Merge: merge.ID, Head: head.ID, Approver: signer.Name, Key: signer.Fingerprint(),
+	}, Proposer: proposer, By: same(counts.approvers, signer), Before: merge.Parents[0]}, nil
+}
+
+// mayApprove returns why a person may not approve the Action that a merge has brought in, or "". It is asked each time, since
+// policies are the newest.
+func (e *Executor) mayApprove(w Work, v verdict, by spec.Key) (string, error) {
+	tree, err := e.opts.Remote.Snapshot(v.Before)
+	if err != nil {
+		return "", err
+	}
+	fleet := w.trusted()
+	return approver.Check(approver.Question{
+		Action: w.Action.Spec, File: e.judge.File(w.Action.ID), By: by, Proposer: v.Proposer, Approvers: fleet.Approvers, Reconcilers: fleet.Ledger.Signers,
+		Server: w.Fleet.Servers[w.Action.Spec.Server], Policies: w.policies(), Tree: tree,
+	}), nil
 }
 
 // checkHead returns why the merged head is not the proposal of this Action, or "".

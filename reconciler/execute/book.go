@@ -50,6 +50,11 @@ func listed(keys []spec.Key, key spec.Key) bool {
 	return slices.ContainsFunc(keys, func(k spec.Key) bool { return k.Fingerprint() == key.Fingerprint() })
 }
 
+// same returns the key as a list has it, which may call its owner by other names.
+func same(keys []spec.Key, key spec.Key) spec.Key {
+	return keys[slices.IndexFunc(keys, func(k spec.Key) bool { return k.Fingerprint() == key.Fingerprint() })]
+}
+
 func (t trust) same(o trust) bool { return t.id == o.id }
 
 // book is what was read of the ledger, up to tip. Only the holder of the ledger's turn changes it, under the lock that
@@ -232,6 +237,10 @@ func (b *book) check(ctx context.Context, c remote.Commit) (entry, error) {
 		e.ignored = fmt.Sprintf("%s does not count: %v", e.path, err)
 		return e, nil
 	}
+	if e.place.step == spec.StepResolution && b.record(e.place.action).final() != nil {
+		e.ignored = fmt.Sprintf("%s does not count: the Action was resolved before", e.path)
+		return e, nil
+	}
 	// A process writes its claim, its start and its receipt with one key, so nobody can end what another has begun.
 	if by, ok := b.record(e.place.action).signers[e.ledger.Nonce]; ok && !e.place.byPerson() && by != e.signer.Fingerprint() {
 		return entry{}, fmt.Errorf("%s belongs to a claim that %s has signed, and it is signed by %s (%s)", path, by, e.signer.Name, e.signer.Fingerprint())
@@ -284,15 +293,17 @@ func (b *book) add(commit string, e entry) {
 	defer b.lock.Unlock()
 	b.tip = commit
 	b.commits++
-	switch {
-	case e.ignored != "":
+	if e.ignored != "" {
 		b.ignored = append(b.ignored, e.ignored)
+	}
+	switch {
+	case e.place.action == "" && e.ignored != "":
 		return
 	case e.place.action == "":
 		b.rejections[e.path] = e.content
 	default:
 		r := b.record(e.place.action)
-		r.add(e.ledger)
+		r.add(e.ledger, e.signer, e.ignored == "")
 		if e.ledger.Step == spec.StepClaim {
 			r.signers[e.ledger.Nonce] = e.signer.Fingerprint()
 		}
@@ -320,6 +331,8 @@ func entryDraft(e spec.LedgerEntry, r *record) (draft, error) {
 		p.n = len(r.claims) + 1
 	case spec.StepStarted:
 		p.n = len(r.starts) + 1
+	case spec.StepResolution:
+		p.n = len(r.resolutions) + 1
 	}
 	return draft{path: p.path(), content: append(content, '\n'), message: fmt.Sprintf("%s %s\n\nby %s", e.Step, e.Action, e.Executor)}, nil
 }
@@ -338,7 +351,7 @@ func (b *book) draft(ctx context.Context, r *remote.Remote, d draft, by author, 
 		return "", entry{}, err
 	}
 	e, err := b.check(ctx, c)
-	if errors.Is(err, remote.ErrUnknownSigner) || errors.Is(err, remote.ErrUnsigned) || e.ignored != "" {
+	if errors.Is(err, remote.ErrUnknownSigner) || errors.Is(err, remote.ErrUnsigned) || e.ignored != "" { // Nobody writes what does not count.
 		return "", entry{}, fmt.Errorf("%w: %s", ErrNotListed, b.whoMay(e.place, by))
 	}
 	return id, e, err

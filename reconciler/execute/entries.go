@@ -61,8 +61,8 @@ func ReadEntries(ctx context.Context, h History, tip, last string, fleet *spec.F
 func StateOf(entries []Entry, now time.Time) State {
 	r := &record{}
 	for _, e := range entries {
-		if e.Ledger != nil && e.Ignored == "" {
-			r.add(*e.Ledger)
+		if e.Ledger != nil {
+			r.add(*e.Ledger, e.Signer, e.Ignored == "")
 		}
 	}
 	return r.state(now)

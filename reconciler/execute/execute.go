@@ -1,5 +1,6 @@
 // Package execute carries out merged Actions: it checks who approved which bytes, claims the Action in the ledger,
-// checks its precondition, writes down that it starts, makes the one tool call, and writes the receipt.
+// checks its precondition, writes down that it starts, makes the one tool call, and writes the receipt. A call that a policy
+// rule lets through without a review goes the same way, with the rule in place of the approval ([Work].Direct).
 //
 // It keeps the branch mainstay/ledger ([Ledger]), where every entry is a signed commit that adds one file. An effect
 // begins only after its start has landed there, so that it happens at most once, whoever else tries; where nobody can
@@ -60,6 +61,10 @@ type Options struct {
 	// mainstay.yaml.
 	FleetAt func(commit string) (*spec.Fleet, error)
 	Tools   ToolCaller
+	// Pinned asks a tool server what it says of its tools now, and returns why that is not what the lock pins, if it is not:
+	// the Action waits then, and nothing is claimed. Of a server that cannot be asked it returns nil. May be nil, as for a fleet
+	// without a lock.
+	Pinned func(ctx context.Context, server *spec.ToolServer) error
 	// Now, After and Random are the clock, waiting and randomness.
 	Now    func() time.Time
 	After  func(time.Duration) <-chan time.Time
@@ -115,6 +120,17 @@ type Work struct {
 	// Trusted lists the approvers and the ledger that count now, whatever an older or newer revision says: who approves
 	// must be listed there too. Nil means Fleet.
 	Trusted *spec.Fleet
+	// Policies are those that count now. Nil are the Fleet's.
+	Policies []*spec.Policy
+	// Direct is set for an Action that a policy rule lets be executed without a review, as [NewDirect] returns it.
+	Direct *spec.DirectCall
+}
+
+func (w Work) policies() []*spec.Policy {
+	if w.Policies != nil {
+		return w.Policies
+	}
+	return w.Fleet.Policies
 }
 
 func (w Work) trusted() *spec.Fleet {
@@ -160,12 +176,24 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 	if err != nil || !e.mayClaim(w, state) {
 		return state, err
 	}
-	if err := e.stillMerged(w); err != nil {
-		return State{State: Waiting, Message: err.Error()}, nil
+	if w.Direct == nil {
+		if err := e.stillMerged(w); err != nil {
+			return State{State: Waiting, Message: err.Error()}, nil
+		}
+	}
+	if server, _, err := e.tool(w); err == nil && e.opts.Pinned != nil {
+		if err := e.opts.Pinned(ctx, server); err != nil {
+			return State{State: Waiting, Message: err.Error()}, nil
+		}
 	}
 	claim, err := e.claim(ctx, w, state)
 	if err != nil {
 		return e.lost(w, err)
+	}
+	if w.Direct != nil { // Others may have claimed it by other policies. With the receipt all know that nothing is done.
+		if d := decide(w); d.Decision != spec.DecisionAllow {
+			return e.finish(ctx, e.receipt(claim, Result{}, spec.OutcomeFailed, join("the newest policy does not let it through any more: "+d.Rule, d.Reason)+"; nothing was done"))
+		}
 	}
 	if failed, err := e.checkPrecondition(ctx, w); err != nil {
 		return State{State: Claimed, Message: err.Error()}, nil
@@ -190,8 +218,8 @@ func (e *Executor) mayClaim(w Work, s State) bool {
 	case Claimed:
 		return s.Executor == e.opts.Name
 	case Unknown:
-		v, err := e.approval(w)
-		return err == nil && v.Refused == "" && e.idempotent(w) && e.opts.Now().Before(w.Action.Expires)
+		refused, _, err := e.mayExecute(w, s)
+		return err == nil && refused == "" && !s.disputed && e.idempotent(w) && e.opts.Now().Before(w.Action.Expires)
 	}
 	return false
 }

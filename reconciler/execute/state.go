@@ -2,10 +2,10 @@ package execute
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/mainstay-dev/mainstay/reconciler/policy"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -35,12 +35,19 @@ type State struct {
 	Result json.RawMessage `json:"result,omitempty"`
 	// Executor made the newest entry.
 	Executor string `json:"executor,omitempty"`
-	// Approval is who approved it, where that is known.
-	Approval *spec.Approval `json:"approval,omitempty"`
+	// Approval is who approved it, where that is known; Direct is set where no person had to.
+	Approval *spec.Approval   `json:"approval,omitempty"`
+	Direct   *spec.DirectCall `json:"direct,omitempty"`
 	// Deadline is when a claim may be taken over, or a start becomes unknown.
 	Deadline time.Time `json:"deadline,omitzero"`
 	// At is the time of the newest entry.
 	At time.Time `json:"at,omitzero"`
+
+	// begun says that it has a start, and retry lets another one follow. disputed says that somebody has said that it is
+	// settled, which does not count.
+	begun    bool
+	retry    *resolution
+	disputed bool
 }
 
 // Settled reports whether no executor can move the Action on.
@@ -65,185 +72,54 @@ func (e *Executor) State(w Work) (State, error) {
 	if s.State != Pending && s.State != Claimed {
 		return s, nil
 	}
-	v, err := e.approval(w)
+	refused, approval, err := e.mayExecute(w, s)
 	if err != nil {
 		return State{State: Waiting, Message: err.Error()}, err
 	}
 	_, _, toolErr := e.tool(w)
+	denied := decide(w)
 	switch {
-	case v.Refused != "":
-		return State{State: Refused, Message: v.Refused}, nil
+	case refused != "":
+		return State{State: Refused, Message: refused}, nil
 	case !now.Before(w.Action.Expires):
 		return State{State: Expired, Message: fmt.Sprintf("it expired at %s", w.Action.Expires.UTC().Format(time.RFC3339))}, nil
 	case toolErr != nil:
 		return State{State: Waiting, Message: toolErr.Error()}, nil
+	case w.Direct == nil && denied.Decision == spec.DecisionDeny:
+		return State{State: Waiting, Message: join("the newest policy denies it: "+denied.Rule, denied.Reason)}, nil
 	}
-	s.Approval = v.Approval
+	s.Approval = approval
 	return s, nil
 }
 
-// record is all that the ledger holds about one Action.
-type record struct {
-	claims     []spec.LedgerEntry
-	starts     []spec.LedgerEntry
-	receipt    *spec.LedgerEntry
-	resolution *spec.LedgerEntry
-	signers    map[string]string // the fingerprint of who signed a claim, by its nonce
+// mayExecute returns who has approved an Action, or why nobody has who may. A person who lets it start once more must be one
+// who could have approved it.
+func (e *Executor) mayExecute(w Work, s State) (refused string, approval *spec.Approval, err error) {
+	if w.Direct != nil {
+		return "", nil, nil
+	}
+	v, err := e.approval(w)
+	if err != nil || v.Refused != "" {
+		return v.Refused, nil, err
+	}
+	if why, err := e.mayApprove(w, v, v.By); err != nil || why != "" {
+		return fmt.Sprintf("the merge %s does not approve it: %s", v.Approval.Merge[:7], why), nil, err
+	}
+	if s.retry == nil {
+		return "", v.Approval, nil
+	}
+	if why, err := e.mayApprove(w, v, s.retry.by); err != nil || why != "" {
+		return "it is not started once more: " + why, nil, err
+	}
+	return "", v.Approval, nil
 }
 
-// maxClaims bounds how often an Action may be claimed. It is only reached by executors that die again and again.
-const maxClaims = 1000
-
-// check reports why an entry cannot be the next one of its Action.
-func (r *record) check(e spec.LedgerEntry, n int) error {
-	if e.Nonce == "" || e.Digest == "" {
-		return errors.New("it has no nonce or digest")
+// decide asks the newest policies about an Action's call.
+func decide(w Work) policy.Decision {
+	a, effect := w.Action.Spec, ""
+	if server := w.Fleet.Servers[a.Server]; server != nil {
+		effect = server.Spec.Tools[a.Tool].Effect
 	}
-	last := r.claim()
-	switch e.Step {
-	case spec.StepClaim:
-		if n != len(r.claims)+1 || n > maxClaims {
-			return fmt.Errorf("it is claim %d, and there are %d", n, len(r.claims))
-		}
-		if r.claimed(e.Nonce) != nil {
-			return errors.New("its nonce is that of a claim before it")
-		}
-		if e.Deadline == nil {
-			return errors.New("it has no deadline")
-		}
-		if r.receipt != nil || r.resolution != nil {
-			return errors.New("the Action was settled before")
-		}
-	case spec.StepStarted:
-		if n != len(r.starts)+1 {
-			return fmt.Errorf("it is start %d, and there are %d", n, len(r.starts))
-		}
-		if last == nil || last.Nonce != e.Nonce || r.started(e.Nonce) != nil {
-			return errors.New("it does not belong to the last claim")
-		}
-		if last.Digest != e.Digest {
-			return errors.New("it is about other bytes than its claim")
-		}
-		if e.Deadline == nil {
-			return errors.New("it has no deadline")
-		}
-		if r.receipt != nil || r.resolution != nil {
-			return errors.New("the Action was settled before")
-		}
-	case spec.StepReceipt:
-		if r.receipt != nil || n != 1 {
-			return errors.New("there is a receipt already")
-		}
-		if e.Outcome != spec.OutcomeDone && e.Outcome != spec.OutcomeFailed {
-			return fmt.Errorf("its outcome is %q", e.Outcome)
-		}
-		if r.started(e.Nonce) == nil && (last == nil || last.Nonce != e.Nonce) {
-			return errors.New("it belongs to no start, and not to the last claim")
-		}
-		if of := r.claimed(e.Nonce); of == nil || of.Digest != e.Digest {
-			return errors.New("it is about other bytes than its claim")
-		}
-	case spec.StepResolution:
-		if r.resolution != nil || n != 1 {
-			return errors.New("there is a resolution already")
-		}
-		if e.Outcome != spec.OutcomeDone && e.Outcome != spec.OutcomeAbandoned {
-			return fmt.Errorf("its outcome is %q", e.Outcome)
-		}
-	default:
-		return fmt.Errorf("its step is %q", e.Step)
-	}
-	return nil
-}
-
-func (r *record) add(e spec.LedgerEntry) {
-	switch e.Step {
-	case spec.StepClaim:
-		r.claims = append(r.claims, e)
-	case spec.StepStarted:
-		r.starts = append(r.starts, e)
-	case spec.StepReceipt:
-		r.receipt = &e
-	case spec.StepResolution:
-		r.resolution = &e
-	}
-}
-
-// claim returns the newest claim, or nil.
-func (r *record) claim() *spec.LedgerEntry {
-	if len(r.claims) == 0 {
-		return nil
-	}
-	return &r.claims[len(r.claims)-1]
-}
-
-// claimed returns the claim with a nonce, or nil.
-func (r *record) claimed(nonce string) *spec.LedgerEntry {
-	for i := range r.claims {
-		if r.claims[i].Nonce == nonce {
-			return &r.claims[i]
-		}
-	}
-	return nil
-}
-
-// started returns the start with a nonce, or nil.
-func (r *record) started(nonce string) *spec.LedgerEntry {
-	for i := range r.starts {
-		if r.starts[i].Nonce == nonce {
-			return &r.starts[i]
-		}
-	}
-	return nil
-}
-
-// state tells what the entries say. A receipt counts more than a resolution, because it knows.
-func (r *record) state(now time.Time) State {
-	switch {
-	case r.receipt != nil:
-		s := settled(*r.receipt)
-		if claim := r.claim(); claim != nil {
-			s.Approval = claim.Approval
-		}
-		if r.receipt.Outcome == spec.OutcomeFailed {
-			s.State = Failed
-		}
-		return s
-	case r.resolution != nil:
-		s := settled(*r.resolution)
-		if r.resolution.Outcome == spec.OutcomeAbandoned {
-			s.State = Abandoned
-		}
-		return s
-	}
-	claim := r.claim()
-	if claim == nil {
-		return State{State: Pending, Message: "nobody has claimed it yet"}
-	}
-	s := State{Executor: claim.Executor, Approval: claim.Approval, Deadline: *claim.Deadline, At: claim.At}
-	live := now.Before(*claim.Deadline)
-	switch start := r.started(claim.Nonce); {
-	case start != nil:
-		s.Deadline, s.At = *start.Deadline, start.At
-		s.State, s.Message = Started, fmt.Sprintf("started by %s; unknown if there is no receipt by %s", start.Executor, s.Deadline.UTC().Format(time.RFC3339))
-		if !now.Before(s.Deadline) {
-			s.State, s.Message = Unknown, unknown(start)
-		}
-	case live:
-		s.State, s.Message = Claimed, fmt.Sprintf("claimed by %s until %s", claim.Executor, s.Deadline.UTC().Format(time.RFC3339))
-	case len(r.starts) > 0: // A second try of an idempotent tool that was claimed and never started.
-		s.State, s.Message = Unknown, unknown(&r.starts[len(r.starts)-1])
-	default:
-		s.State, s.Message = Pending, fmt.Sprintf("the claim of %s has expired", claim.Executor)
-	}
-	return s
-}
-
-func settled(e spec.LedgerEntry) State {
-	return State{State: Done, Message: e.Message, Result: e.Result, Executor: e.Executor, At: e.At}
-}
-
-func unknown(start *spec.LedgerEntry) string {
-	return fmt.Sprintf("%s started it at %s and wrote no receipt: look whether the effect happened, then run `mainstay actions resolve %s --done`, or --abandon, with a --reason",
-		start.Executor, start.At.UTC().Format(time.RFC3339), start.Action)
+	return policy.Decide(policy.Call{Agent: string(a.Evidence.Agent), Server: a.Server, Tool: a.Tool, Effect: effect,
+		Arguments: a.Arguments}, w.policies())
 }

@@ -33,13 +33,13 @@ func (e *Executor) claim(ctx context.Context, w Work, s State) (spec.LedgerEntry
 	deadline := at.Add(e.opts.ClaimFor)
 	claim := spec.LedgerEntry{
 		Step: spec.StepClaim, Action: w.Action.ID, Digest: w.Action.Digest, Nonce: hex.EncodeToString(nonce),
-		Executor: e.opts.Name, At: at, Approval: s.Approval, Deadline: &deadline,
+		Executor: e.opts.Name, At: at, Approval: s.Approval, Direct: w.Direct, Deadline: &deadline, Retry: s.again(),
 	}
 	return claim, e.append(ctx, claim, func(r *record) error {
 		if last := r.claim(); last != nil && last.Nonce == claim.Nonce {
 			return errHave
 		}
-		if !e.mayClaim(w, r.state(e.opts.Now())) {
+		if now := r.state(e.opts.Now()); !e.mayClaim(w, now) || now.again() != claim.Retry {
 			return errLost
 		}
 		return nil
@@ -54,7 +54,7 @@ func (e *Executor) start(ctx context.Context, w Work, claim spec.LedgerEntry) (s
 		return spec.LedgerEntry{}, err
 	}
 	start := claim
-	start.Step, start.Approval, start.At = spec.StepStarted, nil, e.opts.Now().UTC()
+	start.Step, start.Approval, start.Direct, start.Retry, start.At = spec.StepStarted, nil, nil, "", e.opts.Now().UTC()
 	deadline := start.At.Add(timeout(server, tool) + e.opts.Grace)
 	start.Deadline = &deadline
 	for try := 0; ; try++ {
@@ -62,7 +62,7 @@ func (e *Executor) start(ctx context.Context, w Work, claim spec.LedgerEntry) (s
 			switch last := r.claim(); {
 			case r.started(start.Nonce) != nil:
 				return errHave
-			case last == nil || last.Nonce != start.Nonce || r.receipt != nil || r.resolution != nil:
+			case last == nil || last.Nonce != start.Nonce || r.checkAgain(last.Retry) != nil:
 				return errLost
 			}
 			return nil
@@ -266,11 +266,15 @@ type Person struct {
 	Signer      *remote.Signer
 }
 
-// Resolve records what a person has found out about an unknown Action: [spec.OutcomeDone] or [spec.OutcomeAbandoned]. The
-// person's key must be among the approvers.
+// Resolve records what a person has found out about an unknown Action: [spec.OutcomeDone] or [spec.OutcomeAbandoned], which
+// are final, or [spec.OutcomeRetry], which lets one more start follow the last one. The person's key must be among the
+// approvers, and the reason is not empty.
 func (l *Ledger) Resolve(ctx context.Context, id spec.ActionID, outcome, reason string, by Person) error {
-	if !slices.Contains([]string{spec.OutcomeDone, spec.OutcomeAbandoned}, outcome) {
-		return fmt.Errorf("resolve %s: the outcome %q is neither done nor abandoned", id, outcome)
+	if !slices.Contains([]string{spec.OutcomeDone, spec.OutcomeAbandoned, spec.OutcomeRetry}, outcome) {
+		return fmt.Errorf("resolve %s: the outcome %q is neither done, abandoned nor retry", id, outcome)
+	}
+	if strings.TrimSpace(reason) == "" {
+		return fmt.Errorf("resolve %s: a resolution has a reason", id)
 	}
 	if err := l.Read(ctx); err != nil {
 		return fmt.Errorf("resolve %s: %w", id, err)
@@ -280,7 +284,7 @@ func (l *Ledger) Resolve(ctx context.Context, id spec.ActionID, outcome, reason 
 		if s := r.state(l.opts.Now()); s.State != Unknown {
 			return draft{}, fmt.Errorf("it is %s: only an unknown Action is resolved", s.State)
 		}
-		last := r.starts[len(r.starts)-1]
+		last := r.lastStart()
 		return entryDraft(spec.LedgerEntry{
 			Step: spec.StepResolution, Action: id, Digest: last.Digest, Nonce: last.Nonce, Executor: by.Name,
 			At: l.opts.Now().UTC(), Outcome: outcome, Message: short(reason),

@@ -56,7 +56,10 @@ func SameTrust(a, b *spec.Fleet) bool {
 	if a.Ledger != nil && (a.Ledger.Genesis != b.Ledger.Genesis || !sameKeys(a.Ledger.Signers, b.Ledger.Signers)) {
 		return false
 	}
-	return sameKeys(a.Approvers, b.Approvers)
+	// Who approves what depends on the names, which rules and CODEOWNERS know them by.
+	return sameKeys(a.Approvers, b.Approvers) && slices.EqualFunc(a.Approvers, b.Approvers, func(x, y spec.Key) bool {
+		return x.Name == y.Name && slices.Equal(x.CodeOwner, y.CodeOwner)
+	})
 }
 
 func sameKeys(a, b []spec.Key) bool {

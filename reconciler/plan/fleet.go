@@ -48,6 +48,9 @@ func (x *comparison) fleet() {
 	}
 }
 
+// known are the names that an approver is known by.
+func known(k spec.Key) string { return strings.Join(append([]string{k.Name}, k.CodeOwner...), ", ") }
+
 // keys compares whose signature counts for what. A key is the same whatever its owner is called.
 func (x *comparison) keys(ref spec.Ref) {
 	before, after := x.before.Fleet, x.after.Fleet
@@ -67,6 +70,13 @@ func (x *comparison) keys(ref spec.Ref) {
 		}
 	}
 	names("approver", before.Approvers, after.Approvers, "gained the approver %s with the key %s", "lost the approver %s with the key %s")
+	for _, k := range after.Approvers { // Rules and CODEOWNERS know approvers by these names.
+		for _, old := range before.Approvers {
+			if k.Same(old) && (k.Name != old.Name || !slices.Equal(k.CodeOwner, old.CodeOwner)) {
+				x.widened.add(ref, "approver", "changed what the approver %s is known as, from %s to %s", k.Name, known(old), known(k))
+			}
+		}
+	}
 	if len(before.Approvers) > 0 && len(after.Approvers) == 0 {
 		x.widened.add(ref, "approver", "lost its last approver: whoever writes the next list of approvers is believed")
 	}

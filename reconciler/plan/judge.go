@@ -79,6 +79,7 @@ var judges = table(map[spec.Kind][]judge{
 		{path: "tools.*.idempotent", judge: ofWrite(isSet)},
 		{path: "tools.*.summary", judge: ofWrite(unknown)}, // It is what a reviewer goes by.
 		{path: "tools.*.target", judge: ofWrite(unknown)},
+		{path: "tools.*.touches", judge: ofWrite(unknown)}, // Its owners approve.
 	},
 	spec.KindModel: {
 		{path: "name", judge: harmless},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -13,6 +14,25 @@ import (
 func (x *comparison) policies() {
 	x.held(x.before.Policies, x.after.Policies, &x.widened, "lost the rule %s: %s")
 	x.held(x.after.Policies, x.before.Policies, &x.narrowed, "gained the rule %s: %s")
+	x.allowed(x.after.Policies, x.before.Policies, &x.widened, "gained the rule %s, by which write tools are called without an approval: %s")
+	x.allowed(x.before.Policies, x.after.Policies, &x.narrowed, "lost the rule %s, by which write tools are called without an approval: %s")
+}
+
+// allowed notes the rules of one side that allow what no rule of the other is sure to allow.
+func (x *comparison) allowed(rules, by []*spec.Policy, to *permissions, format string) {
+	same := map[string]bool{}
+	for _, p := range by {
+		for _, r := range p.Rules {
+			same[sayings(r)] = true
+		}
+	}
+	for _, p := range rules {
+		for _, r := range p.Rules {
+			if r.Decision == spec.DecisionAllow && !same[sayings(r)] {
+				to.add(p.Ref, "policy", format, r.Name, sentence(r))
+			}
+		}
+	}
 }
 
 // held notes the rules of one side that no rule of the other is sure to be as strict as.
@@ -26,7 +46,7 @@ func (x *comparison) held(rules, by []*spec.Policy, to *permissions, format stri
 	}
 	for _, p := range rules {
 		for _, rule := range p.Rules {
-			strict := same[sayings(rule)] // Mostly it is as it was.
+			strict := same[sayings(rule)] || rule.Decision == spec.DecisionAllow // Mostly it is as it was.
 			if !strict && !slices.ContainsFunc(all[rule.On], func(other spec.Rule) bool { return asStrict(other, rule) }) {
 				to.add(p.Ref, "policy", format, rule.Name, sentence(rule))
 			}
@@ -40,7 +60,7 @@ func sayings(r spec.Rule) string {
 	if r.Limit != nil {
 		limit = fmt.Sprintf("%d %s", r.Limit.Calls, r.Limit.Per)
 	}
-	return r.On + "\x00" + r.Decision + "\x00" + limit + "\x00" + r.When
+	return strings.Join(append([]string{r.On, r.Decision, limit, r.When}, r.Approvers...), "\x00")
 }
 
 // asStrict reports whether a rule surely refuses all that another one refuses.
@@ -53,6 +73,8 @@ func asStrict(rule, other spec.Rule) bool {
 		return true
 	case rule.Decision != other.Decision:
 		return false
+	case rule.Decision == spec.DecisionPropose && len(other.Approvers) > 0:
+		return len(rule.Approvers) > 0 && !slices.ContainsFunc(rule.Approvers, func(name string) bool { return !slices.Contains(other.Approvers, name) })
 	case rule.Decision == spec.DecisionLimit && rule.Limit != nil && other.Limit != nil:
 		return *rule.Limit == *other.Limit || rule.Limit.Per == other.Limit.Per && rule.Limit.Calls <= other.Limit.Calls
 	}
@@ -70,6 +92,9 @@ func sentence(r spec.Rule) string {
 	}
 	if r.When != "" {
 		text += " where " + r.When
+	}
+	if len(r.Approvers) > 0 {
+		text += ", approved by " + strings.Join(r.Approvers, " or ")
 	}
 	return shortened(text)
 }

@@ -1,13 +1,16 @@
 // Package policy decides what an agent may do. [Decide] is for tool calls, [DecideChange] for proposed file changes,
 // [DecideRun] for runs that are about to start. All are functions of their arguments alone: they read no clock and no disk, and log nothing.
 //
-// The defaults are strict: an undeclared tool is denied, a read tool is allowed, a write tool is proposed. Rules only
-// ever tighten them: of all rules that hold the strictest wins, and no rule can grant what the defaults withhold. The
-// order of policies and of rules within them never matters.
+// The defaults are strict: an undeclared tool is denied, a read tool is allowed, a write tool is proposed. Of all rules that
+// hold the strictest wins: deny, then propose, then allow. Rules only ever tighten the defaults, but for one: where a rule
+// allows a call of a write tool, and no other is stricter, it is made without a review. The order of policies and of rules
+// within them never matters.
 package policy
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -58,9 +61,9 @@ const (
 	RuleRun        = "default: runs are started"
 )
 
-// Decide decides about one tool call. A rule that cannot be evaluated denies, and the reason says why. Where several
-// rules are equally strict, the one whose name sorts first is named; where a rule is as strict as the default, the rule
-// is named, because it has a reason.
+// Decide decides about one tool call. A rule that cannot be evaluated denies, and the reason says why; one that would allow
+// then allows nothing. Where several rules are equally strict, the one whose name sorts first is named; where a rule is as
+// strict as the default, the rule is named, because it has a reason.
 func Decide(call Call, policies []*spec.Policy) Decision {
 	var base Decision
 	switch call.Effect {
@@ -73,17 +76,54 @@ func Decide(call Call, policies []*spec.Policy) Decision {
 	default:
 		return Decision{Decision: spec.DecisionDeny, Rule: RuleUndeclared}
 	}
-	arguments := call.Arguments
+	return strictest(base, spec.OnCall, call.vars(), policies)
+}
+
+func (c Call) vars() map[string]any {
+	arguments := c.Arguments
 	if arguments == nil {
 		arguments = map[string]any{}
 	}
-	return strictest(base, spec.OnCall, map[string]any{"call": map[string]any{
-		"agent":     call.Agent,
-		"server":    call.Server,
-		"tool":      call.Tool,
-		"effect":    call.Effect,
+	return map[string]any{"call": map[string]any{
+		"agent":     c.Agent,
+		"server":    c.Server,
+		"tool":      c.Tool,
+		"effect":    c.Effect,
 		"arguments": arguments,
-	}}, policies)
+	}}
+}
+
+// Approvers is a rule that says who may approve a call.
+type Approvers struct {
+	// Rule names it, as in a [Decision].
+	Rule string
+	// Names are those of the Fleet's approvers. Where the rule cannot be evaluated there are none, and Reason says why.
+	Names  []string
+	Reason string
+}
+
+// ApproversOf returns the rules that say who may approve a call, sorted by their names. An approver must be in each of them;
+// where there is none, every approver may.
+func ApproversOf(call Call, policies []*spec.Policy) []Approvers {
+	var all []Approvers
+	for _, p := range policies {
+		for _, rule := range p.Rules {
+			if rule.On != spec.OnCall || len(rule.Approvers) == 0 {
+				continue
+			}
+			found, holds := evaluate(p, rule, call.vars())
+			if !holds {
+				continue
+			}
+			a := Approvers{Rule: found.Rule, Names: rule.Approvers, Reason: rule.Reason}
+			if found.Decision == spec.DecisionDeny {
+				a.Names, a.Reason = nil, found.Reason
+			}
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b Approvers) int { return cmp.Compare(a.Rule, b.Rule) })
+	return all
 }
 
 // DecideChange decides about a proposed change: propose, unless a rule denies it. Which paths the agent may touch at all
@@ -110,6 +150,8 @@ func DecideRun(run Run, policies []*spec.Policy) Decision {
 	}}, policies)
 }
 
+// strictest is what the strictest rule that holds decides, or the default. A rule that allows takes the place of a default
+// that proposes.
 func strictest(base Decision, on string, vars map[string]any, policies []*spec.Policy) Decision {
 	decided, byRule := base, false
 	for _, p := range policies {
@@ -122,7 +164,8 @@ func strictest(base Decision, on string, vars map[string]any, policies []*spec.P
 				continue
 			}
 			s, d := strictness(found.Decision), strictness(decided.Decision)
-			if s > d || s == d && (!byRule || before(found, decided)) {
+			loosens := !byRule && base.Rule == RuleWrite && found.Decision == spec.DecisionAllow
+			if loosens || s > d || s == d && (!byRule || before(found, decided)) {
 				decided, byRule = found, true
 			}
 		}
@@ -136,7 +179,11 @@ func evaluate(p *spec.Policy, rule spec.Rule, vars map[string]any) (Decision, bo
 	holds := true
 	if rule.Condition != nil {
 		var err error
-		if holds, err = rule.Condition.Holds(vars); err != nil {
+		holds, err = rule.Condition.Holds(vars)
+		if err != nil && rule.Decision == spec.DecisionAllow {
+			return Decision{}, false
+		}
+		if err != nil {
 			return Decision{
 				Decision: spec.DecisionDeny,
 				Rule:     name,

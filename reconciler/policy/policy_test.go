@@ -32,10 +32,12 @@ func TestDecide(t *testing.T) {
 			When: `call.tool == "restart" && call.arguments.namespace == "production"`},
 		spec.PolicyRule{Name: "ask-for-logs", On: spec.OnCall, Decision: spec.DecisionPropose, When: `call.tool == "logs"`},
 		spec.PolicyRule{Name: "no-changes", On: spec.OnChange, Decision: spec.DecisionDeny},
+		spec.PolicyRule{Name: "comments", On: spec.OnCall, Decision: spec.DecisionAllow, When: `call.arguments.ticket == 1`},
 	)
 	blanket := newPolicy(t, "blanket",
 		spec.PolicyRule{Name: "review-restarts", On: spec.OnCall, Decision: spec.DecisionPropose, Reason: "Restarts are reviewed.", When: `call.tool == "restart"`},
-		spec.PolicyRule{Name: "mistaken-grant", On: spec.OnCall, Decision: spec.DecisionAllow, When: `call.tool == "scale"`},
+		spec.PolicyRule{Name: "grant", On: spec.OnCall, Decision: spec.DecisionAllow, When: `call.tool == "scale" || call.tool == "comment"`},
+		spec.PolicyRule{Name: "review-comments", On: spec.OnCall, Decision: spec.DecisionPropose, When: `call.tool == "comment" && call.arguments.ticket == 1`},
 		spec.PolicyRule{Name: "unknown-word", On: spec.OnCall, Decision: "permit", When: `call.tool == "exec"`},
 	)
 	policies := []*spec.Policy{production, blanket}
@@ -60,7 +62,11 @@ func TestDecide(t *testing.T) {
 		{"a rule that cannot be evaluated denies", restart(map[string]any{}), policies, "deny", "policies/production.yaml#no-prod-restart", "could not be evaluated"},
 		{"a rule that cannot be evaluated denies where there are no arguments", restart(nil), policies, "deny", "policies/production.yaml#no-prod-restart", "could not be evaluated"},
 		{"a read tool can be made to ask", policy.Call{Tool: "logs", Effect: spec.EffectRead}, policies, "propose", "policies/production.yaml#ask-for-logs", ""},
-		{"no rule grants a write", policy.Call{Tool: "scale", Effect: spec.EffectWrite}, policies, "propose", "default: write tools are proposed", ""},
+		{"a rule grants a write", policy.Call{Tool: "scale", Effect: spec.EffectWrite}, policies, "allow", "policies/blanket.yaml#grant", ""},
+		{"no rule grants a denied tool", policy.Call{Tool: "scale", Effect: spec.EffectDenied}, policies, "deny", "default: denied tools are denied", ""},
+		{"no rule grants an undeclared tool", policy.Call{Tool: "scale"}, policies, "deny", "default: undeclared tools are denied", ""},
+		{"propose beats allow", policy.Call{Tool: "comment", Effect: spec.EffectWrite, Arguments: map[string]any{"ticket": 1}}, policies, "propose", "policies/blanket.yaml#review-comments", ""},
+		{"a grant that cannot be evaluated grants nothing", policy.Call{Tool: "comment", Effect: spec.EffectWrite}, policies[:1], "propose", "default: write tools are proposed", ""},
 		{"a decision that is none denies", policy.Call{Tool: "exec", Effect: spec.EffectRead}, policies, "deny", "policies/blanket.yaml#unknown-word", ""},
 		{"a rule about changes is not about calls", policy.Call{Tool: "get", Effect: spec.EffectRead}, []*spec.Policy{production}, "allow", "default: read tools are allowed", ""},
 	} {
@@ -135,12 +141,14 @@ func drawCall(t *rapid.T) policy.Call {
 	return call
 }
 
-func TestAddingARuleNeverLoosens(t *testing.T) {
+// One thing loosens a decision: a rule that allows, of a write tool about which no rule says anything.
+func TestAddingARuleLoosensNothingButADefaultThatProposes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		call, policies := drawCall(t), drawPolicies(t)
+		call, policies, rule := drawCall(t), drawPolicies(t), drawRule(t)
 		before := policy.Decide(call, policies)
-		after := policy.Decide(call, append(policies, newPolicy(t, "z", drawRule(t))))
-		if strictness[after.Decision] < strictness[before.Decision] {
+		after := policy.Decide(call, append(policies, newPolicy(t, "z", rule)))
+		if strictness[after.Decision] < strictness[before.Decision] &&
+			(before.Rule != policy.RuleWrite || rule.Decision != spec.DecisionAllow || after.Rule != "policies/z.yaml#"+rule.Name) {
 			t.Fatalf("%+v became %+v", before, after)
 		}
 	})
@@ -174,12 +182,58 @@ func TestAnUndeclaredToolIsAlwaysDenied(t *testing.T) {
 	})
 }
 
-func TestAWriteIsNeverAllowed(t *testing.T) {
+// What decides about a write is the strictest rule that holds, whatever else there is: deny, then propose, then allow. Where no
+// rule holds it is proposed.
+func TestTheStrictestRuleThatHoldsDecidesAboutAWrite(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		call, policies := drawCall(t), drawPolicies(t)
 		call.Effect = spec.EffectWrite
-		if got := policy.Decide(call, policies); got.Decision == spec.DecisionAllow {
-			t.Fatalf("got %+v", got)
+		want, named := -1, map[string]bool{policy.RuleWrite: true}
+		for _, p := range policies {
+			for _, r := range p.Rules {
+				holds, err := r.Condition.Holds(map[string]any{"call": map[string]any{"agent": call.Agent, "server": call.Server,
+					"tool": call.Tool, "effect": call.Effect, "arguments": call.Arguments}})
+				s := strictness[r.Decision]
+				switch {
+				case err != nil && s == 0, err == nil && !holds:
+					continue
+				case err != nil:
+					s = 2
+				}
+				if s > want {
+					want, named = s, map[string]bool{}
+				}
+				if s == want {
+					named[p.Place.File+"#"+r.Name] = true
+				}
+			}
+		}
+		if want < 0 {
+			want = strictness[spec.DecisionPropose]
+		}
+		if got := policy.Decide(call, policies); strictness[got.Decision] != want || !named[got.Rule] {
+			t.Fatalf("got %+v, want strictness %d by one of %v", got, want, named)
 		}
 	})
+}
+
+func TestWhoMayApproveIsSaidByEveryRuleThatHolds(t *testing.T) {
+	policies := []*spec.Policy{newPolicy(t, "teams",
+		spec.PolicyRule{Name: "sre", On: spec.OnCall, Decision: spec.DecisionPropose, When: `call.server == "cluster"`, Approvers: []string{"Ada", "Grace"}},
+		spec.PolicyRule{Name: "production", On: spec.OnCall, Decision: spec.DecisionPropose, When: `call.arguments.namespace == "production"`, Approvers: []string{"Grace"}, Reason: "Grace knows it."},
+		spec.PolicyRule{Name: "plain", On: spec.OnCall, Decision: spec.DecisionPropose},
+	)}
+	call := policy.Call{Server: "cluster", Tool: "restart", Effect: spec.EffectWrite, Arguments: map[string]any{"namespace": "production"}}
+	got := policy.ApproversOf(call, policies)
+	if len(got) != 2 || got[0].Rule != "policies/teams.yaml#production" || got[0].Reason != "Grace knows it." || !slices.Equal(got[1].Names, []string{"Ada", "Grace"}) {
+		t.Errorf("got %+v", got)
+	}
+	call.Arguments = nil
+	if got := policy.ApproversOf(call, policies); len(got) != 2 || got[0].Names != nil || !strings.Contains(got[0].Reason, "could not be evaluated") {
+		t.Errorf("a rule that cannot be evaluated names nobody: %+v", got)
+	}
+	call.Server, call.Arguments = "other", map[string]any{"namespace": "staging"}
+	if got := policy.ApproversOf(call, policies); len(got) != 0 {
+		t.Errorf("got %+v", got)
+	}
 }
