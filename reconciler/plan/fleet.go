@@ -71,8 +71,11 @@ func (x *comparison) keys(ref spec.Ref) {
 	}
 	names("approver", before.Approvers, after.Approvers, "gained the approver %s with the key %s", "lost the approver %s with the key %s")
 	for _, k := range after.Approvers { // Rules and CODEOWNERS know approvers by these names.
+		ruled := slices.ContainsFunc(after.Policies, func(p *spec.Policy) bool {
+			return slices.ContainsFunc(p.Rules, func(r spec.Rule) bool { return slices.Contains(r.Approvers, k.Name) })
+		})
 		for _, old := range before.Approvers {
-			if k.Same(old) && (k.Name != old.Name || !slices.Equal(k.CodeOwner, old.CodeOwner)) {
+			if k.Same(old) && (k.Name != old.Name && ruled || !slices.Equal(k.CodeOwner, old.CodeOwner)) {
 				x.widened.add(ref, "approver", "changed what the approver %s is known as, from %s to %s", k.Name, known(old), known(k))
 			}
 		}
