@@ -45,7 +45,7 @@ func (r *Reconciler) openLedger(ctx context.Context) error {
 // ledger nothing is executed; agents go on.
 func (r *Reconciler) readLedger(ctx context.Context) error {
 	r.mu.Lock()
-	fleet, revision, trusted, untrusted := r.fleet, r.applied, r.trusted, r.untrusted
+	fleet, revision, trusted, untrusted, policies := r.fleet, r.applied, r.trusted, r.untrusted, r.policiesNow
 	r.mu.Unlock()
 	if fleet == nil || trusted == nil {
 		return nil
@@ -77,7 +77,7 @@ func (r *Reconciler) readLedger(ctx context.Context) error {
 	}
 	var errs []error
 	for _, action := range fleet.Actions {
-		state, err := r.executor.State(execute.Work{Action: action, Revision: revision, Fleet: fleet, Trusted: trusted})
+		state, err := r.executor.State(execute.Work{Action: action, Revision: revision, Fleet: fleet, Trusted: trusted, Policies: policies})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("action %s: %w", action.ID, err))
 			continue
@@ -114,7 +114,12 @@ func (r *Reconciler) startAction(ctx context.Context, action *spec.Action, step 
 	if r.ledgerErr != nil || r.executing[action.ID] || len(r.executing) >= maxExecuting || r.refused(action.DependsOn...) != nil {
 		return
 	}
-	work := execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet, Trusted: r.trusted}
+	r.execute(ctx, execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet, Trusted: r.trusted, Policies: r.policiesNow}, step.Ref)
+}
+
+// execute executes an action in the background. The caller holds r.mu.
+func (r *Reconciler) execute(ctx context.Context, work execute.Work, ref spec.Ref) {
+	action := work.Action
 	r.executing[action.ID] = true
 	r.background.Go(func() {
 		state, err := r.executor.Execute(ctx, work)
@@ -123,7 +128,7 @@ func (r *Reconciler) startAction(ctx context.Context, action *spec.Action, step 
 		r.mu.Unlock()
 		if err != nil {
 			if ctx.Err() == nil {
-				r.tellChange(step.Ref.String(), err, Warned)
+				r.tellChange(ref.String(), err, Warned)
 			}
 			return // The next pass tries again.
 		}
@@ -172,10 +177,36 @@ func (r *Reconciler) fleetAtCommit(commit string) (*spec.Fleet, error) {
 	return RootAt(seen.Tree)
 }
 
+// object returns the object id of a file in a commit, or "" where there is none.
+func (r *Reconciler) object(commit, file string) (string, error) {
+	tree, err := r.parts.Remote.Snapshot(commit)
+	if err != nil {
+		return "", err
+	}
+	info, err := tree.Lstat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	id, _ := info.Sys().(string)
+	return id, nil
+}
+
 // RootAt reads mainstay.yaml alone: who may approve, and which ledger is pinned.
 func RootAt(tree fs.FS) (*spec.Fleet, error) {
 	fleet, problems := spec.LoadRoot(tree)
 	return fleet, problems.Err()
+}
+
+// pinned returns why a tool server is not as its lock pins it now, or nil.
+func (r *Reconciler) pinned(ctx context.Context, server *spec.ToolServer) error {
+	_, err := r.parts.Tools.Schemas(ctx, server)
+	if !tool.IsMismatch(err) {
+		return nil // Whoever calls it finds out what is wrong.
+	}
+	return r.broker.Redactor().Error(err)
 }
 
 // toolCaller shows the tool servers to package execute. What a tool answers goes into the ledger, so secrets are taken out.

@@ -18,7 +18,7 @@ import (
 func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
 	r.broker = broker.New(broker.Options{
-		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Describe: r.describe, Files: r.files,
+		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
 		Root:     r.opts.Path,
 		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
@@ -30,7 +30,7 @@ func (r *Reconciler) join() {
 	r.executor = execute.New(execute.Options{
 		Remote: r.parts.Remote, Ledger: r.ledger, Signer: r.parts.Signer, Branch: r.opts.Branch, Path: r.opts.Path,
 		Name: r.opts.Name, FleetAt: r.fleetAtCommit, Tools: toolCaller{r}, Now: r.opts.Now, After: r.opts.After,
-		Random: r.opts.Random, Barrier: r.opts.Barrier,
+		Random: r.opts.Random, Barrier: r.opts.Barrier, Pinned: r.pinned,
 	})
 }
 
@@ -124,7 +124,9 @@ func (r *Reconciler) policies() ([]*spec.Policy, error) {
 	if fleet == nil {
 		return nil, errors.New("no good revision is known, so no policy is")
 	}
-	return fleet.Policies, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.policiesNow, nil
 }
 
 // Agent returns the agent of a task as the task's revision declares it. An agent that is no longer declared at all does
@@ -199,7 +201,7 @@ func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (ru
 	if fleet := a.r.current(); fleet != nil {
 		expires = fleet.Expires
 	}
-	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires}, delta)
+	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted}, delta)
 	return run.Reply(reply), err
 }
 
@@ -209,10 +211,14 @@ func (a answers) Escalate(_ context.Context, c run.Call, outcome spec.Outcome) (
 }
 
 // proposals shows the driver to package run. A person's earlier no is the answer that the agent gets, and so are a branch
-// that a person has taken over and a proposal that can never be opened: to try it again would never end.
+// that a person has taken over and a proposal that can never be opened: to try it again would never end. A call that needs no
+// review is opened nowhere, but executed.
 type proposals struct{ r *Reconciler }
 
 func (p proposals) Open(ctx context.Context, proposed spec.Proposal) (*spec.Answer, error) {
+	if proposed.Kind == spec.ProposalDirect {
+		return p.r.executeDirect(ctx, proposed)
+	}
 	err := p.r.proposals.Open(ctx, proposed)
 	var rejected *proposal.RejectedError
 	if errors.As(err, &rejected) {

@@ -115,9 +115,10 @@ func (r *Reconciler) restoreGood(ctx context.Context) {
 
 // declare makes fleet what is declared from now on.
 func (r *Reconciler) declare(revision spec.Revision, fleet *spec.Fleet) {
+	policies, unsigned := r.signedPolicies(revision, fleet)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.applied, r.fleet = revision, fleet
+	r.applied, r.fleet, r.policiesNow, r.unsigned = revision, fleet, policies, unsigned
 	r.parts.Tools.Accept(fleet.Lock)
 	r.parts.Host.Accept(fleet.Lock)
 	r.keepFleet(revision, fleet)

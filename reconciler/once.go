@@ -83,6 +83,12 @@ func (r *Reconciler) busy(ctx context.Context) (bool, error) {
 			return true, nil
 		}
 	}
+	r.mu.Lock()
+	executing := len(r.executing) > 0
+	r.mu.Unlock()
+	if executing {
+		return true, nil
+	}
 	for _, step := range plan.Diff(r.observed(), fleet) {
 		if step.Verb == plan.Execute && r.executable(spec.ActionID(step.Ref.Name)) {
 			return true, nil
@@ -122,6 +128,11 @@ func (r *Reconciler) verdictOfAll(ctx context.Context) error {
 				}
 				failed.Failures = append(failed.Failures, failure)
 			}
+		}
+	}
+	for _, a := range s.Actions {
+		if a.Rule != "" && a.State == string(execute.Unknown) {
+			failed.Failures = append(failed.Failures, fmt.Sprintf("Action/%s: Unknown: %s", a.ID, a.Message))
 		}
 	}
 	for _, summary := range s.Runs {

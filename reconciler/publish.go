@@ -138,13 +138,18 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	}
 	slices.SortFunc(s.Agents, func(a, b AgentStatus) int { return cmp.Compare(a.Name, b.Name) })
 	for id, action := range r.fleet.Actions {
-		state := r.shownState(id)
-		s.Actions = append(s.Actions, ActionStatus{ID: id, Digest: action.Digest, Summary: action.Spec.Summary,
-			State: cmp.Or(string(state.State), "pending"), Settled: state.Settled(), Message: cmp.Or(state.Message, string(state.Result)), Expires: action.Expires,
-			Conditions: r.resources[action.Ref]})
+		s.Actions = append(s.Actions, r.actionStatus(action, r.shownState(id)))
 	}
+	s.Actions = append(s.Actions, r.directStatuses(old)...)
 	slices.SortFunc(s.Actions, func(a, b ActionStatus) int { return cmp.Compare(a.ID, b.ID) })
 	return s, nil
+}
+
+// actionStatus shows one Action. The caller holds r.mu.
+func (r *Reconciler) actionStatus(action *spec.Action, state execute.State) ActionStatus {
+	return ActionStatus{ID: action.ID, Digest: action.Digest, Summary: action.Spec.Summary, State: cmp.Or(string(state.State), "pending"),
+		Settled: state.Settled(), Message: cmp.Or(state.Message, string(state.Result)), Expires: action.Expires,
+		Approval: state.Approval, Executor: state.Executor, Conditions: r.resources[action.Ref]}
 }
 
 // shownState is where an action stands, as far as this process knows. Where it has never read the ledger, the action may
@@ -215,6 +220,10 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 		return verdict{ConditionNotYetReconciled, "OnlyChecked", res.NotYetReconciled()}
 	}
 	switch res.Kind {
+	case spec.KindPolicy:
+		if err := r.unsigned[res.Ref]; err != nil {
+			return stalled("Unsigned", err.Error())
+		}
 	case spec.KindAction:
 		state := r.actions[spec.ActionID(res.Name)]
 		if r.ledgerErr != nil && !state.Settled() {

@@ -92,40 +92,43 @@ type Reconciler struct {
 	shelf     *shelf.Shelf
 	poke      chan struct{}
 
-	mu         sync.Mutex
-	seen       spec.Revision
-	adopted    spec.Revision // the newest one that was looked at to the end
-	applied    spec.Revision
-	planned    spec.Revision
-	fleet      *spec.Fleet
-	fleets     map[spec.Revision]*spec.Fleet
-	fleetOrder []spec.Revision
-	revisions  []RevisionStatus
-	open       []proposal.Listed
-	listed     bool       // open is as some pass has seen it
-	forgotten  *Forgotten // nil before it was read
-	source     []metav1.Condition
-	agentErrs  map[spec.AgentName]error
-	serverErrs map[spec.Digest]error
-	secretErrs map[spec.Ref]error    // of tool servers that go on with what they were started with
-	modelErrs  map[spec.Digest]error // of models that a lock pins
-	resources  map[spec.Ref][]metav1.Condition
-	actions    map[spec.ActionID]execute.State
-	executing  map[spec.ActionID]bool
-	finished   map[spec.RunID]bool
-	asking     bool                 // only agents that runs need are started
-	retries    map[spec.RunID]int   // tries in a row without progress
-	retrying   map[spec.RunID]error // why the last one failed
-	ledgerErr  error
-	trusted    *spec.Fleet     // whose approvers and ledger count
-	trustedAt  spec.Revision   // where they are from
-	untrusted  error           // why those of the newest revision do not
-	verified   source.Verified // the revision verified last; only passes use it
-	savedTip   string
-	failures   map[string]error
-	gone       map[string]bool // steps of the last pass that the remote went away from
-	published  []byte
-	background sync.WaitGroup
+	mu      sync.Mutex
+	seen    spec.Revision
+	adopted spec.Revision // the newest one that was looked at to the end
+	applied spec.Revision
+	planned spec.Revision
+	fleet   *spec.Fleet
+	// policiesNow are the fleet's without the rules that do not count; unsigned says of each policy why.
+	policiesNow []*spec.Policy
+	unsigned    map[spec.Ref]error
+	fleets      map[spec.Revision]*spec.Fleet
+	fleetOrder  []spec.Revision
+	revisions   []RevisionStatus
+	open        []proposal.Listed
+	listed      bool       // open is as some pass has seen it
+	forgotten   *Forgotten // nil before it was read
+	source      []metav1.Condition
+	agentErrs   map[spec.AgentName]error
+	serverErrs  map[spec.Digest]error
+	secretErrs  map[spec.Ref]error    // of tool servers that go on with what they were started with
+	modelErrs   map[spec.Digest]error // of models that a lock pins
+	resources   map[spec.Ref][]metav1.Condition
+	actions     map[spec.ActionID]execute.State
+	executing   map[spec.ActionID]bool
+	finished    map[spec.RunID]bool
+	asking      bool                 // only agents that runs need are started
+	retries     map[spec.RunID]int   // tries in a row without progress
+	retrying    map[spec.RunID]error // why the last one failed
+	ledgerErr   error
+	trusted     *spec.Fleet     // whose approvers and ledger count
+	trustedAt   spec.Revision   // where they are from
+	untrusted   error           // why those of the newest revision do not
+	verified    source.Verified // the revision verified last; only passes use it
+	savedTip    string
+	failures    map[string]error
+	gone        map[string]bool // steps of the last pass that the remote went away from
+	published   []byte
+	background  sync.WaitGroup
 
 	// newest and older keep what was loaded of the branch's newest revision, and of those that runs are pinned to.
 	newest, older spec.Cache

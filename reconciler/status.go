@@ -90,18 +90,23 @@ type ProcessStatus struct {
 	MemoryBytes int64 `json:"memoryBytes,omitempty"`
 }
 
-// ActionStatus is one Action on the branch.
+// ActionStatus is one Action on the branch, or a call that a rule let be executed without a review.
 type ActionStatus struct {
 	ID      spec.ActionID `json:"id"`
 	Digest  spec.Digest   `json:"digest"`
 	Summary string        `json:"summary"`
-	// State is pending, waiting, refused, expired, claimed, started, unknown, done or failed.
+	// State is pending, waiting, refused, expired, claimed, started, unknown, done, failed or abandoned.
 	State string `json:"state"`
 	// Settled says that no reconciler can move it on.
 	Settled bool `json:"settled"`
 	// Message is one sentence: the reason, or the result.
-	Message    string             `json:"message,omitempty"`
-	Expires    time.Time          `json:"expires"`
+	Message string    `json:"message,omitempty"`
+	Expires time.Time `json:"expires"`
+	// Approval is who approved it, and Rule the policy rule that let it be executed without a review. It has one of them once
+	// that is known. Executor made the newest entry in the ledger.
+	Approval   *spec.Approval     `json:"approval,omitempty"`
+	Rule       string             `json:"rule,omitempty"`
+	Executor   string             `json:"executor,omitempty"`
 	Conditions []metav1.Condition `json:"conditions"`
 }
 

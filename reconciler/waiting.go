@@ -29,11 +29,28 @@ func (r *Reconciler) wake(ctx context.Context) error {
 }
 
 func (r *Reconciler) wakeRun(ctx context.Context, summary spec.RunSummary) error {
-	statuses, err := r.proposals.Statuses(ctx, summary.Waiting)
+	var proposed []spec.Proposal
+	for _, p := range summary.Waiting {
+		if p.Kind != spec.ProposalDirect {
+			proposed = append(proposed, p)
+			continue
+		}
+		answer, err := r.wakeDirect(ctx, p)
+		if err != nil {
+			return fmt.Errorf("look after %s: %w", p.Action, err)
+		}
+		if answer == nil {
+			continue
+		}
+		if err := r.resolve(ctx, summary.Run, p.Exchange, *answer); err != nil {
+			return err
+		}
+	}
+	statuses, err := r.proposals.Statuses(ctx, proposed)
 	if err != nil {
 		return fmt.Errorf("look for its proposals: %w", err)
 	}
-	for i, p := range summary.Waiting {
+	for i, p := range proposed {
 		decision, ok := r.decision(p, statuses[i])
 		if !ok {
 			continue
@@ -43,17 +60,20 @@ func (r *Reconciler) wakeRun(ctx context.Context, summary spec.RunSummary) error
 			return err
 		}
 		answer.By = r.decider(p, statuses[i])
-		ready, err := r.engine.Resolve(ctx, summary.Run, p.Exchange, answer)
-		if err != nil {
+		if err := r.resolve(ctx, summary.Run, p.Exchange, answer); err != nil {
 			return err
-		}
-		if ready {
-			if err := r.parts.Store.Enqueue(ctx, summary.Run); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// resolve gives a waiting run an answer, and queues it where it waits for nothing more.
+func (r *Reconciler) resolve(ctx context.Context, id spec.RunID, n int, answer spec.Answer) error {
+	ready, err := r.engine.Resolve(ctx, id, n, answer)
+	if err != nil || !ready {
+		return err
+	}
+	return r.parts.Store.Enqueue(ctx, id)
 }
 
 // decider is who merged or rejected a proposal, where that is known.

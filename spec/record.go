@@ -276,6 +276,8 @@ type Proposal struct {
 	At time.Time `json:"at"`
 	// Expires is when an Action's approval ends.
 	Expires time.Time `json:"expires,omitzero"`
+	// Direct is set for kind direct.
+	Direct *DirectCall `json:"direct,omitempty"`
 }
 
 // Branch is the branch that carries the proposal.

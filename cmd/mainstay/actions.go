@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,8 @@ func newActions(env environment) *cobra.Command {
 		Use:   "actions",
 		Short: "Decide about an action whose outcome nobody knows",
 		Long: "An action that was started and has no receipt is unknown: its effect may have happened or not, and it is never started\n" +
-			"again by itself. `mainstay get actions` lists them.",
+			"again by itself unless its tool is declared idempotent. `mainstay get actions` lists them, and `mainstay describe action`\n" +
+			"shows one in full.",
 	}
 	cmd.AddCommand(newResolve(env))
 	return cmd
@@ -23,28 +25,35 @@ func newActions(env environment) *cobra.Command {
 
 func newResolve(env environment) *cobra.Command {
 	var (
-		repo          = repoFlags{here: true}
-		person        personFlags
-		done, abandon bool
-		reason        string
+		repo                 = repoFlags{here: true}
+		person               personFlags
+		done, retry, abandon bool
+		reason               string
 	)
 	cmd := &cobra.Command{
-		Use:   "resolve ACTION --done|--abandon --reason TEXT",
+		Use:   "resolve ACTION --done|--retry|--abandon --reason TEXT",
 		Short: "Say what became of an unknown action, signed with your key; the run that waits for it is told",
 		Long: "Look in the world itself whether the effect happened, and record it on mainstay/ledger, signed with your own key: one\n" +
-			"of the approvers that mainstay.yaml lists. It is final, and nothing is executed. To have an abandoned action after\n" +
-			"all, let the agent propose it again.",
+			"of the approvers that mainstay.yaml lists. With --retry a reconciler starts the action once more, and only once, if you\n" +
+			"may approve it and it has not expired. The others are final, and nothing is executed. To have an abandoned action\n" +
+			"after all, let the agent propose it again.",
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if done == abandon {
-				return usageError{errors.New("give --done if the effect happened, or --abandon if it did not and need not any more")}
+			outcome, given := "", 0
+			for _, flag := range []struct {
+				set     bool
+				outcome string
+			}{{done, spec.OutcomeDone}, {retry, spec.OutcomeRetry}, {abandon, spec.OutcomeAbandoned}} {
+				if flag.set {
+					outcome = flag.outcome
+					given++
+				}
 			}
-			if reason == "" {
+			if given != 1 {
+				return usageError{errors.New("give one of --done if the effect happened, --retry if it did not and is to be started once more, or --abandon if it did not and need not any more")}
+			}
+			if strings.TrimSpace(reason) == "" {
 				return usageError{errors.New("give --reason; it is kept in the ledger, and the agent is told")}
-			}
-			outcome := spec.OutcomeDone
-			if abandon {
-				outcome = spec.OutcomeAbandoned
 			}
 			signer, err := person.resolve()
 			if err != nil {
@@ -59,13 +68,17 @@ func newResolve(env environment) *cobra.Command {
 			if err := ledger.Resolve(cmd.Context(), spec.ActionID(args[0]), outcome, reason, by); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "resolved %s as %s: %s\n", args[0], outcome, reason)
-			return err
+			fmt.Fprintf(cmd.OutOrStdout(), "resolved %s as %s: %s\n", args[0], outcome, reason)
+			if retry {
+				fmt.Fprintln(cmd.OutOrStdout(), "a reconciler starts it once more with its next look; `mainstay get actions` shows how that ends")
+			}
+			return nil
 		},
 	}
 	repo.add(cmd)
 	person.add(cmd)
 	cmd.Flags().BoolVar(&done, "done", false, "the effect happened")
+	cmd.Flags().BoolVar(&retry, "retry", false, "the effect did not happen, and the action may be started once more")
 	cmd.Flags().BoolVar(&abandon, "abandon", false, "the effect did not happen, or nobody will ever know")
 	cmd.Flags().StringVar(&reason, "reason", "", "how you know, in a `sentence`")
 	return cmd

@@ -153,7 +153,7 @@ func (a *asking) tell(e reconciler.Event) {
 		}
 	case reconciler.Proposed:
 		a.endLine()
-		fmt.Fprintf(a.progress, "· proposal %s: %s\n", e.Proposal.Key, e.Proposal.Title)
+		fmt.Fprintf(a.progress, "· %s: %s\n", proposalName(*e.Proposal), e.Proposal.Title)
 	case reconciler.Warned, reconciler.SourceFailed, reconciler.StepFailed, reconciler.RunRetrying:
 		a.endLine()
 		a.shown.Reset() // A model that is asked again begins anew.
@@ -186,6 +186,10 @@ func (a *asking) finish(summary spec.RunSummary) error {
 	case spec.PhaseWaiting:
 		fmt.Fprintf(a.progress, "run %s waits for a review:\n", summary.Run)
 		for _, p := range summary.Waiting {
+			if p.Kind == spec.ProposalDirect {
+				fmt.Fprintf(a.progress, "  mainstay describe action %s    # %s\n", p.Action, p.Title)
+				continue
+			}
 			fmt.Fprintf(a.progress, "  mainstay proposals show %s%s    # %s\n", p.Key, a.where(), p.Title)
 		}
 		return nil

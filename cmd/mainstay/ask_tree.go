@@ -45,7 +45,7 @@ func (a *asking) tellBeneath(e reconciler.Event) {
 			line("· %s: %s", e.Task.Agent, toolCall(e.Request))
 		}
 	case reconciler.Proposed:
-		line("· %s: proposal %s: %s", e.Task.Agent, e.Proposal.Key, e.Proposal.Title)
+		line("· %s: %s: %s", e.Task.Agent, proposalName(*e.Proposal), e.Proposal.Title)
 	case reconciler.RunRetrying:
 		line("· %s: %v", e.Task.Agent, e.Err)
 	case reconciler.RunWaiting:

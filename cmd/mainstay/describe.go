@@ -18,20 +18,24 @@ import (
 func newDescribe() *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
-		Use:       "describe agent NAME | run RUN",
-		Short:     "Show one agent in full, with what runs and its last runs, or one run, with the runs above and beneath it",
-		ValidArgs: []string{"agent", "run"},
+		Use: "describe agent NAME | run RUN | action ACTION",
+		Short: "Show one agent in full, with what runs and its last runs, one run, with the runs above and beneath it, or one action, with " +
+			"where it stands and why",
+		ValidArgs: []string{"agent", "run", "action"},
 		Args:      arguments(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "run" {
 				return describeRun(cmd.Context(), cmd.OutOrStdout(), state, args[1], time.Now())
 			}
-			if args[0] != "agent" {
-				return usageError{fmt.Errorf("cannot describe %q; only agents and runs can be described", args[0])}
+			if args[0] != "agent" && args[0] != "action" {
+				return usageError{fmt.Errorf("cannot describe %q; only agents, runs and actions can be described", args[0])}
 			}
 			s, err := readStatus(cmd.Context(), state, cmd.ErrOrStderr())
 			if err != nil {
 				return err
+			}
+			if args[0] == "action" {
+				return describeAction(cmd.OutOrStdout(), s, args[1])
 			}
 			i := slices.IndexFunc(s.Agents, func(a reconciler.AgentStatus) bool { return string(a.Name) == args[1] })
 			if i < 0 {

@@ -60,7 +60,7 @@ func describeRun(ctx context.Context, w io.Writer, state, name string, now time.
 		return err
 	}
 	for _, p := range sum.Waiting {
-		fmt.Fprintf(w, "\nWaits for proposal %s: %s\n", p.Key, spec.Visible(p.Title))
+		fmt.Fprintf(w, "\nWaits for %s: %s\n", proposalName(p), spec.Visible(p.Title))
 	}
 	return printChildren(ctx, w, r, entries)
 }

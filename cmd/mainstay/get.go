@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mainstay-dev/mainstay/reconciler"
+	"github.com/mainstay-dev/mainstay/spec"
 )
 
 // table is a view of the state: rows for people, items for programs.
@@ -215,4 +216,12 @@ func proposals(n int) string {
 		return "1 proposal"
 	}
 	return fmt.Sprintf("%d proposals", n)
+}
+
+// proposalName says what a run waits for.
+func proposalName(p spec.Proposal) string {
+	if p.Kind == spec.ProposalDirect {
+		return "action " + string(p.Action)
+	}
+	return "proposal " + string(p.Key)
 }

@@ -39,7 +39,28 @@ func openProposals(ctx context.Context, env environment, repo *repoFlags, person
 		return nil, nil, err
 	}
 	return rem, local.New(local.Options{Remote: rem, Branch: repo.ref, Path: repo.path, Name: person.name, Email: person.email,
-		Ledger: ledger, FleetAt: fleetAt, Now: env.clock()}), nil
+		Ledger: ledger, FleetAt: fleetAt, Declared: func(commit string) []*spec.Fleet { return declaredAt(ctx, rem, repo, commit) },
+		Now: env.clock()}), nil
+}
+
+// declaredAt loads a commit in each of its environments, and leaves out those that are broken.
+func declaredAt(ctx context.Context, rem *remote.Remote, repo *repoFlags, commit string) []*spec.Fleet {
+	src, err := source.New(source.Options{Remote: rem, Branch: repo.ref, Path: repo.path})
+	if err != nil {
+		return nil
+	}
+	at, err := src.At(ctx, spec.NewRevision(repo.ref, commit))
+	if err != nil {
+		return nil
+	}
+	l := loading{files: at.Tree}
+	var fleets []*spec.Fleet
+	for _, env := range append([]string{""}, l.environments()...) {
+		if fleet, problems, err := l.load(ctx, env); err == nil && !problems.HasErrors() {
+			fleets = append(fleets, fleet)
+		}
+	}
+	return fleets
 }
 
 // openDecisions opens the remote, its ledger, and what tells who may decide there.

@@ -165,6 +165,10 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 		case reconciler.RunQueued:
 			log.Info("run queued", "run", e.Run, "agent", e.Task.Agent, "trigger", e.Task.Trigger)
 		case reconciler.Proposed:
+			if e.Proposal.Kind == spec.ProposalDirect {
+				log.Warn("an action is not settled, and its run waits", "run", e.Run, "action", e.Proposal.Action, "title", e.Proposal.Title)
+				break
+			}
 			log.Info("proposal opened", "run", e.Run, "key", e.Proposal.Key, "branch", e.Proposal.Branch(), "title", e.Proposal.Title)
 		case reconciler.Delegated:
 			log.Info("task given to another agent", "run", e.Run, "agent", e.Child.Agent, "child", e.Child.Run)

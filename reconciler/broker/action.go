@@ -24,8 +24,13 @@ type actionFile struct {
 	Spec       spec.ActionSpec `json:"spec"`
 }
 
+// actionID is the id of the Action that a call becomes.
+func (c toolCall) actionID() spec.ActionID {
+	return spec.ActionID(fmt.Sprintf("%s-%s-%d", c.Agent.Name, c.Task.Run, c.N))
+}
+
 // proposeAction turns a call of a write tool into a proposal: one new file, which names exactly this call. The same call
-// always makes the same bytes.
+// always makes the same bytes. Where a rule lets the call through without a review the proposal is one of kind direct.
 func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 	if c.Expires <= 0 {
 		return Reply{}, fmt.Errorf("propose call of %s: no time is set in which the action expires", c.name)
@@ -49,12 +54,16 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	direct := c.decision.Decision == spec.DecisionAllow
+	if direct && b.opts.Begun == nil {
+		return Reply{}, refuse("%s lets %s be called without a review, and nothing is executed here", c.decision.Rule, c.name)
+	}
 	summary := b.summary(c, t)
 	precondition, err := renderPrecondition(c, t)
 	if err != nil {
 		return Reply{}, err
 	}
-	id := spec.ActionID(fmt.Sprintf("%s-%s-%d", c.Agent.Name, c.Task.Run, c.N))
+	id := c.actionID()
 	ends := c.At.Add(c.Expires).UTC().Truncate(time.Second)
 	expires := ends.Format(time.RFC3339)
 	content, err := writeYAML(actionFile{
@@ -69,6 +78,10 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 	})
 	if err != nil {
 		return Reply{}, refuse("the arguments of %s cannot be written into an Action: %v", c.name, err)
+	}
+	if direct {
+		return c.direct(spec.Proposal{Key: key, Title: summary, Expires: ends},
+			&spec.DirectCall{Rule: c.decision.Rule, File: "# " + summary + "\n" + content})
 	}
 	comment := "# " + summary + "\n# Merging this file approves this one call. It is made once, before it expires.\n"
 	return Reply{Proposal: &spec.Proposal{

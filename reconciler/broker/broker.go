@@ -3,7 +3,7 @@
 // and by package policy, never from what a model said, and secrets are taken out of every answer before anyone sees it.
 //
 // The broker keeps nothing between two requests. It never writes to the repository and never calls a write tool: for
-// those it returns a proposal. Nor does it start runs: for another agent it returns what that agent is to do.
+// those it returns a proposal, also where a rule lets the call through without a review. Nor does it start runs: for another agent it returns what that agent is to do.
 package broker
 
 import (
@@ -23,7 +23,7 @@ import (
 // maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
 const maxBody = plugins.MaxMessage - 64<<10
 
-// Options are what [New] needs. All fields are required, but for Models, Lock, Described, Describe
+// Options are what [New] needs. All fields are required, but for Models, Lock, Described, Begun, Describe
 // and Root.
 type Options struct {
 	Models model.Providers
@@ -36,6 +36,9 @@ type Options struct {
 	Lock func() (lock *spec.Lock, known bool)
 	// Policies returns the policies of the newest revision of the watched branch.
 	Policies func() ([]*spec.Policy, error)
+	// Begun looks into the ledger for a call without a review that an executor has claimed. A nil Begun means that nothing
+	// executes: what a rule lets through without a review is refused.
+	Begun func(ctx context.Context, id spec.ActionID) (*spec.DirectCall, error)
 	// Describe returns the sentence that describes an agent at a revision, and "" where there is none. A nil Describe knows none.
 	Describe func(ctx context.Context, revision spec.Revision, agent spec.AgentName) (string, error)
 	// Files returns the repository's files at a revision.
@@ -76,6 +79,8 @@ type Call struct {
 	// Expires is how long an Action may wait, as the Fleet says.
 	Expires time.Duration
 	Request spec.Request
+	// Restarted says that the request was served before and cut off, so that it may have had its effect.
+	Restarted bool
 }
 
 // Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one of

@@ -63,11 +63,14 @@ func (b *Broker) callTool(ctx context.Context, call Call) (Reply, error) {
 			if len(c.raw) > tool.MaxArguments {
 				return Reply{}, refuse("the arguments of %s are %d bytes, at most %d are allowed", c.name, len(c.raw), tool.MaxArguments)
 			}
+			if begun, err := b.begun(ctx, c, t); begun != nil || err != nil {
+				return Reply{Proposal: begun}, err
+			}
 			if err := b.decide(&c, t.Server.Name, t.Name, t.Effect); err != nil {
 				return Reply{}, err
 			}
 			return b.withRule(c, func() (Reply, error) {
-				if c.decision.Decision == spec.DecisionPropose {
+				if t.Effect == spec.EffectWrite {
 					return b.proposeAction(c, t)
 				}
 				return b.callServer(ctx, c, t)

@@ -210,6 +210,9 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 	return e.effect(ctx, w, start)
 }
 
+// MayGoOn reports whether Execute would bring an Action in that state any further.
+func (e *Executor) MayGoOn(w Work, s State) bool { return !s.Settled() || e.mayClaim(w, s) }
+
 // mayClaim reports whether the state is one that this executor goes on from.
 func (e *Executor) mayClaim(w Work, s State) bool {
 	switch s.State {

@@ -84,6 +84,9 @@ func tell(e, asked spec.Entry, attempts int) string {
 		return tellAnswer(e, asked)
 	case e.Proposal != nil:
 		p := e.Proposal
+		if p.Kind == spec.ProposalDirect {
+			return oneLine(fmt.Sprintf("action %s: %s", p.Action, p.Title), maxLine) + "; waits until it is known what became of it"
+		}
 		return oneLine(fmt.Sprintf("%s %s: %s", p.Kind, p.Branch(), p.Title), maxLine) + "; waits for a review"
 	case e.Outcome != nil && e.Outcome.Reason != "":
 		return e.Outcome.Phase + ": " + e.Outcome.Reason + ": " + oneLine(e.Outcome.Message, maxMessage)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mainstay-dev/mainstay/reconciler/approver"
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -43,7 +44,7 @@ var ErrHeadMoved = errors.New("the proposal has changed since it was shown: read
 
 // Approve merges a proposal into the branch: a merge commit with the branch first and the proposal second, signed with
 // the person's own key. It returns the merge's id. It may be called again after an error. It refuses a key that is not
-// among the approvers of mainstay.yaml at the branch's tip, the key of a reconciler, a proposal that is not exactly what
+// among the approvers of mainstay.yaml at the branch's tip, or may not approve this Action, the key of a reconciler, a proposal that is not exactly what
 // a reconciler has signed, an Action that has expired, and paths that both sides changed.
 func (d *Driver) Approve(ctx context.Context, a Approval) (string, error) {
 	id, err := d.approve(ctx, a)
@@ -97,7 +98,8 @@ func (d *Driver) approve(ctx context.Context, a Approval) (string, error) {
 }
 
 func (d *Driver) mayApprove(v view, h head, a Approval) error {
-	if _, err := approver(v.fleet, a.By); err != nil {
+	by, err := reviewer(v.fleet, a.By)
+	if err != nil {
 		return err
 	}
 	switch {
@@ -128,11 +130,31 @@ func (d *Driver) mayApprove(v view, h head, a Approval) error {
 	if expires, err := time.Parse(time.RFC3339, action.Expires); err != nil || !d.opts.Now().Before(expires) {
 		return fmt.Errorf("the Action has expired (%s) and would not be executed: delete the branch", action.Expires)
 	}
-	return nil
+	tree, err := d.opts.Remote.Snapshot(v.main)
+	if err != nil {
+		return err
+	}
+	q := approver.Question{Action: action, File: h.Files[0].Path, By: by, Proposer: h.signer, Approvers: v.fleet.Approvers,
+		Reconcilers: v.fleet.Ledger.Signers, Tree: tree}
+	var fleets []*spec.Fleet
+	if d.opts.Declared != nil {
+		fleets = d.opts.Declared(v.main)
+	}
+	if len(fleets) == 0 { // Nothing is known but who owns the Action's file.
+		fleets = []*spec.Fleet{{}}
+	}
+	why := ""
+	for _, fleet := range fleets {
+		q.Server, q.Policies = fleet.Servers[action.Server], fleet.Policies
+		if why = approver.Check(q); why == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("it would not be executed: %s", why)
 }
 
-// approver returns which approver a person is. No reconciler is one, even where mainstay.yaml lists its key as both.
-func approver(fleet *spec.Fleet, by Reviewer) (spec.Key, error) {
+// reviewer returns which approver a person is. No reconciler is one, even where mainstay.yaml lists its key as both.
+func reviewer(fleet *spec.Fleet, by Reviewer) (spec.Key, error) {
 	if by.Signer == nil {
 		return spec.Key{}, errors.New("a decision is signed with the person's own key: name one")
 	}

@@ -28,7 +28,7 @@ type Ledger interface {
 	Append(ctx context.Context, path string, content []byte, message, name, email string, signer *remote.Signer) error
 }
 
-// Options are what [New] needs. All fields but Signer are required, Path may be empty.
+// Options are what [New] needs. All fields but Signer and Declared are required, Path may be empty.
 type Options struct {
 	Remote *remote.Remote
 	// Branch is the branch that proposals are merged into, such as main.
@@ -43,7 +43,10 @@ type Options struct {
 	// FleetAt returns the fleet at a commit. Only its Approvers and its Ledger are read, so that it is enough to load
 	// mainstay.yaml.
 	FleetAt func(commit string) (*spec.Fleet, error)
-	Now     func() time.Time
+	// Declared returns all that a commit declares, in each of its environments, so that a person who may approve an Action in
+	// none of them is told before the merge. May be nil: whoever executes looks at the rules in any case.
+	Declared func(commit string) []*spec.Fleet
+	Now      func() time.Time
 }
 
 // Driver is a [proposal.Driver] over a bare remote. It is safe for concurrent use.

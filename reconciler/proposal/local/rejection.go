@@ -77,7 +77,7 @@ func (d *Driver) reject(ctx context.Context, key spec.ProposalKey, reason string
 	if h.State == proposal.Merged {
 		return fmt.Errorf("%s is merged already: revert the merge instead", h.Branch())
 	}
-	if _, err := approver(v.fleet, by); err != nil {
+	if _, err := reviewer(v.fleet, by); err != nil {
 		return err
 	}
 	r := rejection{
