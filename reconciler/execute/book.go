@@ -37,7 +37,7 @@ func newTrust(f *spec.Fleet) trust {
 	fmt.Fprintln(&id, t.genesis)
 	for _, keys := range [][]spec.Key{t.signers, t.approvers} {
 		for _, k := range keys {
-			fmt.Fprintln(&id, k.Digest())
+			fmt.Fprintf(&id, "%s %q %q\n", k.Digest(), k.Name, k.CodeOwner) // The names say what the person may approve.
 		}
 		fmt.Fprintln(&id)
 	}

@@ -51,7 +51,7 @@ func (c *clock) after(d time.Duration) <-chan time.Time {
 
 // world is a bare Git remote with a fleet, a person and a reconciler.
 type world struct {
-	*testing.T
+	testing.TB
 	dir      string // of the bare repository
 	clock    *clock
 	reviewer *remote.Signer
@@ -62,10 +62,10 @@ type world struct {
 	options  func(*execute.Options)
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
-		T: t, dir: filepath.Join(t.TempDir(), "remote.git"), effects: &effects{count: map[string]int{}},
+		TB: t, dir: filepath.Join(t.TempDir(), "remote.git"), effects: &effects{count: map[string]int{}},
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, options: func(*execute.Options) {},
 	}
 	w.git("", "init", "-q", "--bare", "-b", "main", w.dir)
