@@ -26,8 +26,15 @@ func TestAnUnknownActionIsResolvedByAPerson(t *testing.T) {
 	seed.mainstay(1, seed.resolve(id, "ada", "--done")...) // Until its deadline it may still be under way.
 	later := []string{clockAhead + "=2h"}
 
-	for _, tt := range []struct{ flag, state string }{{"--done", "done"}, {"--abandon", "abandoned"}} {
-		t.Run(tt.state, func(t *testing.T) {
+	for _, tt := range []struct {
+		flag, outcome, then, state, message string
+		restarts                            int
+	}{
+		{"--done", "done", "done", "done", "I looked", 0},
+		{"--abandon", "abandoned", "abandoned", "abandoned", "I looked", 0},
+		{"--retry", "retry", "pending", "done", "", 1},
+	} {
+		t.Run(tt.outcome, func(t *testing.T) {
 			w := copyWorld(t, seed)
 			if e := w.start(later, w.once()...); e.code != exitFailed || !strings.Contains(e.stderr, "Unknown") {
 				t.Fatalf("exit code %d\n%s", e.code, e.stderr)
@@ -35,10 +42,10 @@ func TestAnUnknownActionIsResolvedByAPerson(t *testing.T) {
 			if e := w.start(later, w.resolve(id, "reconciler", tt.flag)...); e.code != exitFailed || !strings.Contains(e.stderr, "not listed") {
 				t.Fatalf("the reconciler decided: exit code %d\n%s", e.code, e.stderr)
 			}
-			if e := w.start(later, w.resolve(id, "ada", tt.flag)...); e.code != 0 || !strings.HasPrefix(e.stdout, "resolved "+id+" as "+tt.state) {
+			if e := w.start(later, w.resolve(id, "ada", tt.flag)...); e.code != 0 || !strings.HasPrefix(e.stdout, "resolved "+id+" as "+tt.outcome) {
 				t.Fatalf("exit code %d\n%s%s", e.code, e.stdout, e.stderr)
 			}
-			if e := w.start(later, w.resolve(id, "ada", tt.flag)...); e.code != exitFailed || !strings.Contains(e.stderr, "it is "+tt.state) {
+			if e := w.start(later, w.resolve(id, "ada", tt.flag)...); e.code != exitFailed || !strings.Contains(e.stderr, "it is "+tt.then) {
 				t.Fatalf("it was resolved twice: exit code %d\n%s", e.code, e.stderr)
 			}
 			if e := w.start(later, w.once()...); e.code != 0 {
@@ -47,16 +54,16 @@ func TestAnUnknownActionIsResolvedByAPerson(t *testing.T) {
 			if runs := w.runs(); len(runs) != 1 || runs[0].Phase != spec.PhaseSucceeded {
 				t.Errorf("runs: %+v", runs)
 			}
-			if log := w.mainstay(0, "logs", string(w.runs()[0].Run), "--state", w.path("state"), "-o", "json").stdout; !strings.Contains(log, "I looked") {
+			if log := w.mainstay(0, "logs", string(w.runs()[0].Run), "--state", w.path("state"), "-o", "json").stdout; !strings.Contains(log, tt.message) || !strings.Contains(log, tt.state) {
 				t.Errorf("the agent was not told:\n%s", log)
 			}
 			var actions []reconciler.ActionStatus
 			w.get("actions", &actions)
-			if len(actions) != 1 || actions[0].State != tt.state || actions[0].Message != "I looked" {
+			if len(actions) != 1 || actions[0].State != tt.state || !strings.Contains(actions[0].Message, tt.message) {
 				t.Errorf("actions: %+v", actions)
 			}
-			if n := w.restarts(); n != 0 {
-				t.Errorf("the effect happened %d times", n)
+			if n := w.restarts(); n != tt.restarts {
+				t.Errorf("the effect happened %d times, not %d", n, tt.restarts)
 			}
 		})
 	}

@@ -58,7 +58,7 @@ type LedgerOptions struct {
 //	actions/<id>/claim.json       a reconciler is about to start it; claim-2.json and so on take over
 //	actions/<id>/started.json     the effect begins, under the claim with the same nonce; started-2.json after claim-2.json
 //	actions/<id>/receipt.json     how it ended
-//	actions/<id>/resolution.json  what a person decided about an unknown one; signed by an approver
+//	actions/<id>/resolution.json  what a person decided about an unknown one, resolution-2.json after a retry; signed by an approver
 //	proposals/<key>/rejection.json, rejection-2.json  a person's no; signed by an approver
 //
 // So the tree at its tip is the state, and its history the audit log. It keeps what it has read in memory, and reads only

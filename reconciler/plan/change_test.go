@@ -274,6 +274,11 @@ func TestPermissions(t *testing.T) {
 		{"a policy goes", []string{"policies/guard.yaml", "", "-"}, []string{
 			"! Policy/guard lost the rule no-system: 'deny every call where call.tool == \"restart\"'",
 			"! Policy/guard lost the rule small: \"deny every change where size(change.paths) > 3\""}},
+		{"a rule lets writes through", []string{"policies/guard.yaml", "  rules:", "  rules:\n  - {name: notes, on: call, when: 'call.tool == \"note\"', decision: allow}"}, []string{
+			"! Policy/guard gained the rule notes, by which write tools are called without an approval: 'allow every call where call.tool == \"note\"'"}},
+		{"a rule lets through what was denied", []string{"policies/guard.yaml", "decision: deny}", "decision: allow}"}, []string{
+			"! Policy/guard lost the rule no-system: 'deny every call where call.tool == \"restart\"'",
+			"! Policy/guard gained the rule no-system, by which write tools are called without an approval: 'allow every call where call.tool == \"restart\"'"}},
 		{"a limit of calls is added", []string{"policies/guard.yaml", "  rules:", "  rules:\n  - {name: few, on: call, decision: limit, limit: {calls: 3, per: 1h}}"}, []string{
 			"Policy/guard gained the rule few: \"limit every call to 3 in 1h\""}},
 
