@@ -203,6 +203,15 @@ func (w *teller) tool(s transcript.Step) {
 func resultText(r plugins.ToolResult) string { return cmp.Or(r.Text, string(r.Structured)) }
 
 func (w *teller) proposal(p *transcript.Proposal) {
+	if p.Kind == spec.ProposalDirect {
+		w.line("action", string(p.Action)+": "+p.Title)
+		if p.Decided.IsZero() {
+			w.line("waits", "since "+p.Opened.UTC().Format(time.DateTime)+" until it is known what became of it: mainstay describe action "+string(p.Action))
+			return
+		}
+		w.line("known", fmt.Sprintf("%s, after %s: mainstay describe action %s", p.Decided.UTC().Format(time.DateTime), long(p.Waited), p.Action))
+		return
+	}
 	w.line("proposal", string(p.Key)+": "+p.Title)
 	for _, f := range p.Files {
 		text := fmt.Sprintf("writes %s, %s", f.Path, count(strings.Count(f.Content, "\n"), "line"))

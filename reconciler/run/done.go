@@ -26,6 +26,8 @@ func (s *state) done() string {
 	said := ""
 	for _, x := range s.exchanges {
 		switch {
+		case x.proposal != nil && x.proposal.Kind == spec.ProposalDirect:
+			lines = append(lines, fmt.Sprintf("Action %s was begun without a review: %s", x.proposal.Action, oneLine(x.proposal.Title, maxLine)))
 		case x.proposal != nil:
 			lines = append(lines, fmt.Sprintf("Proposal %s is %s: %s", x.proposal.Key, decision(x), oneLine(x.proposal.Title, maxLine)))
 		case x.child != nil:
