@@ -82,7 +82,7 @@ func TestAnEntryFitsItsClaim(t *testing.T) {
 	} {
 		r := &record{}
 		for _, e := range test.before {
-			r.add(e)
+			r.add(e, spec.Key{}, true)
 		}
 		err := r.check(test.entry, test.n)
 		if (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) {

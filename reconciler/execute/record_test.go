@@ -35,11 +35,7 @@ func (e *entries) add(step, nonce string, change func(*spec.LedgerEntry)) {
 	if err := e.r.check(l, n); err != nil {
 		e.Fatalf("%s of %s: %v", step, nonce, err)
 	}
-	if step == spec.StepResolution {
-		e.r.resolutions = append(e.r.resolutions, resolution{LedgerEntry: l, by: spec.Key{Name: "Ada"}, counts: l.Executor != "nobody"})
-		return
-	}
-	e.r.add(l)
+	e.r.add(l, spec.Key{Name: "Ada"}, l.Executor != "nobody")
 }
 
 func (e *entries) refused(step, nonce, why string, change func(*spec.LedgerEntry)) {
