@@ -82,7 +82,7 @@ type Executor struct {
 
 	mu       sync.Mutex
 	busy     map[spec.ActionID]bool
-	owed     map[spec.ActionID]spec.LedgerEntry // receipts that have not landed
+	owed     map[spec.ActionID]ending // receipts that have not landed
 	verdicts map[spec.ActionID]verdict
 }
 
@@ -101,7 +101,7 @@ func New(opts Options) *Executor {
 		opts.Barrier = func(string) {}
 	}
 	return &Executor{
-		opts: opts, judge: Judge{History: opts.Remote, Path: opts.Path, FleetAt: opts.FleetAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]spec.LedgerEntry{},
+		opts: opts, judge: Judge{History: opts.Remote, Path: opts.Path, FleetAt: opts.FleetAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]ending{},
 		verdicts: map[spec.ActionID]verdict{},
 	}
 }
@@ -135,7 +135,7 @@ func (e *Executor) Execute(ctx context.Context, w Work) (State, error) {
 		return State{State: Waiting, Message: "this process is executing it"}, nil
 	}
 	e.busy[id] = true
-	receipt, owed := e.owed[id]
+	end, owed := e.owed[id]
 	e.mu.Unlock()
 	defer func() {
 		e.mu.Lock()
@@ -143,7 +143,7 @@ func (e *Executor) Execute(ctx context.Context, w Work) (State, error) {
 		delete(e.busy, id)
 	}()
 	if owed {
-		return e.finish(ctx, receipt)
+		return e.finish(ctx, end)
 	}
 	state, err := e.execute(ctx, w)
 	if err != nil {
@@ -163,6 +163,15 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 	if err := e.stillMerged(w); err != nil {
 		return State{State: Waiting, Message: err.Error()}, nil
 	}
+	if state.State == Unknown { // It may have happened, and so is not begun again for nothing.
+		if failed, err := e.checkPrecondition(ctx, w); err != nil || failed != "" {
+			if err != nil {
+				failed = err.Error()
+			}
+			state.Message = failed + "; " + state.Message
+			return state, nil
+		}
+	}
 	claim, err := e.claim(ctx, w, state)
 	if err != nil {
 		return e.lost(w, err)
@@ -170,7 +179,7 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 	if failed, err := e.checkPrecondition(ctx, w); err != nil {
 		return State{State: Claimed, Message: err.Error()}, nil
 	} else if failed != "" {
-		return e.finish(ctx, e.receipt(claim, Result{}, spec.OutcomeFailed, failed+"; nothing was done"))
+		return e.notDone(ctx, claim, failed)
 	}
 	if !e.opts.Now().Before(w.Action.Expires) {
 		return e.State(w)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -195,6 +196,11 @@ func (r *record) started(nonce string) *spec.LedgerEntry {
 		}
 	}
 	return nil
+}
+
+// startedElse reports whether there is a start with another nonce.
+func (r *record) startedElse(nonce string) bool {
+	return slices.ContainsFunc(r.starts, func(start spec.LedgerEntry) bool { return start.Nonce != nonce })
 }
 
 // state tells what the entries say. A receipt counts more than a resolution, because it knows.
