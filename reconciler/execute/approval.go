@@ -32,6 +32,8 @@ type History interface {
 // before it does anything and an auditor afterwards, so that the two never disagree. All fields but Path are required.
 type Judge struct {
 	History History
+	// Branch is the branch that Actions are merged into: what was proposed for another one is not approved here.
+	Branch string
 	// Path is the folder of the repository that holds mainstay.yaml; "" is the root.
 	Path string
 	// FleetAt is as in [Options].
@@ -97,6 +99,9 @@ func (j *Judge) find(w Work, known verdict) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
+	if info, err := tree.Lstat(file); err == nil && !info.Mode().IsRegular() {
+		return refuse("%s is a symbolic link or a submodule, and not a file", file)
+	}
 	content, err := tree.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j.moved(file)
@@ -158,6 +163,9 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	if want := fmt.Sprintf("%s-%s-%d", evidence.Agent, evidence.Run, evidence.Exchange); string(w.Action.ID) != want {
 		return refuse("its evidence belongs to the Action %s: an Action is never copied", want)
 	}
+	if branch, _, _ := strings.Cut(string(evidence.Revision), "@sha1:"); branch != j.Branch {
+		return refuse("it was proposed for the branch %q, and this is %q: a merge approves on one branch alone", branch, j.Branch)
+	}
 	where := fmt.Sprintf("commit %s by %s", merge.ID[:7], merge.Author)
 	switch {
 	case len(merge.Parents) < 2:
@@ -171,6 +179,9 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	}
 	if fleet.Ledger == nil {
 		return refuse("when it was merged in %s, mainstay.yaml pinned no ledger", where)
+	}
+	if genesis := w.trusted().Ledger.Genesis; fleet.Ledger.Genesis != genesis {
+		return refuse("when it was merged in %s, mainstay.yaml pinned another ledger, and only that one knows whether it was executed: what is approved for one ledger is never executed under another", where)
 	}
 	trust := newTrust(fleet)
 	approver, err := remote.VerifyCommit(merge, trust.approvers)

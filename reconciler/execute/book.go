@@ -246,6 +246,9 @@ func (b *book) parse(path string, content []byte) (entry, error) {
 	if e.place, err = parsePlace(path); err != nil {
 		return e, err
 	}
+	if err := checkKeys(content); err != nil {
+		return e, fmt.Errorf("%s is not an entry: %w", path, err)
+	}
 	if e.place.action == "" {
 		var about struct {
 			Step     string           `json:"step"`
@@ -276,6 +279,31 @@ func (b *book) parse(path string, content []byte) (entry, error) {
 		return e, fmt.Errorf("%s: %w", path, err)
 	}
 	return e, nil
+}
+
+// checkKeys refuses an entry that has a key twice, in whatever case: of the two, readers would take different ones.
+func checkKeys(content []byte) error {
+	d := json.NewDecoder(bytes.NewReader(content))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("it is no JSON object")
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		key := strings.ToLower(fmt.Sprint(t))
+		if seen[key] {
+			return fmt.Errorf("it has %q twice", key)
+		}
+		seen[key] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // add takes over an entry that was checked.

@@ -101,7 +101,7 @@ func New(opts Options) *Executor {
 		opts.Barrier = func(string) {}
 	}
 	return &Executor{
-		opts: opts, judge: Judge{History: opts.Remote, Path: opts.Path, FleetAt: opts.FleetAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]ending{},
+		opts: opts, judge: Judge{History: opts.Remote, Branch: opts.Branch, Path: opts.Path, FleetAt: opts.FleetAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]ending{},
 		verdicts: map[spec.ActionID]verdict{},
 	}
 }

@@ -86,16 +86,16 @@ func newModel(t *testing.T, m model) *model {
 		"restart": {Effect: spec.EffectWrite, Idempotent: m.idempotent || m.broken == unknownIsRetried},
 	}
 	fleet := &spec.Fleet{
-		Approvers: []spec.Key{{Name: "Ada", SSH: m.reviewer.PublicKey()}},
+		Approvers: []spec.Key{m.reviewer.Public("Ada")},
 		Ledger: &spec.Ledger{Genesis: m.genesis, Signers: []spec.Key{
-			{Name: names[0], SSH: m.signers[0].PublicKey()}, {Name: names[1], SSH: m.signers[1].PublicKey()},
+			m.signers[0].Public(names[0]), m.signers[1].Public(names[1]),
 		}},
 		Servers: map[string]*spec.ToolServer{"cluster": server},
 	}
 	action := &spec.Action{ID: "triage-run-1", Expires: m0.Add(m.expires)}
-	action.Spec = spec.ActionSpec{
-		Server: "cluster", Tool: "restart", Evidence: spec.Evidence{Agent: "triage", Run: "run", Exchange: 1, Key: "0123456789abcdef"},
-	}
+	action.Spec = spec.ActionSpec{Server: "cluster", Tool: "restart", Evidence: spec.Evidence{
+		Agent: "triage", Run: "run", Exchange: 1, Revision: "main@sha1:", Key: "0123456789abcdef",
+	}}
 	file := spec.FileEdit{Path: "actions/triage-run-1.yaml", Content: "kind: Action\n"}
 	action.Digest = spec.DigestBytes([]byte(file.Content))
 	m.main = write(remote.CommitDraft{Edits: []spec.FileEdit{{Path: "mainstay.yaml", Content: "kind: Fleet\n"}}, Message: "Begin"})
@@ -196,7 +196,7 @@ func (b *book) clone(lock sync.Locker) *book {
 	c.lock, c.actions, c.rejections = lock, map[spec.ActionID]*record{}, maps.Clone(b.rejections)
 	for id, r := range b.actions {
 		of := *r
-		of.claims, of.starts = slices.Clone(r.claims), slices.Clone(r.starts)
+		of.claims, of.starts, of.signers = slices.Clone(r.claims), slices.Clone(r.starts), maps.Clone(r.signers)
 		c.actions[id] = &of
 	}
 	return &c

@@ -1,6 +1,7 @@
 package execute_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -60,6 +61,12 @@ type world struct {
 	genesis  string
 	effects  *effects
 	options  func(*execute.Options)
+	stages   *stages
+	as       string // who commits are by; Someone if empty
+
+	// prepared is an Action that is not where it belongs any more, trusted the commit whose approvers count.
+	prepared execute.Work
+	trusted  string
 }
 
 func newWorld(t *testing.T) *world {
@@ -195,7 +202,7 @@ func (w *world) push(branch string, d remote.CommitDraft, files map[string]strin
 	for name, content := range files {
 		d.Edits = append(d.Edits, spec.FileEdit{Path: name, Content: content, Remove: content == ""})
 	}
-	d.AuthorName, d.AuthorEmail, d.When = "Someone", "someone@example.com", w.clock.now()
+	d.AuthorName, d.AuthorEmail, d.When = cmp.Or(w.as, "Someone"), "someone@example.com", w.clock.now()
 	id, err := r.WriteCommit(d)
 	w.ok(err)
 	w.ok(r.Push(context.Background(), branch, tip, id))
@@ -223,7 +230,12 @@ func (w *world) action(n int, change func(*spec.ActionSpec)) (spec.ActionID, str
 
 func key(n int) spec.ProposalKey { return spec.ProposalKey(fmt.Sprintf("%016x", n)) }
 
-func (w *world) tip(branch string) string { return w.git(w.dir, "rev-parse", branch) }
+func (w *world) tip(branch string) string {
+	if b, err := os.ReadFile(filepath.Join(w.dir, "refs", "heads", branch)); err == nil {
+		return strings.TrimSpace(string(b))
+	}
+	return w.git(w.dir, "rev-parse", branch)
+}
 
 // driver is the proposal driver as the reconciler has it.
 func (w *world) driver(r *remote.Remote) *local.Driver {
@@ -333,6 +345,7 @@ type effects struct {
 	calls int
 	value any
 	err   error
+	lost  error // instead of the answer, although it happened
 	hook  func()
 }
 
@@ -353,6 +366,9 @@ func (f *effects) Call(ctx context.Context, server *spec.ToolServer, tool string
 		return execute.Result{}, f.err
 	}
 	f.count[key]++
+	if f.lost != nil {
+		return execute.Result{}, f.lost
+	}
 	return execute.Result{Structured: map[string]any{"restarted": args["name"]}}, nil
 }
 
