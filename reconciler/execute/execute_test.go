@@ -51,7 +51,7 @@ func TestGitItselfVerifiesEveryEntryOfTheLedger(t *testing.T) {
 func TestAMergeMadeWithGitApprovesToo(t *testing.T) {
 	w := newWorld(t)
 	id := w.propose(1, nil)
-	w.mergeByHand(1, w.reviewer, nil)
+	w.mergeWithGit(w.branch(1), w.reviewer)
 	w.wants(w.executor("one", w.robot).run(id), execute.Done, "")
 }
 

@@ -76,6 +76,10 @@ func newWorld(t *testing.T) *world {
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, options: func(*execute.Options) {},
 	}
 	w.git("", "init", "-q", "--bare", "-b", "main", w.dir)
+	// Nothing here has to outlive the machine, or to be tidied up.
+	w.ok(appendTo(filepath.Join(w.dir, "config"), "[core]\n\tfsync = none\n[receive]\n\tautogc = false\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"))
+	w.ok(os.RemoveAll(filepath.Join(w.dir, "hooks")))
+	w.ok(os.Mkdir(filepath.Join(w.dir, "hooks"), 0o755))
 	keys := t.TempDir()
 	for name, into := range map[string]**remote.Signer{"reviewer": &w.reviewer, "robot": &w.robot, "second": &w.second} {
 		key, err := remote.GenerateSigner(filepath.Join(keys, name), name)
@@ -88,6 +92,14 @@ func newWorld(t *testing.T) *world {
 	w.ok(err)
 	w.commit("Begin", map[string]string{"mainstay.yaml": w.fleetFile(w.reviewer), "app.yaml": "replicas: 1\n"}, nil)
 	return w
+}
+
+func appendTo(name, text string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(b, text...), 0o644)
 }
 
 // fleetFile is mainstay.yaml with approvers.
