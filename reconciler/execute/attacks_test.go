@@ -137,7 +137,7 @@ var approvalAttacks = []attack{
 		sig, _, _ = strings.Cut(sig, "\n\n")
 		w.raw(w.proposed(1), fmt.Sprintf("gpgsig %s\n", sig), w.tip("main"), w.proposed(1))
 		return id
-	}, "does not match"},
+	}, "signature did not verify"},
 	{"a merge with two signatures", func(w *world) spec.ActionID {
 		id := w.approval()
 		w.prepare(id)
