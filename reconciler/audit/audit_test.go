@@ -232,6 +232,10 @@ func TestWhoApprovedIsJudgedByWhoCountedThen(t *testing.T) {
 		r := w.audit(nil)
 		w.finds(r, action(1), "is none that counts now")
 		w.state(r, action(1), execute.Refused)
+		// Once it has expired nothing needs to be done about it.
+		r = w.audit(func(o *audit.Options) { o.Now = w.now.Add(100 * time.Hour) })
+		w.holds(r)
+		w.state(r, action(1), execute.Expired)
 	})
 }
 
