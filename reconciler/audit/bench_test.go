@@ -311,7 +311,7 @@ func (p *packer) commit(at time.Time, tree plumbing.Hash, message string, signer
 	}
 	content := head.String() + "\n" + message
 	if signer != nil {
-		signature, err := signer.Sign([]byte(content))
+		signature, err := signer.Sign([]byte(content), at)
 		p.ok(err)
 		content = head.String() + "gpgsig " + strings.ReplaceAll(string(signature), "\n", "\n ") + "\n\n" + message
 	}
