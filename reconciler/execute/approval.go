@@ -190,8 +190,8 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	}
 	// Whoever may push chooses the merge's first parent, and so what mainstay.yaml said there. It is not enough alone.
 	counts := newTrust(w.trusted())
-	if !listed(counts.approvers, approver) {
-		return refuse("%s does not approve it: its signer %s (%s) was an approver before the merge, and is none that counts now", where, approver.Name, approver.Fingerprint())
+	if err := signedBy(counts.approvers, approver, merge); err != nil {
+		return refuse("%s does not approve it: its signer %s was an approver before the merge, and is none that counts now: %v", where, approver.Name, err)
 	}
 	head, err := j.History.Commit(merge.Parents[1])
 	if err != nil {
@@ -201,8 +201,8 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	if err != nil {
 		return refuse("%s merges what no reconciler has proposed: %v", where, err)
 	}
-	if !listed(counts.signers, proposer) {
-		return refuse("%s merges what %s (%s) has proposed, which is no reconciler that counts now", where, proposer.Name, proposer.Fingerprint())
+	if err := signedBy(counts.signers, proposer, head); err != nil {
+		return refuse("%s merges what %s has proposed, which is no reconciler that counts now: %v", where, proposer.Name, err)
 	}
 	if reason, err := j.checkHead(w, head, blob); err != nil || reason != "" {
 		return Verdict{Refused: reason}, err

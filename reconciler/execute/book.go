@@ -45,9 +45,14 @@ func newTrust(f *spec.Fleet) trust {
 	return t
 }
 
-// listed reports whether a key is one of a list.
-func listed(keys []spec.Key, key spec.Key) bool {
-	return slices.ContainsFunc(keys, func(k spec.Key) bool { return k.Fingerprint() == key.Fingerprint() })
+// signedBy returns why a commit, which a key has signed, is not signed by one of the keys. A key that is listed as it is needs no
+// second look; an OpenPGP key that has lost a part or was revoked since is another one, and the signature is checked with it.
+func signedBy(keys []spec.Key, key spec.Key, c remote.Commit) error {
+	if slices.ContainsFunc(keys, key.Equal) {
+		return nil
+	}
+	_, err := remote.VerifyCommit(c, keys)
+	return err
 }
 
 func (t trust) same(o trust) bool { return t.id == o.id }
