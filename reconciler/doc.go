@@ -2,7 +2,8 @@
 // comes back to that branch as proposals. It joins the stages; none of them knows another. Read it in this order to
 // follow one commit to one executed action:
 //
-//  1. observe.go: package source fetches the branch. A new revision is loaded and checked by package spec. A broken one
+//  1. observe.go: package source fetches the branch. A new revision whose commit is not signed as the one before demands is
+//     held (signature.go). Else it is loaded and checked by package spec. A broken one
 //     is kept with its problems, and the last good revision goes on being what is declared. lock.go compares what tool
 //     servers and models are by now with what the revision's mainstay.lock pins, and refuses what is something else.
 //  2. apply.go: package plan compares what runs with what is declared. Its steps start, replace and stop agents, in the order

@@ -205,7 +205,7 @@ func (r *Reconciler) newTask(name spec.AgentName, text string) (spec.Task, error
 	fleet, revision, seen := r.fleet, r.applied, r.seen
 	r.mu.Unlock()
 	if fleet == nil {
-		return spec.Task{}, fmt.Errorf("%s does not run: it is broken, or held because its commit is not as it demands; `mainstay validate --revision %s` says why", seen.Short(), seen.Commit()[:7])
+		return spec.Task{}, fmt.Errorf("%s does not run: it is broken, or held because its commit is not as mainstay.yaml demands; `mainstay get revisions` says why", seen.Short())
 	}
 	agent, ok := fleet.Agents[name]
 	if !ok {

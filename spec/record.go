@@ -243,7 +243,9 @@ type ChildRun struct {
 // The kinds of proposals.
 const (
 	ProposalChange = "change" // edits files
-	ProposalAction = "action" // adds one Action file
+	// ProposalRollback brings spec files back as they were. A person makes it, and no agent.
+	ProposalRollback = "rollback"
+	ProposalAction   = "action" // adds one Action file
 )
 
 // The states of a proposal.
@@ -274,6 +276,9 @@ type Proposal struct {
 	// Expires is when an Action's approval ends.
 	Expires time.Time `json:"expires,omitzero"`
 }
+
+// RollbackAgent stands for the agent in a rollback, which has none. No agent can have the name.
+const RollbackAgent AgentName = "rollback"
 
 // Branch is the branch that carries the proposal.
 func (p Proposal) Branch() string { return "mainstay/" + string(p.Agent) + "/" + string(p.Key) }

@@ -156,7 +156,7 @@ type stateFlags struct {
 
 func (f *stateFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.signingKey, "signing-key", os.Getenv("MAINSTAY_SIGNING_KEY"),
-		"the OpenSSH private key `file` that signs proposals and the ledger (default: one in the state folder, made at first;\n$MAINSTAY_SIGNING_KEY)")
+		"the private key `file` that signs proposals and the ledger, of OpenSSH or an exported OpenPGP one (default: one in the\nstate folder, made at first; $MAINSTAY_SIGNING_KEY, and $MAINSTAY_SIGNING_PASSPHRASE if it has one)")
 }
 
 // useKept chooses the key that `mainstay ledger init` or `mainstay run` has made for the repository on this machine, if no
@@ -358,7 +358,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // loadOrMakeKey loads the key at given, or the one at kept, which it makes if it is not there.
 func loadOrMakeKey(given, kept string) (*remote.Signer, error) {
 	if given != "" {
-		return remote.LoadSigner(given)
+		return loadKey(given)
 	}
 	signer, err := remote.LoadSigner(kept)
 	if !errors.Is(err, fs.ErrNotExist) {
