@@ -111,7 +111,7 @@ func (r *Reconciler) settledActions() map[spec.ActionID]bool {
 func (r *Reconciler) startAction(ctx context.Context, action *spec.Action, step plan.Step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ledgerErr != nil || r.executing[action.ID] || len(r.executing) >= maxExecuting || r.refused(action.DependsOn...) != nil {
+	if r.ledgerErr != nil || r.executing[action.ID] || len(r.executing) >= maxExecuting || r.actions[action.ID].State == execute.Waiting || r.refused(action.DependsOn...) != nil {
 		return
 	}
 	work := execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet, Trusted: r.trusted}

@@ -19,6 +19,9 @@ func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Describe: r.describe, Files: r.files,
+		Suspended: func(server string) string {
+			return r.suspendedAny(spec.Ref{Kind: spec.KindToolServer, Name: server})
+		},
 		Root:     r.opts.Path,
 		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
@@ -30,13 +33,23 @@ func (r *Reconciler) join() {
 	r.executor = execute.New(execute.Options{
 		Remote: r.parts.Remote, Ledger: r.ledger, Signer: r.parts.Signer, Branch: r.opts.Branch, Path: r.opts.Path,
 		Name: r.opts.Name, FleetAt: r.fleetAtCommit, Tools: toolCaller{r}, Now: r.opts.Now, After: r.opts.After,
-		Random: r.opts.Random, Barrier: r.opts.Barrier,
+		Random: r.opts.Random, Barrier: r.opts.Barrier, Suspended: r.suspendedWork,
 	})
 }
 
-// dequeue shows the store's leases to package run.
+// dequeue shows the store's leases to package run. The runs of an agent that is suspended stay in the queue.
 func (r *Reconciler) dequeue(ctx context.Context) (run.Lease, error) {
-	return r.parts.Store.Dequeue(ctx)
+	for {
+		lease, err := r.parts.Store.Dequeue(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if back, err := r.giveBack(ctx, lease); !back {
+			return lease, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // agentOf tells whose run it is, or "" where nobody knows.
@@ -195,6 +208,9 @@ func (s session) Recv() (run.Message, error) {
 type answers struct{ r *Reconciler }
 
 func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (run.Reply, error) {
+	if why := a.r.suspendedAgent(c.Task.Agent); why != "" {
+		return run.Reply{}, &broker.Unavailable{What: "agent " + string(c.Task.Agent), Err: errors.New(why)} // Its run waits.
+	}
 	expires := 72 * time.Hour
 	if fleet := a.r.current(); fleet != nil {
 		expires = fleet.Expires

@@ -79,7 +79,7 @@ func (r *Reconciler) busy(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for _, s := range runs {
-		if (s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning) && r.Stuck(s.Run) == nil {
+		if (s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning) && r.Stuck(s.Run) == nil && r.suspendedAgent(s.Agent) == "" {
 			return true, nil
 		}
 	}
@@ -197,6 +197,13 @@ func (r *Reconciler) only() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asking = true
+}
+
+// onlyAsks reports whether this process works on one run, and on those beneath it, and on nothing else.
+func (r *Reconciler) onlyAsks() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asking
 }
 
 // newTask makes the task of a new run that a person has asked for.

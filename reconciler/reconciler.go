@@ -113,6 +113,7 @@ type Reconciler struct {
 	actions    map[spec.ActionID]execute.State
 	executing  map[spec.ActionID]bool
 	finished   map[spec.RunID]bool
+	suspended  []Suspension         // by persons, at once; see suspend.go
 	asking     bool                 // only agents that runs need are started
 	retries    map[spec.RunID]int   // tries in a row without progress
 	retrying   map[spec.RunID]error // why the last one failed
@@ -143,6 +144,9 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 		resources: map[spec.Ref][]metav1.Condition{}, actions: map[spec.ActionID]execute.State{},
 		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{},
 		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{}, gone: map[string]bool{},
+	}
+	if err := r.readSuspended(ctx); err != nil {
+		return nil, err
 	}
 	if err := r.restoreTrust(ctx); err != nil {
 		return nil, err

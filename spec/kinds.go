@@ -48,6 +48,9 @@ type FleetSpec struct {
 	Ledger *LedgerSpec `json:"ledger,omitempty"`
 	// Proposals are the rules for every proposal.
 	Proposals ProposalRules `json:"proposals,omitempty"`
+	// Suspend holds everything: no run begins or goes on, and no Action is executed, until it is removed. Proposals stay
+	// open and can be approved. `mainstay suspend --all` does it at once, for one daemon.
+	Suspend bool `json:"suspend,omitempty"`
 	// Forge says where proposals become pull requests. Default: the Git remote alone, with branches and signed merges.
 	Forge *Forge `json:"forge,omitempty" check:"later"`
 	// Store says where runs, queue and facts are kept. Default: in the state folder.
@@ -207,6 +210,9 @@ type AgentSpec struct {
 	Isolation *Isolation `json:"isolation,omitempty"`
 	// Scale says how many processes the agent has, and for how long. Without runs it has none.
 	Scale *Scale `json:"scale,omitempty"`
+	// Suspend holds the agent: nothing starts a run of it, its runs wait, those at work before their next request, and its
+	// approved Actions are not executed. `mainstay suspend agent/NAME` does it at once, for one daemon.
+	Suspend bool `json:"suspend,omitempty"`
 }
 
 // MemoryUse lets an agent keep facts.
@@ -362,6 +368,10 @@ type ToolServerSpec struct {
 	Tools map[string]ToolSpec `json:"tools" check:"required,max=1000" hint:"a tool that is not declared is denied, so agents can call none"`
 	// Timeout bounds each call.
 	Timeout Duration `json:"timeout,omitempty" check:"default=30s,min=1ms,max=1h"`
+	// Suspend holds the server: none of its tools is called. Agents that call a read tool are told so; calls of write tools
+	// become proposals as ever, and approved Actions wait. `mainstay suspend toolserver/NAME` does it at once, for one
+	// daemon.
+	Suspend bool `json:"suspend,omitempty"`
 }
 
 // EnvVar is one variable of a tool server's environment: a value, or a reference that the host resolves when it starts

@@ -79,6 +79,9 @@ type TriggerOn struct {
 	// Task is what the agent is told. `{{ revision }}` and, for onRevision, `{{ changed }}` (the changed paths that match,
 	// one per line) are filled in.
 	Task string `json:"task" check:"required" hint:"write what the agent is told"`
+	// Suspend holds the trigger: it starts no run. What it missed starts one run once it is resumed. `mainstay suspend
+	// trigger/NAME` does it at once, for one daemon.
+	Suspend bool `json:"suspend,omitempty"`
 }
 
 // Schedule is a cron schedule.

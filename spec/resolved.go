@@ -97,6 +97,8 @@ type Fleet struct {
 	// Retention is how long finished runs are kept, and StoreBytes how much the records of all runs may have; 0 is the default.
 	Retention  time.Duration
 	StoreBytes int64
+	// Suspended says that nothing begins or goes on.
+	Suspended bool
 	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.
 	Lock *Lock
 	// Agents, Models and so on are keyed by name.
@@ -156,6 +158,8 @@ type Agent struct {
 	Output    *Output
 	Isolation *Isolation
 	Scale     *Scale
+	// Suspended says that no run of it begins or goes on, and none of its Actions is executed.
+	Suspended bool
 	// Check is Output, compiled; nil where the answer may be anything.
 	Check *OutputCheck
 }
@@ -226,6 +230,8 @@ type Trigger struct {
 	// Paths is set for onRevision, Cron for schedule.
 	Paths []string
 	Cron  CronSchedule
+	// Suspended says that it starts no run.
+	Suspended bool
 }
 
 // CronSchedule tells the next time after t at which a schedule is due.

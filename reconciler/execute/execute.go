@@ -60,6 +60,8 @@ type Options struct {
 	// mainstay.yaml.
 	FleetAt func(commit string) (*spec.Fleet, error)
 	Tools   ToolCaller
+	// Suspended returns why nothing is claimed or started for an Action now, or "". Nil suspends none.
+	Suspended func(Work) string
 	// Now, After and Random are the clock, waiting and randomness.
 	Now    func() time.Time
 	After  func(time.Duration) <-chan time.Time
@@ -96,6 +98,9 @@ func New(opts Options) *Executor {
 	}
 	if opts.Drain <= 0 {
 		opts.Drain = 20 * time.Second
+	}
+	if opts.Suspended == nil {
+		opts.Suspended = func(Work) string { return "" }
 	}
 	if opts.Barrier == nil {
 		opts.Barrier = func(string) {}
@@ -183,6 +188,9 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 	}
 	if !e.opts.Now().Before(w.Action.Expires) {
 		return e.State(w)
+	}
+	if h := e.held(w); h.holds() {
+		return h.waiting(state), nil // The claim is kept while it lasts: it is this executor's turn where that ends sooner.
 	}
 	start, err := e.start(ctx, w, claim)
 	if err != nil {

@@ -30,6 +30,8 @@ const (
 // State is where an Action stands.
 type State struct {
 	State Phase `json:"state"`
+	// Reason is one CamelCase word where it waits for what is declared, such as [ReasonSuspended].
+	Reason string `json:"reason,omitempty"`
 	// Message is one sentence: the reason, or what it waits for.
 	Message string `json:"message,omitempty"`
 	// Result is what the tool returned: its structured result, or else its text as a JSON string.
@@ -80,6 +82,9 @@ func (e *Executor) State(w Work) (State, error) {
 		return State{State: Waiting, Message: toolErr.Error()}, nil
 	}
 	s.Approval = v.Approval
+	if h := e.held(w); h.holds() {
+		return h.waiting(s), nil
+	}
 	return s, nil
 }
 

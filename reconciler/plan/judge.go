@@ -66,12 +66,14 @@ var judges = table(map[spec.Kind][]judge{
 		{path: "proposals.maxOpen", judge: raised(math.Inf(1))},
 		{path: "store.maxBytes", judge: harmless},
 		{path: "store.retention", judge: harmless},
+		{path: "suspend", judge: isUnset},
 		{path: "telemetry.content", judge: isSet},
 	},
 	spec.KindPolicy: {
 		{path: "rules.**", judge: harmless}, // See policy.go.
 	},
 	spec.KindToolServer: {
+		{path: "suspend", judge: isUnset},
 		{path: "timeout", judge: raised(30)},
 		{path: "tools.*.effect", judge: effect},
 		{path: "tools.*.timeout", judge: toolTimeout},
@@ -97,6 +99,7 @@ var judges = table(map[spec.Kind][]judge{
 	spec.KindPersona: {{path: "role"}, {path: "tone"}, {path: "goals"}, {path: "boundaries"}, {path: "extends"}},
 	spec.KindPrompt:  {{path: "text"}, {path: "extends"}, {path: "parameters.**"}, {path: "sections.**"}},
 	spec.KindTrigger: {
+		{path: "suspend", judge: isUnset},
 		{path: "task", judge: harmless},
 		{path: "onRevision.paths", judge: globs},
 	},
@@ -120,6 +123,7 @@ var judges = table(map[spec.Kind][]judge{
 	// The rows of agents are of their resolved form. See agent.go.
 	spec.KindAgent: {
 		{path: "description", judge: harmless},
+		{path: "suspend", judge: isUnset},
 		{path: "limits.tokens", judge: raised(math.Inf(1))},
 		{path: "limits.cost", judge: raised(math.Inf(1))},
 		{path: "limits.*", judge: raised(0)},
