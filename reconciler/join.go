@@ -33,7 +33,7 @@ func (r *Reconciler) join() {
 	r.executor = execute.New(execute.Options{
 		Remote: r.parts.Remote, Ledger: r.ledger, Signer: r.parts.Signer, Branch: r.opts.Branch, Path: r.opts.Path,
 		Name: r.opts.Name, FleetAt: r.fleetAtCommit, Tools: toolCaller{r}, Now: r.opts.Now, After: r.opts.After,
-		Random: r.opts.Random, Barrier: r.opts.Barrier, Suspended: r.suspendedWork,
+		Random: r.opts.Random, Barrier: r.opts.Barrier, Suspended: r.suspendedWork, Limits: limitsOf,
 	})
 }
 
@@ -215,8 +215,37 @@ func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (ru
 	if fleet := a.r.current(); fleet != nil {
 		expires = fleet.Expires
 	}
-	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires}, delta)
+	after, err := a.r.before(ctx, c)
+	if err != nil {
+		return run.Reply{}, err
+	}
+	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, After: after}, delta)
 	return run.Reply(reply), err
+}
+
+// orderTime is the time between two looks for what became of an ordered agent's earlier call.
+const orderTime = 20 * time.Millisecond
+
+// before is the Action that comes before what an ordered agent asks for now. Calls that are made at once are served side by
+// side, so it waits until those before have become proposals, or were refused.
+func (r *Reconciler) before(ctx context.Context, c run.Call) (spec.ActionID, error) {
+	if !c.Agent.Ordered || c.Request.Kind != spec.RequestTool {
+		return "", nil
+	}
+	for {
+		entries, _, err := r.parts.Store.Record(ctx, c.Task.Run)
+		if err != nil {
+			return "", err
+		}
+		if id, known := broker.Before(entries, c.Agent, c.N); known {
+			return id, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-r.opts.After(orderTime):
+		}
+	}
 }
 
 func (a answers) Escalate(_ context.Context, c run.Call, outcome spec.Outcome) (run.Reply, error) {

@@ -8,7 +8,7 @@ const (
 	DecisionPropose = "propose"
 	// DecisionDeny refuses.
 	DecisionDeny = "deny"
-	// DecisionLimit lets a number of calls through and refuses the others.
+	// DecisionLimit lets a number of calls of write tools be executed; the others wait.
 	DecisionLimit = "limit"
 )
 
@@ -36,8 +36,10 @@ type PolicyRule struct {
 	When string `json:"when,omitempty"`
 	// Decision is deny; propose and limit are for calls. No rule can allow what is not allowed already.
 	Decision string `json:"decision" check:"required,enum=allow|deny|limit|propose" hint:"write decision: deny or propose"`
-	// Limit is what decision limit lets through. This version does not count calls yet, and denies them.
-	Limit *RuleLimit `json:"limit,omitempty" check:"later"`
+	// Limit is how many calls of write tools decision limit lets be executed. They become proposals as ever, and approved
+	// Actions beyond the limit wait, or are refused where it is for one run. It is counted in the ledger under the name of the
+	// rule, so it holds across restarts and executors. Calls of read tools that the rule is about are denied.
+	Limit *RuleLimit `json:"limit,omitempty"`
 	// Reason is told to the agent and to people.
 	Reason string `json:"reason,omitempty" check:"max=1000"`
 }

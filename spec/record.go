@@ -321,6 +321,10 @@ type LedgerEntry struct {
 	Nonce    string    `json:"nonce"`
 	Executor string    `json:"executor"`
 	At       time.Time `json:"at"`
+	// Target is what the call is about, as a digest, and Limits names the limits that it counts against. They are set in a
+	// claim and a start.
+	Target Digest   `json:"target,omitempty"`
+	Limits []string `json:"limits,omitempty"`
 	// Approval is set in a claim.
 	Approval *Approval `json:"approval,omitempty"`
 	// Deadline is when a claim may be taken over, or a start without a receipt becomes unknown.

@@ -97,6 +97,8 @@ type Fleet struct {
 	// Retention is how long finished runs are kept, and StoreBytes how much the records of all runs may have; 0 is the default.
 	Retention  time.Duration
 	StoreBytes int64
+	// Windows are the times in which Actions of servers that have no windows of their own are executed.
+	Windows []Opening
 	// Suspended says that nothing begins or goes on.
 	Suspended bool
 	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.
@@ -158,6 +160,8 @@ type Agent struct {
 	Output    *Output
 	Isolation *Isolation
 	Scale     *Scale
+	// Ordered has write calls that it makes at once executed in their order.
+	Ordered bool
 	// Suspended says that no run of it begins or goes on, and none of its Actions is executed.
 	Suspended bool
 	// Check is Output, compiled; nil where the answer may be anything.
@@ -201,6 +205,8 @@ type ToolServer struct {
 	Resource
 	Spec    ToolServerSpec
 	Timeout time.Duration
+	// Windows are its own times in which Actions are executed; see [Fleet.WindowsOf].
+	Windows []Opening
 	// LockFile is the fleet's lock, from the folder that holds mainstay.yaml; "" is a fleet without one. Pins are the tools
 	// that it pins of those that agents may call; what is not there is refused.
 	LockFile string

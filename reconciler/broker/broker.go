@@ -75,6 +75,8 @@ type Call struct {
 	N int
 	// At is when the request was recorded.
 	At time.Time
+	// After is the Action that comes first, where the call becomes one; see [Before]. "" is none.
+	After spec.ActionID
 	// Expires is how long an Action may wait, as the Fleet says.
 	Expires time.Duration
 	Request spec.Request

@@ -62,6 +62,8 @@ type Options struct {
 	Tools   ToolCaller
 	// Suspended returns why nothing is claimed or started for an Action now, or "". Nil suspends none.
 	Suspended func(Work) string
+	// Limits returns the limits that policies set on an Action's call, beside those of its tool. Nil sets none.
+	Limits func(Work) ([]Limit, error)
 	// Now, After and Random are the clock, waiting and randomness.
 	Now    func() time.Time
 	After  func(time.Duration) <-chan time.Time
@@ -101,6 +103,9 @@ func New(opts Options) *Executor {
 	}
 	if opts.Suspended == nil {
 		opts.Suspended = func(Work) string { return "" }
+	}
+	if opts.Limits == nil {
+		opts.Limits = func(Work) ([]Limit, error) { return nil, nil }
 	}
 	if opts.Barrier == nil {
 		opts.Barrier = func(string) {}
@@ -168,7 +173,11 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 	if err := e.stillMerged(w); err != nil {
 		return State{State: Waiting, Message: err.Error()}, nil
 	}
-	if state.State == Unknown { // It may have happened, and so is not begun again for nothing.
+	if state.State == Unknown { // What is held is not tried again either, and stays unknown.
+		if h, err := e.held(w); err != nil || h.holds() {
+			return state, err
+		}
+		// It may have happened, and so is not begun again for nothing.
 		if failed, err := e.checkPrecondition(ctx, w); err != nil || failed != "" {
 			if err != nil {
 				failed = err.Error()
@@ -189,8 +198,8 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 	if !e.opts.Now().Before(w.Action.Expires) {
 		return e.State(w)
 	}
-	if h := e.held(w); h.holds() {
-		return h.waiting(state), nil // The claim is kept while it lasts: it is this executor's turn where that ends sooner.
+	if h, err := e.held(w); err != nil || h.holds() {
+		return h.state(state), err // The claim is kept while it lasts: it is this executor's turn where that ends sooner.
 	}
 	start, err := e.start(ctx, w, claim)
 	if err != nil {
@@ -254,6 +263,9 @@ func (e *Executor) stillMerged(w Work) error {
 func (e *Executor) lost(w Work, err error) (State, error) {
 	if errors.Is(err, errLost) {
 		return e.State(w)
+	}
+	if h, ok := asHeld(err); ok {
+		return h.state(State{}), nil
 	}
 	return State{State: Waiting, Message: err.Error()}, err
 }

@@ -2,6 +2,7 @@ package execute
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -266,6 +267,39 @@ func (l *Ledger) state(id spec.ActionID, now time.Time) (State, error) {
 		return State{}, l.broken
 	}
 	return s, nil
+}
+
+// look shows what was read of the ledger, if anything was.
+func (l *Ledger) look(at func(*book) hold) hold {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.book == nil {
+		return hold{}
+	}
+	return at(l.book)
+}
+
+// rejected says who has rejected the proposal of an Action, and why, or "".
+func (l *Ledger) rejected(id spec.ActionID) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.book == nil {
+		return ""
+	}
+	for _, content := range l.book.rejections {
+		var r struct {
+			Kind     string
+			Agent    spec.AgentName
+			Run      spec.RunID
+			Exchange int
+			By       string
+			Reason   string
+		}
+		if json.Unmarshal(content, &r) == nil && r.Kind == spec.ProposalAction && fmt.Sprintf("%s-%s-%d", r.Agent, r.Run, r.Exchange) == string(id) {
+			return spec.Visible(fmt.Sprintf("rejected by %s: %s", r.By, r.Reason))
+		}
+	}
+	return ""
 }
 
 // Entries reads the ledger and returns the files beneath a folder that count, by their path.

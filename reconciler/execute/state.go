@@ -82,8 +82,15 @@ func (e *Executor) State(w Work) (State, error) {
 		return State{State: Waiting, Message: toolErr.Error()}, nil
 	}
 	s.Approval = v.Approval
-	if h := e.held(w); h.holds() {
-		return h.waiting(s), nil
+	h, err := e.held(w)
+	if err == nil && !h.holds() {
+		h, err = e.crowded(w)
+	}
+	if err != nil {
+		return State{State: Waiting, Message: err.Error()}, err
+	}
+	if h.holds() {
+		return h.state(s), nil
 	}
 	return s, nil
 }

@@ -31,16 +31,23 @@ func (e *Executor) claim(ctx context.Context, w Work, s State) (spec.LedgerEntry
 	}
 	at := e.opts.Now().UTC()
 	deadline := at.Add(e.opts.ClaimFor)
+	shares, err := e.crowdOf(w)
+	if err != nil {
+		return spec.LedgerEntry{}, err
+	}
 	claim := spec.LedgerEntry{
-		Step: spec.StepClaim, Action: w.Action.ID, Digest: w.Action.Digest, Nonce: hex.EncodeToString(nonce),
+		Target: shares.target, Limits: shares.names(), Step: spec.StepClaim, Action: w.Action.ID, Digest: w.Action.Digest, Nonce: hex.EncodeToString(nonce),
 		Executor: e.opts.Name, At: at, Approval: s.Approval, Deadline: &deadline,
 	}
-	return claim, e.append(ctx, claim, func(r *record) error {
+	return claim, e.append(ctx, claim, func(b *book, r *record) error {
 		if last := r.claim(); last != nil && last.Nonce == claim.Nonce {
 			return errHave
 		}
 		if !e.mayClaim(w, r.state(e.opts.Now())) {
 			return errLost
+		}
+		if h := shares.crowded(b, w.Action.ID, e.opts.Now()); h.holds() {
+			return &heldError{h}
 		}
 		return nil
 	})
@@ -59,7 +66,7 @@ func (e *Executor) start(ctx context.Context, w Work, claim spec.LedgerEntry) (s
 	start.Deadline = &deadline
 	sent := false // and it may still land, whatever became of a later try
 	for try := 0; ; try++ {
-		err := e.append(ctx, start, func(r *record) error {
+		err := e.append(ctx, start, func(_ *book, r *record) error {
 			switch last := r.claim(); {
 			case r.started(start.Nonce) != nil:
 				return errHave
@@ -79,11 +86,11 @@ func (e *Executor) start(ctx context.Context, w Work, claim spec.LedgerEntry) (s
 }
 
 // append adds an entry, unless decide, shown what the ledger holds about the Action, says that it is there or lost.
-func (e *Executor) append(ctx context.Context, entry spec.LedgerEntry, decide func(*record) error) error {
+func (e *Executor) append(ctx context.Context, entry spec.LedgerEntry, decide func(*book, *record) error) error {
 	err := e.opts.Ledger.append(ctx, author{name: e.opts.Ledger.opts.Name, email: e.opts.Ledger.opts.Email, signer: e.opts.Signer},
 		func(b *book) (draft, error) {
 			r := b.record(entry.Action)
-			if err := decide(r); err != nil {
+			if err := decide(b, r); err != nil {
 				return draft{}, err
 			}
 			return entryDraft(entry, r)
@@ -198,7 +205,7 @@ func (e *Executor) finish(ctx context.Context, end ending) (State, error) {
 	pushing, cancel := e.linger(ctx)
 	defer cancel()
 	for try := 0; ; try++ {
-		err := e.append(pushing, receipt, func(r *record) error {
+		err := e.append(pushing, receipt, func(_ *book, r *record) error {
 			switch {
 			case r.receipt != nil && r.receipt.Nonce == receipt.Nonce:
 				return errHave

@@ -67,6 +67,7 @@ var judges = table(map[spec.Kind][]judge{
 		{path: "store.maxBytes", judge: harmless},
 		{path: "store.retention", judge: harmless},
 		{path: "suspend", judge: isUnset},
+		{path: "windows", judge: guard},
 		{path: "telemetry.content", judge: isSet},
 	},
 	spec.KindPolicy: {
@@ -74,11 +75,14 @@ var judges = table(map[spec.Kind][]judge{
 	},
 	spec.KindToolServer: {
 		{path: "suspend", judge: isUnset},
+		{path: "windows", judge: guard},
 		{path: "timeout", judge: raised(30)},
 		{path: "tools.*.effect", judge: effect},
 		{path: "tools.*.timeout", judge: toolTimeout},
 		{path: "tools.*.precondition", judge: ofWrite(guard)},
 		{path: "tools.*.idempotent", judge: ofWrite(isSet)},
+		{path: "tools.*.concurrency", judge: ofWrite(raised(1))},
+		{path: "tools.*.limit", judge: ofWrite(guard)},
 		{path: "tools.*.summary", judge: ofWrite(unknown)}, // It is what a reviewer goes by.
 		{path: "tools.*.target", judge: ofWrite(unknown)},
 	},
@@ -123,6 +127,7 @@ var judges = table(map[spec.Kind][]judge{
 	// The rows of agents are of their resolved form. See agent.go.
 	spec.KindAgent: {
 		{path: "description", judge: harmless},
+		{path: "ordered", judge: isUnset},
 		{path: "suspend", judge: isUnset},
 		{path: "limits.tokens", judge: raised(math.Inf(1))},
 		{path: "limits.cost", judge: raised(math.Inf(1))},
