@@ -142,6 +142,7 @@ func (r *Reconciler) setAction(id spec.ActionID, state execute.State) bool {
 	if old.State == state.State && old.Message == state.Message {
 		return false
 	}
+	r.notifyAction(id, state, old.State)
 	event := Event{Type: ActionSettled, Action: id, Approval: state.Approval, Text: cmp.Or(state.Message, string(state.Result))}
 	switch state.State {
 	case execute.Done:

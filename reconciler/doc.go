@@ -24,6 +24,8 @@
 //     beneath it.
 //  9. handover.go: where no state lasts between two processes, as on CI, the records of waiting runs travel on the
 //     branch mainstay/runs (package shelf).
+//  10. suspend.go: what is suspended, in Git or by a person at once, does not take its next step. notifications.go: webhooks
+//     (package notify) are told what waits and what fails.
 //
 // Every part reacts to state and not to events: the process can be killed at any line and started again.
 package reconciler

@@ -120,6 +120,7 @@ func (r *Reconciler) declare(revision spec.Revision, fleet *spec.Fleet) {
 	r.applied, r.fleet = revision, fleet
 	r.parts.Tools.Accept(fleet.Lock)
 	r.parts.Host.Accept(fleet.Lock)
+	r.notifier.Accept(fleet.Notify)
 	r.keepFleet(revision, fleet)
 }
 

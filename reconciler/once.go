@@ -29,7 +29,9 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var queue <-chan error
+	r.background.Go(func() { _ = r.notifier.Run(working) }) // It only ends with its context.
 	err := r.converge(ctx, func() { queue = r.work(working, queue) })
+	r.flush(ctx)
 	stop()
 	r.background.Wait()
 	if queue != nil {

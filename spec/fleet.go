@@ -177,6 +177,7 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 	if w.Store != nil {
 		f.Retention, f.StoreBytes = time.Duration(w.Store.Retention), int64(w.Store.MaxBytes)
 	}
+	f.Notify = w.Notify
 	l.outside(e.document, n, w)
 	return ceilings
 }
@@ -198,6 +199,7 @@ func (l *loader) outside(d *document, n *node, w FleetSpec) {
 		}
 		l.secret(d, n.at("store", "credential"), w.Store.Credential)
 	}
+	l.notify(d, n.at("notify"), w.Notify)
 	if w.Telemetry != nil {
 		l.headers(d, n.at("telemetry", "headers"), w.Telemetry.Headers)
 	}

@@ -56,6 +56,8 @@ type FleetSpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 	// Forge says where proposals become pull requests. Default: the Git remote alone, with branches and signed merges.
 	Forge *Forge `json:"forge,omitempty" check:"later"`
+	// Notify are webhooks that are told what waits and what fails.
+	Notify []Notification `json:"notify,omitempty" check:"max=16"`
 	// Store says where runs, queue and facts are kept. Default: in the state folder.
 	Store *StoreSpec `json:"store,omitempty"`
 	// Telemetry says where traces and metrics are sent. Default: nowhere.

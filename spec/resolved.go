@@ -99,6 +99,8 @@ type Fleet struct {
 	StoreBytes int64
 	// Windows are the times in which Actions of servers that have no windows of their own are executed.
 	Windows []Opening
+	// Notify are the webhooks that are told what waits and what fails.
+	Notify []Notification
 	// Suspended says that nothing begins or goes on.
 	Suspended bool
 	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.

@@ -297,6 +297,10 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	const email = "mainstay@localhost"
 	parts := reconciler.Parts{
 		Remote: rem, Source: src, Store: st, Host: agents, Models: model.Providers{Secret: secrets.Resolve, Hide: hide}, Tools: tools, Secrets: secrets.Known, Signer: signer,
+		Reveal: func(ctx context.Context, ref spec.SecretRef) (string, error) {
+			v, err := secrets.Resolve(ctx, ref)
+			return v.Reveal(), err
+		},
 		Proposals: func(k reconciler.Knowledge) proposal.Driver {
 			return local.New(local.Options{Remote: rem, Branch: w.repo.ref, Path: w.repo.path, Name: "mainstay", Email: email,
 				Signer: signer, Ledger: k.Ledger, FleetAt: k.FleetAt, Now: env.clock()})
