@@ -53,6 +53,7 @@ var forms = map[string][]string{
 	"revision": {"main@sha1:" + strings.Repeat("a1", 20)}, "url": {"https://example.com", "http://127.0.0.1:11434/v1?a=b"}, "variable": {"TOKEN", "_x1"},
 	"runtime":   {"loop", "web-1", "/opt/agents/triage", "/root/.local/bin/mainstay_x+1@2"},
 	"subdomain": {"forge", "forge.example-1.com"}, "datakey": {"token", ".dockerconfigjson", "tls.crt", "_A"},
+	"person": {"ada@example.com", "*@example.com"},
 }
 
 var written = slices.Sorted(maps.Keys(spec.Written))
