@@ -111,7 +111,7 @@ func (r *Reconciler) settledActions() map[spec.ActionID]bool {
 func (r *Reconciler) startAction(ctx context.Context, action *spec.Action, step plan.Step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ledgerErr != nil || r.executing[action.ID] || len(r.executing) >= maxExecuting || r.refused(action.DependsOn...) != nil {
+	if r.ledgerErr != nil || r.executing[action.ID] || len(r.executing) >= maxExecuting || r.actions[action.ID].State == execute.Waiting || r.refused(action.DependsOn...) != nil {
 		return
 	}
 	r.execute(ctx, execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet, Trusted: r.trusted, Policies: r.policiesNow}, step.Ref)
@@ -147,6 +147,7 @@ func (r *Reconciler) setAction(id spec.ActionID, state execute.State) bool {
 	if old.State == state.State && old.Message == state.Message {
 		return false
 	}
+	r.notifyAction(id, state, old.State)
 	event := Event{Type: ActionSettled, Action: id, Approval: state.Approval, Text: cmp.Or(state.Message, string(state.Result))}
 	switch state.State {
 	case execute.Done:

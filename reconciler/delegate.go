@@ -26,6 +26,9 @@ func (c children) Start(ctx context.Context, task spec.Task) (*spec.Answer, erro
 	if err := c.r.startAgent(task.Agent); err != nil {
 		return nil, err
 	}
+	if why := c.r.suspendedAgent(task.Agent); why != "" && c.r.onlyAsks() {
+		return &spec.Answer{Error: why}, nil // This process ends with its one run, and resumes nothing.
+	}
 	err := c.r.Submit(ctx, task)
 	if errors.Is(err, ErrDenied) {
 		return &spec.Answer{Error: err.Error()}, nil
@@ -92,11 +95,8 @@ func (r *Reconciler) lookAfterTree(ctx context.Context, runs []spec.RunSummary) 
 
 // startAgent starts an agent that gets a task, where only what one run needs is started.
 func (r *Reconciler) startAgent(name spec.AgentName) error {
-	r.mu.Lock()
-	asking := r.asking
-	r.mu.Unlock()
 	fleet := r.current()
-	if !asking || fleet == nil || fleet.Agents[name] == nil {
+	if !r.onlyAsks() || fleet == nil || fleet.Agents[name] == nil {
 		return nil
 	}
 	agent, err := host.AgentOf(fleet.Agents[name])

@@ -2,7 +2,8 @@
 // comes back to that branch as proposals. It joins the stages; none of them knows another. Read it in this order to
 // follow one commit to one executed action:
 //
-//  1. observe.go: package source fetches the branch. A new revision is loaded and checked by package spec. A broken one
+//  1. observe.go: package source fetches the branch. A new revision whose commit is not signed as the one before demands is
+//     held (signature.go). Else it is loaded and checked by package spec. A broken one
 //     is kept with its problems, and the last good revision goes on being what is declared. lock.go compares what tool
 //     servers and models are by now with what the revision's mainstay.lock pins, and refuses what is something else.
 //  2. apply.go: package plan compares what runs with what is declared. Its steps start, replace and stop agents, in the order
@@ -23,6 +24,8 @@
 //     beneath it.
 //  9. handover.go: where no state lasts between two processes, as on CI, the records of waiting runs travel on the
 //     branch mainstay/runs (package shelf).
+//  10. suspend.go: what is suspended, in Git or by a person at once, does not take its next step. notifications.go: webhooks
+//     (package notify) are told what waits and what fails.
 //
 // Every part reacts to state and not to events: the process can be killed at any line and started again.
 package reconciler

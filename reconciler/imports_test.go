@@ -67,12 +67,13 @@ var mayImport = map[string][]string{
 	"reconciler/shelf":      {"spec", "reconciler/remote"},
 	"reconciler/store":      {"spec"},
 	"reconciler/serve":      {"spec"},
+	"reconciler/notify":     {"spec"},            // what waits or fails, told to webhooks
 	"reconciler/transcript": {"spec", "plugins"}, // what a record tells people, who are shown what is in the bodies of its requests
 
 	// The loop.
 	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
 		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool",
-		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve"},
+		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/notify"},
 
 	// A finished run, once more, without effect: the engine over a memory, with the record in place of the broker, whose
 	// verdicts and lists of tools it asks for.

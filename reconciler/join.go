@@ -19,6 +19,9 @@ func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
+		Suspended: func(server string) string {
+			return r.suspendedAny(spec.Ref{Kind: spec.KindToolServer, Name: server})
+		},
 		Root:     r.opts.Path,
 		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
@@ -30,13 +33,23 @@ func (r *Reconciler) join() {
 	r.executor = execute.New(execute.Options{
 		Remote: r.parts.Remote, Ledger: r.ledger, Signer: r.parts.Signer, Branch: r.opts.Branch, Path: r.opts.Path,
 		Name: r.opts.Name, FleetAt: r.fleetAtCommit, Tools: toolCaller{r}, Now: r.opts.Now, After: r.opts.After,
-		Random: r.opts.Random, Barrier: r.opts.Barrier, Pinned: r.pinned,
+		Random: r.opts.Random, Barrier: r.opts.Barrier, Pinned: r.pinned, Suspended: r.suspendedWork, Limits: limitsOf,
 	})
 }
 
-// dequeue shows the store's leases to package run.
+// dequeue shows the store's leases to package run. The runs of an agent that is suspended stay in the queue.
 func (r *Reconciler) dequeue(ctx context.Context) (run.Lease, error) {
-	return r.parts.Store.Dequeue(ctx)
+	for {
+		lease, err := r.parts.Store.Dequeue(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if back, err := r.giveBack(ctx, lease); !back {
+			return lease, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // agentOf tells whose run it is, or "" where nobody knows.
@@ -197,12 +210,44 @@ func (s session) Recv() (run.Message, error) {
 type answers struct{ r *Reconciler }
 
 func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (run.Reply, error) {
+	if why := a.r.suspendedAgent(c.Task.Agent); why != "" {
+		return run.Reply{}, &broker.Unavailable{What: "agent " + string(c.Task.Agent), Err: errors.New(why)} // Its run waits.
+	}
 	expires := 72 * time.Hour
 	if fleet := a.r.current(); fleet != nil {
 		expires = fleet.Expires
 	}
-	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted}, delta)
+	after, err := a.r.before(ctx, c)
+	if err != nil {
+		return run.Reply{}, err
+	}
+	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted, After: after}, delta)
 	return run.Reply(reply), err
+}
+
+// orderTime is the time between two looks for what became of an ordered agent's earlier call.
+const orderTime = 20 * time.Millisecond
+
+// before is the Action that comes before what an ordered agent asks for now. Calls that are made at once are served side by
+// side, so it waits until those before have become proposals, or were refused.
+func (r *Reconciler) before(ctx context.Context, c run.Call) (spec.ActionID, error) {
+	if !c.Agent.Ordered || c.Request.Kind != spec.RequestTool {
+		return "", nil
+	}
+	for {
+		entries, _, err := r.parts.Store.Record(ctx, c.Task.Run)
+		if err != nil {
+			return "", err
+		}
+		if id, known := broker.Before(entries, c.Agent, c.N); known {
+			return id, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-r.opts.After(orderTime):
+		}
+	}
 }
 
 func (a answers) Escalate(_ context.Context, c run.Call, outcome spec.Outcome) (run.Reply, error) {

@@ -121,6 +121,7 @@ func (r *Reconciler) declare(revision spec.Revision, fleet *spec.Fleet) {
 	r.applied, r.fleet, r.policiesNow, r.unsigned = revision, fleet, policies, unsigned
 	r.parts.Tools.Accept(fleet.Lock)
 	r.parts.Host.Accept(fleet.Lock)
+	r.notifier.Accept(fleet.Notify)
 	r.keepFleet(revision, fleet)
 }
 

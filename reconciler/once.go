@@ -29,7 +29,9 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var queue <-chan error
+	r.background.Go(func() { _ = r.notifier.Run(working) }) // It only ends with its context.
 	err := r.converge(ctx, func() { queue = r.work(working, queue) })
+	r.flush(ctx)
 	stop()
 	r.background.Wait()
 	if queue != nil {
@@ -79,7 +81,7 @@ func (r *Reconciler) busy(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for _, s := range runs {
-		if (s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning) && r.Stuck(s.Run) == nil {
+		if (s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning) && r.Stuck(s.Run) == nil && r.suspendedAgent(s.Agent) == "" {
 			return true, nil
 		}
 	}
@@ -210,13 +212,20 @@ func (r *Reconciler) only() {
 	r.asking = true
 }
 
+// onlyAsks reports whether this process works on one run, and on those beneath it, and on nothing else.
+func (r *Reconciler) onlyAsks() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asking
+}
+
 // newTask makes the task of a new run that a person has asked for.
 func (r *Reconciler) newTask(name spec.AgentName, text string) (spec.Task, error) {
 	r.mu.Lock()
 	fleet, revision, seen := r.fleet, r.applied, r.seen
 	r.mu.Unlock()
 	if fleet == nil {
-		return spec.Task{}, fmt.Errorf("%s does not run: it is broken, or held because its commit is not as it demands; `mainstay validate --revision %s` says why", seen.Short(), seen.Commit()[:7])
+		return spec.Task{}, fmt.Errorf("%s does not run: it is broken, or held because its commit is not as mainstay.yaml demands; `mainstay get revisions` says why", seen.Short())
 	}
 	agent, ok := fleet.Agents[name]
 	if !ok {

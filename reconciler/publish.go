@@ -48,6 +48,9 @@ func StoredStatus(ctx context.Context, st *store.Store) (Status, error) {
 		return s, fmt.Errorf("read the published state: %w", err)
 	}
 	s.Runs = runs
+	if err := s.suspend(ctx, st); err != nil {
+		return s, err
+	}
 	for i := range s.Agents {
 		a := &s.Agents[i]
 		a.State, a.Processes, a.Runs, a.Waiting = host.StateStopped, nil, 0, 0
@@ -115,6 +118,7 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	s := Status{At: r.opts.Now().UTC(), Seen: r.seen, Applied: r.applied, Source: r.source, Runs: runs,
 		Revisions: slices.Clone(r.revisions), Agents: []AgentStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{}}
 	s.Proposals = ProposalStatuses(r.open)
+	s.Suspended = slices.Clone(r.suspended)
 	if r.forgotten != nil && !r.forgotten.Before.IsZero() {
 		s.Forgotten = r.forgotten
 	}
@@ -128,7 +132,8 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	old := r.resources
 	r.resources = make(map[spec.Ref][]metav1.Condition, len(ordered)) // What is no longer declared is forgotten.
 	for _, res := range ordered {
-		r.resources[res.Ref] = notYet(conditions(old[res.Ref], s.At, r.verdict(res, running)), s.At, res.NotYetReconciled())
+		list := notYet(conditions(old[res.Ref], s.At, r.verdict(res, running)), s.At, res.NotYetReconciled())
+		r.resources[res.Ref] = alsoSuspended(list, s.At, r.suspendedResource(res.Ref))
 	}
 	for _, res := range r.fleet.Resources {
 		s.Resources = append(s.Resources, ResourceStatus{Resource: res, Conditions: r.resources[res.Ref]})

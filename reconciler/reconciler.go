@@ -17,6 +17,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/notify"
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/reconciler/run"
@@ -36,6 +37,8 @@ type Parts struct {
 	Tools  *tool.Servers
 	// Secrets returns the secrets that tools and models were given, which nobody else may see.
 	Secrets func() []string
+	// Reveal resolves a reference to a secret, for webhooks.
+	Reveal func(ctx context.Context, ref spec.SecretRef) (string, error)
 	// Proposals makes the driver of the forge.
 	Proposals func(Knowledge) proposal.Driver
 	// Signer is the reconciler's own key: it signs proposals, the ledger and the records of waiting runs.
@@ -90,6 +93,7 @@ type Reconciler struct {
 	ledger    *execute.Ledger
 	executor  *execute.Executor
 	shelf     *shelf.Shelf
+	notifier  *notify.Notifier
 	poke      chan struct{}
 
 	mu      sync.Mutex
@@ -116,6 +120,7 @@ type Reconciler struct {
 	actions     map[spec.ActionID]execute.State
 	executing   map[spec.ActionID]bool
 	finished    map[spec.RunID]bool
+	suspended   []Suspension         // by persons, at once; see suspend.go
 	asking      bool                 // only agents that runs need are started
 	retries     map[spec.RunID]int   // tries in a row without progress
 	retrying    map[spec.RunID]error // why the last one failed
@@ -147,6 +152,9 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 		executing: map[spec.ActionID]bool{}, finished: map[spec.RunID]bool{},
 		retries: map[spec.RunID]int{}, retrying: map[spec.RunID]error{}, failures: map[string]error{}, gone: map[string]bool{},
 	}
+	if err := r.readSuspended(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.restoreTrust(ctx); err != nil {
 		return nil, err
 	}
@@ -158,6 +166,7 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 	}
 	r.openShelf()
 	r.join()
+	r.openNotifier()
 	return r, nil
 }
 
@@ -165,6 +174,7 @@ func New(ctx context.Context, parts Parts, opts Options) (*Reconciler, error) {
 func (r *Reconciler) Run(ctx context.Context) error {
 	queueCtx, stopQueue := context.WithCancel(ctx)
 	defer stopQueue()
+	r.background.Go(func() { _ = r.notifier.Run(ctx) }) // It only ends with ctx.
 	var queue <-chan error
 	backoff, failures := source.Backoff{Interval: r.opts.Interval, Random: r.fraction}, 0
 	for {
@@ -278,6 +288,7 @@ func (r *Reconciler) Look() {
 func (r *Reconciler) tell(e Event) {
 	e.At = r.opts.Now()
 	r.opts.Observe(e)
+	r.notifyEvent(e)
 }
 
 func (r *Reconciler) warn(err error) { r.tell(Event{Type: Warned, Err: err}) }

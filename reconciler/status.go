@@ -23,6 +23,8 @@ type Status struct {
 	Actions   []ActionStatus     `json:"actions"`
 	Proposals []ProposalStatus   `json:"proposals"`
 	Runs      []spec.RunSummary  `json:"runs"`
+	// Suspended is what persons have suspended at once; what Git suspends is in the conditions alone.
+	Suspended []Suspension `json:"suspended,omitempty"`
 	// Forgotten says which finished runs are not there any more; nil while none was forgotten for its age.
 	Forgotten *Forgotten `json:"forgotten,omitempty"`
 }

@@ -46,6 +46,9 @@ func (r *Reconciler) trigger(ctx context.Context) error {
 }
 
 func (r *Reconciler) triggerOne(ctx context.Context, fleet *spec.Fleet, revision spec.Revision, t *spec.Trigger) error {
+	if r.suspendedAny(t.Ref, agentRef(t.Agent)) != "" {
+		return nil // What it misses starts one run once it is resumed, as after an outage.
+	}
 	last, known, err := r.position(ctx, t.Name)
 	if err != nil {
 		return err
@@ -147,8 +150,11 @@ func (r *Reconciler) startRun(ctx context.Context, fleet *spec.Fleet, revision s
 // ErrDenied means that a policy does not let a run start.
 var ErrDenied = errors.New("denied by policy")
 
-// mayRun asks the policies of the newest revision whether a run may start.
+// mayRun asks whether a run may start: its agent is not suspended, and the policies of the newest revision let it.
 func (r *Reconciler) mayRun(task spec.Task) error {
+	if err := r.mayBegin(task); err != nil {
+		return err
+	}
 	policies, err := r.policies()
 	if err != nil {
 		return err

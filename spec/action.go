@@ -34,6 +34,7 @@ func CheckRunID(id RunID) error {
 }
 
 func (l *loader) resolveActions(f *Fleet) {
+	l.checkOrder()
 	f.Actions = make(map[ActionID]*Action, len(l.actions))
 	for name, e := range l.actions {
 		f.Actions[ActionID(name)] = resolved(l, e.document, "", func() (*Action, []Ref) {
@@ -58,6 +59,7 @@ func (l *loader) action(e *entry[ActionSpec]) *Action {
 		}
 		a.Expires = at
 	}
+	l.after(e)
 	l.actionTool(e)
 	if l.servers[w.Server] != nil {
 		a.DependsOn = []Ref{{KindToolServer, w.Server}}

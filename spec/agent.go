@@ -114,6 +114,7 @@ const maxDelegate = maxFullName - len(AgentsServer+"__")
 // agentMore checks what the agent says of knowledge, memory, delegation, output, isolation and scale.
 func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 	w, n := e.written, e.spec
+	a.Ordered, a.Suspended = w.Ordered, w.Suspend
 	a.Memory, a.Output, a.Isolation, a.Scale = w.Memory, w.Output, w.Isolation, w.Scale
 	for i, name := range w.Knowledge {
 		if l.once(n.at("knowledge", i), "knowledge source", w.Knowledge[:i], name) && known(l, n.at("knowledge", i), KindKnowledgeSource, name, l.knowledge) {
@@ -417,10 +418,13 @@ func (l *loader) agentDigest(a *Agent) Digest {
 		Isolation     *Isolation      `json:",omitempty"`
 		Scale         *Scale          `json:",omitempty"`
 		RuntimePin    RuntimePin      `json:",omitempty"`
+		Ordered       bool            `json:",omitempty"`
+		Suspended     bool            `json:",omitempty"`
 	}{
 		Instructions: a.Instructions, Runtime: a.Runtime, Skills: map[string]Digest{},
 		Read: slices.Sorted(slices.Values(a.ReadPaths)), Propose: slices.Sorted(slices.Values(a.ProposePaths)), Limits: a.Limits,
 		Knowledge: a.Knowledge, Delegates: a.Delegates, Memory: a.Memory, Isolation: a.Isolation, Scale: a.Scale, RuntimePin: a.RuntimePin,
+		Ordered: a.Ordered, Suspended: a.Suspended,
 	}
 	if a.Model != nil {
 		content.Model = a.Model.Digest

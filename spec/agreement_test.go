@@ -54,6 +54,7 @@ var forms = map[string][]string{
 	"runtime":   {"loop", "web-1", "/opt/agents/triage", "/root/.local/bin/mainstay_x+1@2"},
 	"owner":     {"@ada", "@shop/sre", "ada@example.com"},
 	"subdomain": {"forge", "forge.example-1.com"}, "datakey": {"token", ".dockerconfigjson", "tls.crt", "_A"},
+	"person": {"ada@example.com", "*@example.com"},
 }
 
 var written = slices.Sorted(maps.Keys(spec.Written))

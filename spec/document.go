@@ -15,6 +15,18 @@ var folders = []string{
 	"tools", "triggers", "workflows",
 }
 
+// RollbackPaths are what a rollback brings back, from the folder that holds mainstay.yaml: all that declares something but
+// the Actions, which were approved once and are executed once, whatever is declared later.
+func RollbackPaths() []string {
+	paths := []string{".agents/skills", rootFile, LockFile}
+	for _, folder := range folders {
+		if folder != "actions" {
+			paths = append(paths, folder)
+		}
+	}
+	return paths
+}
+
 // folderKinds are the kinds that a folder gives to its Markdown files. In skills/ they are skills.
 var folderKinds = map[string]Kind{
 	"actions": KindAction, "agents": KindAgent, "evaluations": KindEvaluation, "knowledge": KindKnowledgeSource,
@@ -308,7 +320,7 @@ func (l *loader) name(d *document) bool {
 		}
 		l.error(d.named, hint, "%s", err)
 		return false
-	case d.kind == KindAgent && (d.name == "runs" || d.name == "ledger"):
+	case d.kind == KindAgent && (d.name == "runs" || d.name == "ledger" || d.name == string(RollbackAgent)):
 		l.error(d.named, "choose another name", "the agent name %q is reserved for a branch of Mainstay", d.name)
 	case d.kind == KindToolServer && slices.Contains(ownServers, d.name):
 		l.error(d.named, "choose another name", "the tool server name %q is reserved for Mainstay's own tools", d.name)

@@ -159,6 +159,7 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 	}
 	ceilings := over(maxLimits, w.Ceilings)
 	l.underCeilings(defaults.get("limits"), w.Defaults.Limits, ceilings)
+	f.Suspended, f.Windows = w.Suspend, l.windows(n.at("windows"), w.Windows)
 	f.Approvers = l.signers(e, n.get("approvers"), w.Approvers)
 	if w.Signatures != nil {
 		f.Signatures = &SignatureDemand{
@@ -178,6 +179,7 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 	if w.Store != nil {
 		f.Retention, f.StoreBytes = time.Duration(w.Store.Retention), int64(w.Store.MaxBytes)
 	}
+	f.Notify = w.Notify
 	l.outside(e.document, n, w)
 	return ceilings
 }
@@ -199,6 +201,7 @@ func (l *loader) outside(d *document, n *node, w FleetSpec) {
 		}
 		l.secret(d, n.at("store", "credential"), w.Store.Credential)
 	}
+	l.notify(d, n.at("notify"), w.Notify)
 	if w.Telemetry != nil {
 		l.headers(d, n.at("telemetry", "headers"), w.Telemetry.Headers)
 	}

@@ -48,8 +48,16 @@ type FleetSpec struct {
 	Ledger *LedgerSpec `json:"ledger,omitempty"`
 	// Proposals are the rules for every proposal.
 	Proposals ProposalRules `json:"proposals,omitempty"`
+	// Windows are the times in which approved Actions are executed, for every ToolServer that has none of its own. Outside of
+	// them they wait, and may expire. Default: at any time.
+	Windows []Window `json:"windows,omitempty" check:"min=1,max=32" hint:"leave windows out for any time"`
+	// Suspend holds everything: no run begins or goes on, and no Action is executed, until it is removed. Proposals stay
+	// open and can be approved. `mainstay suspend --all` does it at once, for one daemon.
+	Suspend bool `json:"suspend,omitempty"`
 	// Forge says where proposals become pull requests. Default: the Git remote alone, with branches and signed merges.
 	Forge *Forge `json:"forge,omitempty" check:"later"`
+	// Notify are webhooks that are told what waits and what fails.
+	Notify []Notification `json:"notify,omitempty" check:"max=16"`
 	// Store says where runs, queue and facts are kept. Default: in the state folder.
 	Store *StoreSpec `json:"store,omitempty"`
 	// Telemetry says where traces and metrics are sent. Default: nowhere.
@@ -210,6 +218,13 @@ type AgentSpec struct {
 	Isolation *Isolation `json:"isolation,omitempty"`
 	// Scale says how many processes the agent has, and for how long. Without runs it has none.
 	Scale *Scale `json:"scale,omitempty"`
+	// Ordered has write calls that the agent makes at once executed in the order in which it made them: each Action names the
+	// one before it, of which the agent had no answer when it asked, under after. Without it they are executed in the order in
+	// which they are approved.
+	Ordered bool `json:"ordered,omitempty"`
+	// Suspend holds the agent: nothing starts a run of it, its runs wait, those at work before their next request, and its
+	// approved Actions are not executed. `mainstay suspend agent/NAME` does it at once, for one daemon.
+	Suspend bool `json:"suspend,omitempty"`
 }
 
 // MemoryUse lets an agent keep facts.
@@ -365,6 +380,21 @@ type ToolServerSpec struct {
 	Tools map[string]ToolSpec `json:"tools" check:"required,max=1000" hint:"a tool that is not declared is denied, so agents can call none"`
 	// Timeout bounds each call.
 	Timeout Duration `json:"timeout,omitempty" check:"default=30s,min=1ms,max=1h"`
+	// Windows are the times in which approved Actions of this server are executed; outside of them they wait, and may expire.
+	// They take the place of the Fleet's. Read tools are called at any time. Default: those of the Fleet.
+	Windows []Window `json:"windows,omitempty" check:"min=1,max=32" hint:"leave windows out for any time"`
+	// Suspend holds the server: none of its tools is called. Agents that call a read tool are told so; calls of write tools
+	// become proposals as ever, and approved Actions wait. `mainstay suspend toolserver/NAME` does it at once, for one
+	// daemon.
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// Window is a time that comes again and again, such as every night from ten for two hours.
+type Window struct {
+	// Schedule says when it begins.
+	Schedule
+	// Duration is how long it lasts. An Action that has started by its end is not cut off.
+	Duration Duration `json:"duration" check:"required,min=1m,max=168h" hint:"write duration: 2h"`
 }
 
 // EnvVar is one variable of a tool server's environment: a value, or a reference that the host resolves when it starts
@@ -406,8 +436,37 @@ type ToolSpec struct {
 	Idempotent bool `json:"idempotent,omitempty"`
 	// Precondition is checked right before the effect. For write tools.
 	Precondition *Precondition `json:"precondition,omitempty"`
+	// Concurrency is how many calls with the same target may be under way at once, whoever executes them. The target is that
+	// of the server's tools: two tools that name the same arguments as their target, with the same values, share it. A call
+	// of which nobody knows whether it happened is under way until a person has resolved it. For write tools.
+	Concurrency int `json:"concurrency,omitempty" check:"default=1,min=1,max=100"`
+	// Limit is how often the tool is called; approved Actions beyond it wait. It is counted in the ledger, so it holds across
+	// restarts and executors. For write tools. Default: no limit.
+	Limit *CallLimit `json:"limit,omitempty"`
 	// Timeout is how long the call may take; a start without a receipt is unknown after it. Default: the server's.
 	Timeout Duration `json:"timeout,omitempty" check:"min=1ms,max=1h"`
+}
+
+// CallLimit is how many calls may start in any time of a length.
+type CallLimit struct {
+	// Calls is how many.
+	Calls int `json:"calls" check:"required,min=1,max=1000000" hint:"write calls: 10"`
+	// Per is in what time.
+	Per Duration `json:"per" check:"required,min=1s,max=8760h" hint:"write per: 1h"`
+}
+
+// TargetOf are the arguments that say what a call is about.
+func (t ToolSpec) TargetOf(arguments map[string]any) map[string]any {
+	if len(t.Target) == 0 {
+		return arguments
+	}
+	about := map[string]any{}
+	for _, name := range t.Target {
+		if value, ok := arguments[name]; ok {
+			about[name] = value
+		}
+	}
+	return about
 }
 
 // Precondition is a call of a read tool of the same server, and a check of its result.
@@ -434,6 +493,9 @@ type ActionSpec struct {
 	Evidence Evidence `json:"evidence" check:"required" hint:"actions are proposed by agents, with the run they come from"`
 	// Precondition holds literal arguments here. It is checked right before the effect.
 	Precondition *Precondition `json:"precondition,omitempty"`
+	// After names Actions that must be done before this one is executed. Where one of them failed, expired or was abandoned,
+	// this one is refused. See [AgentSpec.Ordered].
+	After []ActionID `json:"after,omitempty" check:"min=1,max=64" hint:"leave after out where the action waits for none"`
 	// Expires is when the approval ends, in RFC 3339.
 	Expires string `json:"expires" check:"required" hint:"write a time such as 2026-01-31T12:00:00Z"`
 }

@@ -8,7 +8,7 @@ const (
 	DecisionPropose = "propose"
 	// DecisionDeny refuses.
 	DecisionDeny = "deny"
-	// DecisionLimit lets a number of calls through and refuses the others.
+	// DecisionLimit lets a number of calls of write tools be executed; the others wait.
 	DecisionLimit = "limit"
 )
 
@@ -43,8 +43,10 @@ type PolicyRule struct {
 	// Approvers are the names of those of the Fleet's approvers who may approve the calls, and nobody else may. Of several such
 	// rules an approver must be in each. For decision propose.
 	Approvers []string `json:"approvers,omitempty" check:"min=1,max=1000"`
-	// Limit is what decision limit lets through. This version does not count calls yet, and denies them.
-	Limit *RuleLimit `json:"limit,omitempty" check:"later"`
+	// Limit is how many calls of write tools decision limit lets be executed. They become proposals as ever, and approved
+	// Actions beyond the limit wait, or are refused where it is for one run. It is counted in the ledger under the name of the
+	// rule, so it holds across restarts and executors. Calls of read tools that the rule is about are denied.
+	Limit *RuleLimit `json:"limit,omitempty"`
 	// Reason is told to the agent and to people.
 	Reason string `json:"reason,omitempty" check:"max=1000"`
 }
@@ -86,6 +88,9 @@ type TriggerOn struct {
 	// Task is what the agent is told. `{{ revision }}` and, for onRevision, `{{ changed }}` (the changed paths that match,
 	// one per line) are filled in.
 	Task string `json:"task" check:"required" hint:"write what the agent is told"`
+	// Suspend holds the trigger: it starts no run. What it missed starts one run once it is resumed. `mainstay suspend
+	// trigger/NAME` does it at once, for one daemon.
+	Suspend bool `json:"suspend,omitempty"`
 }
 
 // Schedule is a cron schedule.

@@ -247,6 +247,8 @@ const (
 	// ProposalDirect is no proposal on the remote: an Action that a rule lets be executed without a review. A run has one
 	// only while it is not known how that ended.
 	ProposalDirect = "direct"
+	// ProposalRollback brings spec files back as they were. A person makes it, and no agent.
+	ProposalRollback = "rollback"
 )
 
 // The states of a proposal.
@@ -279,6 +281,9 @@ type Proposal struct {
 	// Direct is set for kind direct.
 	Direct *DirectCall `json:"direct,omitempty"`
 }
+
+// RollbackAgent stands for the agent in a rollback, which has none. No agent can have the name.
+const RollbackAgent AgentName = "rollback"
 
 // Branch is the branch that carries the proposal.
 func (p Proposal) Branch() string { return "mainstay/" + string(p.Agent) + "/" + string(p.Key) }
@@ -322,6 +327,10 @@ type LedgerEntry struct {
 	Nonce    string    `json:"nonce"`
 	Executor string    `json:"executor"`
 	At       time.Time `json:"at"`
+	// Target is what the call is about, as a digest, and Limits names the limits that it counts against. They are set in a
+	// claim and a start.
+	Target Digest   `json:"target,omitempty"`
+	Limits []string `json:"limits,omitempty"`
 	// Approval is set in a claim of an Action that was merged, Direct in one of an Action that a rule lets through.
 	Approval *Approval   `json:"approval,omitempty"`
 	Direct   *DirectCall `json:"direct,omitempty"`

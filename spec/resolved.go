@@ -97,6 +97,12 @@ type Fleet struct {
 	// Retention is how long finished runs are kept, and StoreBytes how much the records of all runs may have; 0 is the default.
 	Retention  time.Duration
 	StoreBytes int64
+	// Windows are the times in which Actions of servers that have no windows of their own are executed.
+	Windows []Opening
+	// Notify are the webhooks that are told what waits and what fails.
+	Notify []Notification
+	// Suspended says that nothing begins or goes on.
+	Suspended bool
 	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.
 	Lock *Lock
 	// Agents, Models and so on are keyed by name.
@@ -156,6 +162,10 @@ type Agent struct {
 	Output    *Output
 	Isolation *Isolation
 	Scale     *Scale
+	// Ordered has write calls that it makes at once executed in their order.
+	Ordered bool
+	// Suspended says that no run of it begins or goes on, and none of its Actions is executed.
+	Suspended bool
 	// Check is Output, compiled; nil where the answer may be anything.
 	Check *OutputCheck
 }
@@ -197,6 +207,8 @@ type ToolServer struct {
 	Resource
 	Spec    ToolServerSpec
 	Timeout time.Duration
+	// Windows are its own times in which Actions are executed; see [Fleet.WindowsOf].
+	Windows []Opening
 	// LockFile is the fleet's lock, from the folder that holds mainstay.yaml; "" is a fleet without one. Pins are the tools
 	// that it pins of those that agents may call; what is not there is refused.
 	LockFile string
@@ -226,6 +238,8 @@ type Trigger struct {
 	// Paths is set for onRevision, Cron for schedule.
 	Paths []string
 	Cron  CronSchedule
+	// Suspended says that it starts no run.
+	Suspended bool
 }
 
 // CronSchedule tells the next time after t at which a schedule is due.

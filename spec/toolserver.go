@@ -49,6 +49,7 @@ func (l *loader) server(e *entry[ToolServerSpec], pins map[string]ToolPin) *Tool
 	}
 	l.env(e)
 	l.headers(e.document, e.spec.at("headers"), s.Spec.Headers)
+	s.Windows = l.windows(e.spec.at("windows"), s.Spec.Windows)
 	s.Timeout = cmp.Or(time.Duration(s.Spec.Timeout), defaultToolTimeout)
 	s.Spec.Timeout = Duration(s.Timeout)
 	s.Spec.Tools = map[string]ToolSpec{}
@@ -98,7 +99,7 @@ func (l *loader) tool(e *entry[ToolServerSpec], name string, t ToolSpec, timeout
 		l.error(key, "choose a shorter name for the server", "%s, the name that models see, is longer than %d characters", full, maxFullName)
 	}
 	if t.Effect == EffectRead || t.Effect == EffectDenied {
-		for _, field := range []string{"summary", "target", "touches", "idempotent", "precondition"} {
+		for _, field := range []string{"summary", "target", "touches", "idempotent", "precondition", "concurrency", "limit"} {
 			if n.has(field) {
 				l.error(n.keyOf(field), "remove it, or declare effect: write", "%q is for write tools, and %q is %s", field, name, t.Effect)
 			}

@@ -72,7 +72,7 @@ func (l *loader) agentTrigger(f *Fleet, e *entry[AgentSpec], i int, w AgentTrigg
 
 // trigger checks when a trigger starts a run, and of what.
 func (l *loader) trigger(d *document, n *node, agent string, w TriggerOn) *Trigger {
-	t := &Trigger{Resource: l.resource(d), Agent: AgentName(agent)}
+	t := &Trigger{Resource: l.resource(d), Agent: AgentName(agent), Suspended: w.Suspend}
 	on := 0
 	for _, set := range []bool{w.Schedule != nil, w.OnRevision != nil, w.OnRun != nil, w.OnGit != nil, w.Webhook != nil} {
 		if set {

@@ -14,12 +14,12 @@ import (
 func newActions(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "actions",
-		Short: "Decide about an action whose outcome nobody knows",
+		Short: "Try what executing an action would do, and decide about one whose outcome nobody knows",
 		Long: "An action that was started and has no receipt is unknown: its effect may have happened or not, and it is never started\n" +
 			"again by itself unless its tool is declared idempotent. `mainstay get actions` lists them, and `mainstay describe action`\n" +
 			"shows one in full.",
 	}
-	cmd.AddCommand(newResolve(env))
+	cmd.AddCommand(newResolve(env), newDryRun(env))
 	return cmd
 }
 

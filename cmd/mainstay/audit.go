@@ -26,7 +26,7 @@ type auditFlags struct {
 func (f *auditFlags) add(cmd *cobra.Command) {
 	f.repo.add(cmd)
 	cmd.Flags().Lookup("repo").Usage = "the Git repository to fetch: a `URL` or a folder (default: a clone is read as it is, with no network)"
-	cmd.Flags().StringVar(&f.approvers, "approvers", "", "a `file` with the public keys of those who may approve, one a line as in authorized_keys, instead\nof the first ones that mainstay.yaml lists")
+	cmd.Flags().StringVar(&f.approvers, "approvers", "", "a `file` with the public keys of those who may approve, as in authorized_keys or as gpg --armor --export\nprints them, instead of the first ones that mainstay.yaml lists")
 	cmd.Flags().StringVar(&f.genesis, "genesis", "", "the `commit` that the ledger begins with, instead of the one that mainstay.yaml pins")
 	cmd.Flags().StringVar(&f.seen, "seen", "", "a `commit` that the ledger has held before, such as its tip the last time")
 	addOutputFlag(cmd, &f.output)

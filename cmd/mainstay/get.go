@@ -34,7 +34,8 @@ var views = map[string]func(s reconciler.Status, now time.Time) table{
 		}
 		return t
 	},
-	"runs": func(s reconciler.Status, now time.Time) table { return runsTable(s.Runs, now) },
+	"suspensions": suspensions,
+	"runs":        func(s reconciler.Status, now time.Time) table { return runsTable(s.Runs, s, now) },
 	"proposals": func(s reconciler.Status, now time.Time) table {
 		t := table{header: []string{"KEY", "AGENT", "KIND", "STATE", "HEAD", "RUN", "AGE", "TITLE"}, items: s.Proposals}
 		for _, p := range s.Proposals {
@@ -88,9 +89,9 @@ func agentRuns(a reconciler.AgentStatus) string {
 
 func newGet() *cobra.Command {
 	var state, output string
-	names := []string{"agents", "runs", "proposals", "actions", "revisions", "resources"}
+	names := []string{"agents", "runs", "proposals", "actions", "revisions", "resources", "suspensions"}
 	cmd := &cobra.Command{
-		Use:       "get agents|runs|proposals|actions|revisions|resources",
+		Use:       "get agents|runs|proposals|actions|revisions|resources|suspensions",
 		Short:     "Show what runs, what waits and what was done",
 		ValidArgs: names,
 		Args:      arguments(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
@@ -168,6 +169,9 @@ func readiness(list []metav1.Condition) string {
 }
 
 func message(list []metav1.Condition) string {
+	if why := suspendedBy(list); why != "" {
+		return firstLine(why)
+	}
 	for _, c := range list {
 		if c.Type == reconciler.ConditionReady {
 			return firstLine(c.Message)

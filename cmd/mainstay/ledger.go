@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,14 @@ func newLedger(env environment) *cobra.Command {
 	}
 	cmd.AddCommand(newLedgerInit(env), newLedgerShow(env), newLedgerVerify(env))
 	return cmd
+}
+
+// yamlKey is a public key as a value in YAML: an OpenPGP one has many lines.
+func yamlKey(key, indent string) string {
+	if !strings.Contains(key, "\n") {
+		return key
+	}
+	return "|\n" + indent + strings.ReplaceAll(key, "\n", "\n"+indent)
 }
 
 func newLedgerInit(env environment) *cobra.Command {
@@ -55,7 +64,7 @@ func newLedgerInit(env environment) *cobra.Command {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "spec:\n  ledger:\n    genesis: %s\n    signers:\n    - name: reconciler\n      key: %s\n",
-				genesis, signer.AuthorizedKey())
+				genesis, yamlKey(signer.AuthorizedKey(), "        "))
 			return err
 		},
 	}

@@ -180,7 +180,8 @@ func newRoot(env environment) *cobra.Command {
 	})
 	root.AddCommand(
 		newDemo(env), newInit(), newRun(env), newValidate(), newFmt(), newBuild(env), newLock(env), newPlan(env), newExplain(), newSchema(), newAsk(env), newChat(env), newThreads(), newRuns(env), newGet(), newDescribe(), newLogs(),
-		newProposals(env), newActions(env), newLedger(env), newVerify(env), newPlugin(), newVersion(),
+		newSuspend(env), newResume(env),
+		newProposals(env), newActions(env), newRollback(env), newLedger(env), newVerify(env), newPlugin(), newVersion(),
 	)
 	for _, group := range root.Commands() {
 		if group.HasSubCommands() && !group.Runnable() {

@@ -21,7 +21,7 @@ import (
 type personFlags struct{ key, name, email string }
 
 func (f *personFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.key, "key", "", "your OpenSSH private key `file` (default: git's user.signingKey, else ~/.ssh/id_ed25519)")
+	cmd.Flags().StringVar(&f.key, "key", "", "your private key `file`, of OpenSSH or an exported OpenPGP one (default: git's user.signingKey, else ~/.ssh/id_ed25519)")
 	cmd.Flags().StringVar(&f.name, "name", "", "your `name` in the commit (default: git's user.name)")
 	cmd.Flags().StringVar(&f.email, "email", "", "your `address` in the commit (default: git's user.email)")
 }
@@ -44,11 +44,31 @@ func (f *personFlags) resolve() (*remote.Signer, error) {
 	if f.name == "" || f.email == "" {
 		return nil, usageError{errors.New("who are you? give --name and --email, or set git's user.name and user.email")}
 	}
-	signer, err := remote.LoadSigner(f.key)
+	signer, err := loadKey(f.key)
 	if err != nil {
 		return nil, fmt.Errorf("your key: %w; give --key", err)
 	}
 	return signer, nil
+}
+
+// passphraseVar is the variable that holds the passphrase of a signing key.
+const passphraseVar = "MAINSTAY_SIGNING_PASSPHRASE"
+
+// loadKey reads a signing key, with the passphrase that the environment holds. The variable is taken out of it: nothing that
+// this process starts, and no reference to a secret, is to find it there.
+func loadKey(path string) (*remote.Signer, error) {
+	passphrase, given := os.LookupEnv(passphraseVar)
+	if !given {
+		signer, err := remote.LoadSigner(path)
+		if errors.Is(err, remote.ErrPassphrase) {
+			err = fmt.Errorf("%w: put it into $%s, or use a key without one", err, passphraseVar)
+		}
+		return signer, err
+	}
+	if err := os.Unsetenv(passphraseVar); err != nil {
+		return nil, err
+	}
+	return remote.UnlockSigner(path, []byte(passphrase))
 }
 
 func (f *personFlags) reviewer(signer *remote.Signer) local.Reviewer {

@@ -75,7 +75,7 @@ func newRun(env environment) *cobra.Command {
 			if once {
 				err = w.Once(ctx)
 			} else {
-				err = runAndServe(ctx, w, following, state.dir, log)
+				err = runAndServe(ctx, env, w, following, state.dir, log)
 			}
 			return errors.Join(err, w.close(context.WithoutCancel(ctx)))
 		},
@@ -92,7 +92,7 @@ func newRun(env environment) *cobra.Command {
 }
 
 // runAndServe runs the loop and answers `mainstay get` and `mainstay chat` meanwhile. Either one's failure ends both.
-func runAndServe(ctx context.Context, w *wired, following *followers, state string, log *slog.Logger) error {
+func runAndServe(ctx context.Context, env environment, w *wired, following *followers, state string, log *slog.Logger) error {
 	path, err := socketPath(state)
 	if err != nil {
 		return err
@@ -114,7 +114,8 @@ func runAndServe(ctx context.Context, w *wired, following *followers, state stri
 			Cancel: func(ctx context.Context, run spec.RunID, c serve.Cancel) (any, error) {
 				return notThere(w.Cancel(ctx, run, c.By, c.Reason))
 			},
-			Threads: threadViews(w, following),
+			Threads:     threadViews(w, following),
+			Suspensions: suspensionViews(env, w),
 		}))
 		stop()
 	}()

@@ -110,7 +110,7 @@ func listRuns(cmd *cobra.Command, state, output string, f reconciler.RunFilter) 
 	if n := len(list.Runs); n < list.Total {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: these are the newest %d of %d runs; `mainstay runs list --limit 0` lists all\n", n, list.Total)
 	}
-	return runsTable(list.Runs, time.Now()).print(cmd.OutOrStdout(), output)
+	return runsTable(list.Runs, s, time.Now()).print(cmd.OutOrStdout(), output)
 }
 
 // whyEnded is an outcome's reason and message, or "" where there are none.
@@ -118,7 +118,12 @@ func whyEnded(o spec.Outcome) string {
 	return strings.Trim(o.Reason+": "+o.Message, ": ")
 }
 
-func runsTable(list []spec.RunSummary, now time.Time) table {
+// runsTable shows runs. Those of a suspended agent that would be at work tell why they are not.
+func runsTable(list []spec.RunSummary, s reconciler.Status, now time.Time) table {
+	suspended := map[spec.AgentName]string{}
+	for _, a := range s.Agents {
+		suspended[a.Name] = suspendedBy(a.Conditions)
+	}
 	t := table{header: []string{"RUN", "AGENT", "PHASE", "TURNS", "TOOLS", "STARTED BY", "REVISION", "AGE", "MESSAGE"}, items: list}
 	for _, r := range list {
 		text := ""
@@ -127,6 +132,9 @@ func runsTable(list []spec.RunSummary, now time.Time) table {
 		}
 		if waits := waitsFor(r); waits != "" {
 			text = waits
+		}
+		if why := suspended[r.Agent]; why != "" && (r.Phase == spec.PhaseQueued || r.Phase == spec.PhaseRunning) {
+			text = firstLine(why)
 		}
 		t.rows = append(t.rows, []string{string(r.Run), string(r.Agent), r.Phase, fmt.Sprint(r.Turns), fmt.Sprint(r.ToolCalls),
 			startedBy(r.Task), r.Revision.Short(), since(now, r.At), spec.Visible(text)})

@@ -156,7 +156,7 @@ type stateFlags struct {
 
 func (f *stateFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.signingKey, "signing-key", os.Getenv("MAINSTAY_SIGNING_KEY"),
-		"the OpenSSH private key `file` that signs proposals and the ledger (default: one in the state folder, made at first;\n$MAINSTAY_SIGNING_KEY)")
+		"the private key `file` that signs proposals and the ledger, of OpenSSH or an exported OpenPGP one (default: one in the\nstate folder, made at first; $MAINSTAY_SIGNING_KEY, and $MAINSTAY_SIGNING_PASSPHRASE if it has one)")
 }
 
 // useKept chooses the key that `mainstay ledger init` or `mainstay run` has made for the repository on this machine, if no
@@ -297,6 +297,10 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	const email = "mainstay@localhost"
 	parts := reconciler.Parts{
 		Remote: rem, Source: src, Store: st, Host: agents, Models: model.Providers{Secret: secrets.Resolve, Hide: hide}, Tools: tools, Secrets: secrets.Known, Signer: signer,
+		Reveal: func(ctx context.Context, ref spec.SecretRef) (string, error) {
+			v, err := secrets.Resolve(ctx, ref)
+			return v.Reveal(), err
+		},
 		Proposals: func(k reconciler.Knowledge) proposal.Driver {
 			return local.New(local.Options{Remote: rem, Branch: w.repo.ref, Path: w.repo.path, Name: "mainstay", Email: email,
 				Signer: signer, Ledger: k.Ledger, FleetAt: k.FleetAt, Now: env.clock()})
@@ -358,7 +362,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // loadOrMakeKey loads the key at given, or the one at kept, which it makes if it is not there.
 func loadOrMakeKey(given, kept string) (*remote.Signer, error) {
 	if given != "" {
-		return remote.LoadSigner(given)
+		return loadKey(given)
 	}
 	signer, err := remote.LoadSigner(kept)
 	if !errors.Is(err, fs.ErrNotExist) {

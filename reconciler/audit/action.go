@@ -180,6 +180,10 @@ func (b *branch) present(c *chain, f *file, claimed *version) error {
 	}
 	refused := last.Refused
 	if c.State == execute.Pending && refused == "" {
+		if !c.now.Before(last.action.Expires) {
+			c.State, c.Message = execute.Expired, fmt.Sprintf("it expired at %s", last.action.Expires.UTC().Format(time.RFC3339))
+			return nil
+		}
 		// Who approved it then may not count any more.
 		v, err := b.again(f, last)
 		if err != nil {
@@ -197,8 +201,6 @@ func (b *branch) present(c *chain, f *file, claimed *version) error {
 		if claimed != last { // What is wrong with a claim of these bytes was said there.
 			c.wrong(doRemove, "%s", refused)
 		}
-	case c.State == execute.Pending && !c.now.Before(last.action.Expires):
-		c.State, c.Message = execute.Expired, fmt.Sprintf("it expired at %s", last.action.Expires.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

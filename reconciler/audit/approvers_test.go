@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/mainstay-dev/mainstay/reconciler/audit"
+	"github.com/mainstay-dev/mainstay/spec/pgp/pgptest"
 )
 
 const (
@@ -17,7 +18,13 @@ func TestApproversAreReadFromAFile(t *testing.T) {
 	if err != nil || len(keys) != 2 || keys[0].Name != "Ada Lovelace" || keys[1].Name != "line 4" {
 		t.Errorf("the keys are %v, %v", keys, err)
 	}
+	pgp := pgptest.Public(t, pgptest.New(t, "grace"))
+	keys, err = audit.ParseApprovers(adaLine + "\n# Grace\n" + pgp + "\n" + bobLine)
+	if err != nil || len(keys) != 3 || keys[1].PGP == nil || keys[1].Name != "line 3" || keys[2].SSH == nil {
+		t.Errorf("the keys are %v, %v", keys, err)
+	}
 	for text, want := range map[string]string{
+		"\n" + pgp[:200]:        "2: the OpenPGP key does not end",
 		"":                      "1: no key",
 		"# nobody\n":            "1: no key",
 		adaLine + "\nhello":     "2: ",

@@ -232,6 +232,10 @@ func TestWhoApprovedIsJudgedByWhoCountedThen(t *testing.T) {
 		r := w.audit(nil)
 		w.finds(r, action(1), "is none that counts now")
 		w.state(r, action(1), execute.Refused)
+		// Once it has expired nothing needs to be done about it.
+		r = w.audit(func(o *audit.Options) { o.Now = w.now.Add(100 * time.Hour) })
+		w.holds(r)
+		w.state(r, action(1), execute.Expired)
 	})
 }
 
@@ -287,4 +291,17 @@ func TestWithoutALedgerNothingIsVerified(t *testing.T) {
 	w := newWorld(t)
 	w.main = w.commit("", "Begin", nil, map[string]string{"app.yaml": "replicas: 1\n"})
 	w.finds(w.audit(nil), "", "it pins no ledger")
+}
+
+func TestAFleetCanLieInAFolder(t *testing.T) {
+	w := newWorld(t)
+	w.main = w.commit("", "Begin", nil, map[string]string{"fleet/mainstay.yaml": w.root(w.ada), path(action(1)): w.file(1, "shop")})
+	in := func(o *audit.Options) { o.Path = "fleet" }
+	w.holds(w.audit(in)) // What lies elsewhere is no Action.
+	w.push("Restart", nil, map[string]string{"fleet/" + path(action(1)): w.file(1, "shop")})
+	r := w.audit(in)
+	w.finds(r, action(1), "a direct push approves nothing")
+	if a := w.state(r, action(1), execute.Refused); a.File != "fleet/"+path(action(1)) {
+		t.Errorf("its file is %s", a.File)
+	}
 }

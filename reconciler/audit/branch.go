@@ -66,7 +66,7 @@ func newBranch(o Options) *branch {
 		o: o, rootFile: path.Join(o.Path, "mainstay.yaml"), trust: execute.NewTrust(nil),
 		files: map[string]*file{}, roots: map[string]root{},
 	}
-	b.judge = execute.Judge{History: o.History, Path: o.Path, FleetAt: b.fleetAt}
+	b.judge = execute.Judge{History: o.History, Branch: o.Branch, Path: o.Path, FleetAt: b.fleetAt}
 	return b
 }
 

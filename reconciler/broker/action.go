@@ -73,7 +73,7 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 			Evidence: spec.Evidence{
 				Agent: c.Agent.Name, Run: c.Task.Run, Exchange: c.N, Revision: c.Task.Revision, Key: key,
 			},
-			Precondition: precondition, Expires: expires,
+			Precondition: precondition, After: after(c.After), Expires: expires,
 		},
 	})
 	if err != nil {
@@ -122,16 +122,7 @@ func renderPrecondition(c toolCall, t spec.Tool) (*spec.Precondition, error) {
 
 // targetOf is what the call is about: two calls with the same target are the same proposal.
 func targetOf(t spec.Tool, arguments map[string]any) any {
-	about := arguments
-	if len(t.Target) > 0 {
-		about = map[string]any{}
-		for _, name := range t.Target {
-			if value, ok := arguments[name]; ok {
-				about[name] = value
-			}
-		}
-	}
-	return map[string]any{"server": t.Server.Name, "tool": t.Name, "arguments": about}
+	return map[string]any{"server": t.Server.Name, "tool": t.Name, "arguments": t.TargetOf(arguments)}
 }
 
 // proposalKey is the first 16 hexadecimal characters of the SHA-256 of agent, kind and target in canonical JSON.
@@ -158,6 +149,9 @@ func actionBody(c toolCall, t spec.Tool, precondition *spec.Precondition, expire
 	if precondition != nil {
 		fmt.Fprintf(&text, "Right before the call, %s with %s must give a result for which %s holds; else nothing is done.\n\n",
 			code(precondition.Tool), code(inline(precondition.Arguments)), code(precondition.Check))
+	}
+	if c.After != "" {
+		fmt.Fprintf(&text, "It is made after %s is done, and not at all where that fails.\n\n", code(string(c.After)))
 	}
 	fmt.Fprintf(&text, "---\nRun %s, request %d, on %s. Task: %s\n", c.Task.Run, c.N, c.Task.Revision, code(oneLine(c.Task.Text, maxSummary)))
 	return text.String()

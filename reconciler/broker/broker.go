@@ -23,8 +23,8 @@ import (
 // maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
 const maxBody = plugins.MaxMessage - 64<<10
 
-// Options are what [New] needs. All fields are required, but for Models, Lock, Described, Begun, Describe
-// and Root.
+// Options are what [New] needs. All fields are required, but for Models, Lock, Described, Begun, Describe,
+// Suspended and Root.
 type Options struct {
 	Models model.Providers
 	Tools  *tool.Servers
@@ -41,6 +41,8 @@ type Options struct {
 	Begun func(ctx context.Context, id spec.ActionID) (*spec.DirectCall, error)
 	// Describe returns the sentence that describes an agent at a revision, and "" where there is none. A nil Describe knows none.
 	Describe func(ctx context.Context, revision spec.Revision, agent spec.AgentName) (string, error)
+	// Suspended says why a tool server is not called now, or "". A nil Suspended suspends none.
+	Suspended func(server string) string
 	// Files returns the repository's files at a revision.
 	Files func(revision spec.Revision) (fs.FS, error)
 	// Root is the folder of the repository that holds mainstay.yaml, as a slash-separated path; "" is the repository's
@@ -76,6 +78,8 @@ type Call struct {
 	N int
 	// At is when the request was recorded.
 	At time.Time
+	// After is the Action that comes first, where the call becomes one; see [Before]. "" is none.
+	After spec.ActionID
 	// Expires is how long an Action may wait, as the Fleet says.
 	Expires time.Duration
 	Request spec.Request

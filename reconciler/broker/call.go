@@ -134,6 +134,11 @@ func (b *Broker) withRule(c toolCall, serve func() (Reply, error)) (Reply, error
 
 // callServer calls a read tool.
 func (b *Broker) callServer(ctx context.Context, c toolCall, t spec.Tool) (Reply, error) {
+	if b.opts.Suspended != nil {
+		if why := b.opts.Suspended(t.Server.Name); why != "" {
+			return Reply{}, refuse("%s is not called now: %s", c.name, why)
+		}
+	}
 	got, err := b.opts.Tools.Call(ctx, t.Server, t.Name, c.arguments, tool.CallOptions{})
 	switch {
 	case err != nil && ctx.Err() != nil:

@@ -33,6 +33,8 @@ type History interface {
 // before it does anything and an auditor afterwards, so that the two never disagree. All fields but Path are required.
 type Judge struct {
 	History History
+	// Branch is the branch that Actions are merged into: what was proposed for another one is not approved here.
+	Branch string
 	// Path is the folder of the repository that holds mainstay.yaml; "" is the root.
 	Path string
 	// FleetAt is as in [Options].
@@ -101,6 +103,9 @@ func (j *Judge) find(w Work, known verdict) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
+	if info, err := tree.Lstat(file); err == nil && !info.Mode().IsRegular() {
+		return refuse("%s is a symbolic link or a submodule, and not a file", file)
+	}
 	content, err := tree.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j.moved(file)
@@ -162,6 +167,9 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	if want := fmt.Sprintf("%s-%s-%d", evidence.Agent, evidence.Run, evidence.Exchange); string(w.Action.ID) != want {
 		return refuse("its evidence belongs to the Action %s: an Action is never copied", want)
 	}
+	if branch, _, _ := strings.Cut(string(evidence.Revision), "@sha1:"); branch != j.Branch {
+		return refuse("it was proposed for the branch %q, and this is %q: a merge approves on one branch alone", branch, j.Branch)
+	}
 	where := fmt.Sprintf("commit %s by %s", merge.ID[:7], merge.Author)
 	switch {
 	case len(merge.Parents) < 2:
@@ -176,6 +184,9 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	if fleet.Ledger == nil {
 		return refuse("when it was merged in %s, mainstay.yaml pinned no ledger", where)
 	}
+	if genesis := w.trusted().Ledger.Genesis; fleet.Ledger.Genesis != genesis {
+		return refuse("when it was merged in %s, mainstay.yaml pinned another ledger, and only that one knows whether it was executed: what is approved for one ledger is never executed under another", where)
+	}
 	trust := newTrust(fleet)
 	signer, err := remote.VerifyCommit(merge, trust.approvers)
 	if err != nil {
@@ -183,8 +194,8 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	}
 	// Whoever may push chooses the merge's first parent, and so what mainstay.yaml said there. It is not enough alone.
 	counts := newTrust(w.trusted())
-	if !listed(counts.approvers, signer) {
-		return refuse("%s does not approve it: its signer %s (%s) was an approver before the merge, and is none that counts now", where, signer.Name, signer.Fingerprint())
+	if err := signedBy(counts.approvers, signer, merge); err != nil {
+		return refuse("%s does not approve it: its signer %s was an approver before the merge, and is none that counts now: %v", where, signer.Name, err)
 	}
 	head, err := j.History.Commit(merge.Parents[1])
 	if err != nil {
@@ -194,8 +205,8 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	if err != nil {
 		return refuse("%s merges what no reconciler has proposed: %v", where, err)
 	}
-	if !listed(counts.signers, proposer) {
-		return refuse("%s merges what %s (%s) has proposed, which is no reconciler that counts now", where, proposer.Name, proposer.Fingerprint())
+	if err := signedBy(counts.signers, proposer, head); err != nil {
+		return refuse("%s merges what %s has proposed, which is no reconciler that counts now: %v", where, proposer.Name, err)
 	}
 	if reason, err := j.checkHead(w, head, blob); err != nil || reason != "" {
 		return Verdict{Refused: reason}, err

@@ -45,9 +45,14 @@ func newTrust(f *spec.Fleet) trust {
 	return t
 }
 
-// listed reports whether a key is one of a list.
-func listed(keys []spec.Key, key spec.Key) bool {
-	return slices.ContainsFunc(keys, func(k spec.Key) bool { return k.Fingerprint() == key.Fingerprint() })
+// signedBy returns why a commit, which a key has signed, is not signed by one of the keys. A key that is listed as it is needs no
+// second look; an OpenPGP key that has lost a part or was revoked since is another one, and the signature is checked with it.
+func signedBy(keys []spec.Key, key spec.Key, c remote.Commit) error {
+	if slices.ContainsFunc(keys, key.Equal) {
+		return nil
+	}
+	_, err := remote.VerifyCommit(c, keys)
+	return err
 }
 
 // same returns the key as a list has it, which may call its owner by other names.
@@ -255,6 +260,9 @@ func (b *book) parse(path string, content []byte) (entry, error) {
 	if e.place, err = parsePlace(path); err != nil {
 		return e, err
 	}
+	if err := checkKeys(content); err != nil {
+		return e, fmt.Errorf("%s is not an entry: %w", path, err)
+	}
 	if e.place.action == "" {
 		var about struct {
 			Step     string           `json:"step"`
@@ -285,6 +293,31 @@ func (b *book) parse(path string, content []byte) (entry, error) {
 		return e, fmt.Errorf("%s: %w", path, err)
 	}
 	return e, nil
+}
+
+// checkKeys refuses an entry that has a key twice, in whatever case: of the two, readers would take different ones.
+func checkKeys(content []byte) error {
+	d := json.NewDecoder(bytes.NewReader(content))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("it is no JSON object")
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		key := strings.ToLower(fmt.Sprint(t))
+		if seen[key] {
+			return fmt.Errorf("it has %q twice", key)
+		}
+		seen[key] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // add takes over an entry that was checked.

@@ -65,6 +65,10 @@ type Options struct {
 	// the Action waits then, and nothing is claimed. Of a server that cannot be asked it returns nil. May be nil, as for a fleet
 	// without a lock.
 	Pinned func(ctx context.Context, server *spec.ToolServer) error
+	// Suspended returns why nothing is claimed or started for an Action now, or "". Nil suspends none.
+	Suspended func(Work) string
+	// Limits returns the limits that policies set on an Action's call, beside those of its tool. Nil sets none.
+	Limits func(Work) ([]Limit, error)
 	// Now, After and Random are the clock, waiting and randomness.
 	Now    func() time.Time
 	After  func(time.Duration) <-chan time.Time
@@ -87,7 +91,7 @@ type Executor struct {
 
 	mu       sync.Mutex
 	busy     map[spec.ActionID]bool
-	owed     map[spec.ActionID]spec.LedgerEntry // receipts that have not landed
+	owed     map[spec.ActionID]ending // receipts that have not landed
 	verdicts map[spec.ActionID]verdict
 }
 
@@ -102,11 +106,17 @@ func New(opts Options) *Executor {
 	if opts.Drain <= 0 {
 		opts.Drain = 20 * time.Second
 	}
+	if opts.Suspended == nil {
+		opts.Suspended = func(Work) string { return "" }
+	}
+	if opts.Limits == nil {
+		opts.Limits = func(Work) ([]Limit, error) { return nil, nil }
+	}
 	if opts.Barrier == nil {
 		opts.Barrier = func(string) {}
 	}
 	return &Executor{
-		opts: opts, judge: Judge{History: opts.Remote, Path: opts.Path, FleetAt: opts.FleetAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]spec.LedgerEntry{},
+		opts: opts, judge: Judge{History: opts.Remote, Branch: opts.Branch, Path: opts.Path, FleetAt: opts.FleetAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]ending{},
 		verdicts: map[spec.ActionID]verdict{},
 	}
 }
@@ -151,7 +161,7 @@ func (e *Executor) Execute(ctx context.Context, w Work) (State, error) {
 		return State{State: Waiting, Message: "this process is executing it"}, nil
 	}
 	e.busy[id] = true
-	receipt, owed := e.owed[id]
+	end, owed := e.owed[id]
 	e.mu.Unlock()
 	defer func() {
 		e.mu.Lock()
@@ -159,7 +169,7 @@ func (e *Executor) Execute(ctx context.Context, w Work) (State, error) {
 		delete(e.busy, id)
 	}()
 	if owed {
-		return e.finish(ctx, receipt)
+		return e.finish(ctx, end)
 	}
 	state, err := e.execute(ctx, w)
 	if err != nil {
@@ -186,22 +196,38 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 			return State{State: Waiting, Message: err.Error()}, nil
 		}
 	}
+	if state.State == Unknown { // What is held is not tried again either, and stays unknown.
+		if h, err := e.held(w); err != nil || h.holds() {
+			return state, err
+		}
+		// It may have happened, and so is not begun again for nothing.
+		if failed, err := e.checkPrecondition(ctx, w); err != nil || failed != "" {
+			if err != nil {
+				failed = err.Error()
+			}
+			state.Message = failed + "; " + state.Message
+			return state, nil
+		}
+	}
 	claim, err := e.claim(ctx, w, state)
 	if err != nil {
 		return e.lost(w, err)
 	}
 	if w.Direct != nil { // Others may have claimed it by other policies. With the receipt all know that nothing is done.
 		if d := decide(w); d.Decision != spec.DecisionAllow {
-			return e.finish(ctx, e.receipt(claim, Result{}, spec.OutcomeFailed, join("the newest policy does not let it through any more: "+d.Rule, d.Reason)+"; nothing was done"))
+			return e.notDone(ctx, claim, join("the newest policy does not let it through any more: "+d.Rule, d.Reason))
 		}
 	}
 	if failed, err := e.checkPrecondition(ctx, w); err != nil {
 		return State{State: Claimed, Message: err.Error()}, nil
 	} else if failed != "" {
-		return e.finish(ctx, e.receipt(claim, Result{}, spec.OutcomeFailed, failed+"; nothing was done"))
+		return e.notDone(ctx, claim, failed)
 	}
 	if !e.opts.Now().Before(w.Action.Expires) {
 		return e.State(w)
+	}
+	if h, err := e.held(w); err != nil || h.holds() {
+		return h.state(state), err // The claim is kept while it lasts: it is this executor's turn where that ends sooner.
 	}
 	start, err := e.start(ctx, w, claim)
 	if err != nil {
@@ -268,6 +294,9 @@ func (e *Executor) stillMerged(w Work) error {
 func (e *Executor) lost(w Work, err error) (State, error) {
 	if errors.Is(err, errLost) {
 		return e.State(w)
+	}
+	if h, ok := asHeld(err); ok {
+		return h.state(State{}), nil
 	}
 	return State{State: Waiting, Message: err.Error()}, err
 }

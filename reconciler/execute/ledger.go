@@ -2,6 +2,7 @@ package execute
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,6 +66,7 @@ type LedgerOptions struct {
 // what is new. It is safe for concurrent use.
 type Ledger struct {
 	opts LedgerOptions
+	wire wire
 	turn chan struct{} // holds one token while the ledger is read or written
 
 	mu       sync.Mutex
@@ -77,7 +79,29 @@ type Ledger struct {
 
 // OpenLedger returns a ledger. It reads nothing yet.
 func OpenLedger(opts LedgerOptions) *Ledger {
-	return &Ledger{opts: opts, turn: make(chan struct{}, 1), lastTip: opts.LastTip, stale: true, broken: errors.New("the ledger was not read yet")}
+	return &Ledger{
+		opts: opts, wire: overGit{opts.Remote}, turn: make(chan struct{}, 1), lastTip: opts.LastTip, stale: true,
+		broken: errors.New("the ledger was not read yet"),
+	}
+}
+
+// wire is the branch as a ledger can reach it: over Git, or in the simulation of the protocol.
+type wire interface {
+	Fetch(ctx context.Context) (map[string]string, error)
+	Push(ctx context.Context, branch, old, new string) error
+	// advance and draft do what the methods of the book say.
+	advance(ctx context.Context, b *book, tip, last string) error
+	draft(ctx context.Context, b *book, d draft, by author, now time.Time) (string, entry, error)
+}
+
+type overGit struct{ *remote.Remote }
+
+func (overGit) advance(ctx context.Context, b *book, tip, last string) error {
+	return b.advance(ctx, tip, last)
+}
+
+func (o overGit) draft(ctx context.Context, b *book, d draft, by author, now time.Time) (string, entry, error) {
+	return b.draft(ctx, o.Remote, d, by, now)
 }
 
 // InitLedger makes the branch with its first commit, signed by signer, and returns the commit's id, to be pinned in
@@ -154,7 +178,7 @@ func (l *Ledger) read(ctx context.Context) error {
 }
 
 func (l *Ledger) refresh(ctx context.Context) error {
-	branches, err := l.opts.Remote.Fetch(ctx)
+	branches, err := l.wire.Fetch(ctx)
 	if err != nil {
 		return err
 	}
@@ -182,7 +206,7 @@ func (l *Ledger) refresh(ctx context.Context) error {
 	l.mu.Lock()
 	last := l.lastTip
 	l.mu.Unlock()
-	if err := b.advance(ctx, tip, last); err != nil {
+	if err := l.wire.advance(ctx, b, tip, last); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -245,6 +269,39 @@ func (l *Ledger) state(id spec.ActionID, now time.Time) (State, error) {
 	return s, nil
 }
 
+// look shows what was read of the ledger, if anything was.
+func (l *Ledger) look(at func(*book) hold) hold {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.book == nil {
+		return hold{}
+	}
+	return at(l.book)
+}
+
+// rejected says who has rejected the proposal of an Action, and why, or "".
+func (l *Ledger) rejected(id spec.ActionID) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.book == nil {
+		return ""
+	}
+	for _, content := range l.book.rejections {
+		var r struct {
+			Kind     string
+			Agent    spec.AgentName
+			Run      spec.RunID
+			Exchange int
+			By       string
+			Reason   string
+		}
+		if json.Unmarshal(content, &r) == nil && r.Kind == spec.ProposalAction && fmt.Sprintf("%s-%s-%d", r.Agent, r.Run, r.Exchange) == string(id) {
+			return spec.Visible(fmt.Sprintf("rejected by %s: %s", r.By, r.Reason))
+		}
+	}
+	return ""
+}
+
 // Entries reads the ledger and returns the files beneath a folder that count, by their path.
 func (l *Ledger) Entries(ctx context.Context, folder string) (map[string][]byte, error) {
 	if err := l.Read(ctx); err != nil {
@@ -302,11 +359,11 @@ func (l *Ledger) append(ctx context.Context, by author, decide func(*book) (draf
 		if err != nil {
 			return err
 		}
-		id, e, err := b.draft(ctx, l.opts.Remote, d, by, l.opts.Now())
+		id, e, err := l.wire.draft(ctx, b, d, by, l.opts.Now())
 		if err != nil {
 			return fmt.Errorf("write %s to the ledger: %w", d.path, err)
 		}
-		err = l.opts.Remote.Push(ctx, Branch, b.tip, id)
+		err = l.wire.Push(ctx, Branch, b.tip, id)
 		if err == nil {
 			b.add(id, e)
 			l.mu.Lock()

@@ -3,6 +3,7 @@ package execute
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -265,4 +266,9 @@ func (s State) settled(e spec.LedgerEntry) State {
 func unknown(start *spec.LedgerEntry) string {
 	return fmt.Sprintf("%s started it at %s and wrote no receipt: look whether the effect happened, then run `mainstay actions resolve %s --reason TEXT` with --done, with --retry to have it started once more, or with --abandon",
 		start.Executor, start.At.UTC().Format(time.RFC3339), start.Action)
+}
+
+// startedElse reports whether there is a start with another nonce.
+func (r *record) startedElse(nonce string) bool {
+	return slices.ContainsFunc(r.starts, func(start spec.LedgerEntry) bool { return start.Nonce != nonce })
 }

@@ -29,6 +29,8 @@ const (
 // State is where an Action stands.
 type State struct {
 	State Phase `json:"state"`
+	// Reason is one CamelCase word where it waits for what is declared, such as [ReasonSuspended].
+	Reason string `json:"reason,omitempty"`
 	// Message is one sentence: the reason, or what it waits for.
 	Message string `json:"message,omitempty"`
 	// Result is what the tool returned: its structured result, or else its text as a JSON string.
@@ -89,6 +91,16 @@ func (e *Executor) State(w Work) (State, error) {
 		return State{State: Waiting, Message: join("the newest policy denies it: "+denied.Rule, denied.Reason)}, nil
 	}
 	s.Approval = approval
+	h, err := e.held(w)
+	if err == nil && !h.holds() {
+		h, err = e.crowded(w)
+	}
+	if err != nil {
+		return State{State: Waiting, Message: err.Error()}, err
+	}
+	if h.holds() {
+		return h.state(s), nil
+	}
 	return s, nil
 }
 

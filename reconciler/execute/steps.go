@@ -31,16 +31,23 @@ func (e *Executor) claim(ctx context.Context, w Work, s State) (spec.LedgerEntry
 	}
 	at := e.opts.Now().UTC()
 	deadline := at.Add(e.opts.ClaimFor)
+	shares, err := e.crowdOf(w)
+	if err != nil {
+		return spec.LedgerEntry{}, err
+	}
 	claim := spec.LedgerEntry{
-		Step: spec.StepClaim, Action: w.Action.ID, Digest: w.Action.Digest, Nonce: hex.EncodeToString(nonce),
+		Target: shares.target, Limits: shares.names(), Step: spec.StepClaim, Action: w.Action.ID, Digest: w.Action.Digest, Nonce: hex.EncodeToString(nonce),
 		Executor: e.opts.Name, At: at, Approval: s.Approval, Direct: w.Direct, Deadline: &deadline, Retry: s.again(),
 	}
-	return claim, e.append(ctx, claim, func(r *record) error {
+	return claim, e.append(ctx, claim, func(b *book, r *record) error {
 		if last := r.claim(); last != nil && last.Nonce == claim.Nonce {
 			return errHave
 		}
 		if now := r.state(e.opts.Now()); !e.mayClaim(w, now) || now.again() != claim.Retry {
 			return errLost
+		}
+		if h := shares.crowded(b, w.Action.ID, e.opts.Now()); h.holds() {
+			return &heldError{h}
 		}
 		return nil
 	})
@@ -57,8 +64,9 @@ func (e *Executor) start(ctx context.Context, w Work, claim spec.LedgerEntry) (s
 	start.Step, start.Approval, start.Direct, start.Retry, start.At = spec.StepStarted, nil, nil, "", e.opts.Now().UTC()
 	deadline := start.At.Add(timeout(server, tool) + e.opts.Grace)
 	start.Deadline = &deadline
+	sent := false // and it may still land, whatever became of a later try
 	for try := 0; ; try++ {
-		err := e.append(ctx, start, func(r *record) error {
+		err := e.append(ctx, start, func(_ *book, r *record) error {
 			switch last := r.claim(); {
 			case r.started(start.Nonce) != nil:
 				return errHave
@@ -67,7 +75,8 @@ func (e *Executor) start(ctx context.Context, w Work, claim spec.LedgerEntry) (s
 			}
 			return nil
 		})
-		if !errors.Is(err, remote.ErrUncertain) && (try == 0 || !errors.Is(err, remote.ErrUnreachable)) {
+		sent = sent || errors.Is(err, remote.ErrUncertain)
+		if err == nil || errors.Is(err, errLost) || !sent {
 			return start, err
 		}
 		if err := e.pause(ctx, try); err != nil {
@@ -77,11 +86,11 @@ func (e *Executor) start(ctx context.Context, w Work, claim spec.LedgerEntry) (s
 }
 
 // append adds an entry, unless decide, shown what the ledger holds about the Action, says that it is there or lost.
-func (e *Executor) append(ctx context.Context, entry spec.LedgerEntry, decide func(*record) error) error {
+func (e *Executor) append(ctx context.Context, entry spec.LedgerEntry, decide func(*book, *record) error) error {
 	err := e.opts.Ledger.append(ctx, author{name: e.opts.Ledger.opts.Name, email: e.opts.Ledger.opts.Email, signer: e.opts.Signer},
 		func(b *book) (draft, error) {
 			r := b.record(entry.Action)
-			if err := decide(r); err != nil {
+			if err := decide(b, r); err != nil {
 				return draft{}, err
 			}
 			return entryDraft(entry, r)
@@ -149,11 +158,10 @@ func (e *Executor) checkPrecondition(ctx context.Context, w Work) (failed string
 func (e *Executor) effect(ctx context.Context, w Work, start spec.LedgerEntry) (State, error) {
 	server, tool, err := e.tool(w)
 	if err != nil {
-		return e.finish(ctx, e.receipt(start, Result{}, spec.OutcomeFailed, err.Error()+"; nothing was done"))
+		return e.notDone(ctx, start, err.Error())
 	}
 	if e.opts.Now().Add(timeout(server, tool)).After(*start.Deadline) {
-		return e.finish(ctx, e.receipt(start, Result{}, spec.OutcomeFailed,
-			"the ledger could not be reached for so long that the effect might end after its deadline; nothing was done"))
+		return e.notDone(ctx, start, "the ledger could not be reached for so long that the effect might end after its deadline")
 	}
 	// A shutdown gives a call that is under way the time to end: to cut it off is to make it unknown.
 	calling, cancel := e.linger(ctx)
@@ -165,35 +173,49 @@ func (e *Executor) effect(ctx context.Context, w Work, start spec.LedgerEntry) (
 	e.opts.Barrier(PointAfterEffect + " " + string(w.Action.ID))
 	switch {
 	case errors.Is(err, ErrNotSent):
-		return e.finish(ctx, e.receipt(start, Result{}, spec.OutcomeFailed, short(err.Error())+"; nothing was done"))
+		return e.notDone(ctx, start, short(err.Error()))
 	case err != nil:
 		return State{
 			State: Started, Executor: start.Executor, At: start.At, Deadline: *start.Deadline,
 			Message: fmt.Sprintf("%s; it becomes unknown at %s", short(err.Error()), start.Deadline.Format(time.RFC3339)),
 		}, nil
 	case result.IsError:
-		return e.finish(ctx, e.receipt(start, result, spec.OutcomeFailed, fmt.Sprintf("%s says: %s", w.Action.Spec.Tool, short(result.Text))))
+		return e.finish(ctx, ending{receipt: e.receipt(start, result, spec.OutcomeFailed, fmt.Sprintf("%s says: %s", w.Action.Spec.Tool, short(result.Text)))})
 	}
-	return e.finish(ctx, e.receipt(start, result, spec.OutcomeDone, ""))
+	return e.finish(ctx, ending{receipt: e.receipt(start, result, spec.OutcomeDone, "")})
+}
+
+// ending is a receipt that is to be written.
+type ending struct {
+	receipt spec.LedgerEntry
+	// notDone says that the tool was not called under this claim. That it was not done at all is only true where nobody else
+	// has started it, before or since: otherwise there is no receipt, and it is unknown again.
+	notDone bool
+}
+
+// notDone ends an Action whose tool was not called.
+func (e *Executor) notDone(ctx context.Context, entry spec.LedgerEntry, why string) (State, error) {
+	return e.finish(ctx, ending{receipt: e.receipt(entry, Result{}, spec.OutcomeFailed, why+"; nothing was done"), notDone: true})
 }
 
 // finish pushes a receipt until it lands. Where ctx ends first the receipt is kept, and the next call of Execute goes on.
-func (e *Executor) finish(ctx context.Context, receipt spec.LedgerEntry) (State, error) {
-	e.owe(receipt, true)
+func (e *Executor) finish(ctx context.Context, end ending) (State, error) {
+	receipt := end.receipt
+	e.owe(receipt.Action, &end)
 	pushing, cancel := e.linger(ctx)
 	defer cancel()
 	for try := 0; ; try++ {
-		err := e.append(pushing, receipt, func(r *record) error {
+		err := e.append(pushing, receipt, func(_ *book, r *record) error {
 			switch {
 			case r.receipt != nil && r.receipt.Nonce == receipt.Nonce:
 				return errHave
-			case r.receipt != nil:
+			case r.receipt != nil, end.notDone && r.startedElse(receipt.Nonce):
 				return errLost
 			}
 			return nil
 		})
 		if err == nil || errors.Is(err, errLost) {
-			e.owe(receipt, false)
+			e.owe(receipt.Action, nil)
 			return e.opts.Ledger.state(receipt.Action, e.opts.Now())
 		}
 		if e.pause(pushing, try) != nil {
@@ -203,13 +225,14 @@ func (e *Executor) finish(ctx context.Context, receipt spec.LedgerEntry) (State,
 	}
 }
 
-func (e *Executor) owe(receipt spec.LedgerEntry, owed bool) {
+// owe remembers what is to be written about an Action; nil is nothing.
+func (e *Executor) owe(id spec.ActionID, end *ending) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if owed {
-		e.owed[receipt.Action] = receipt
+	if end != nil {
+		e.owed[id] = *end
 	} else {
-		delete(e.owed, receipt.Action)
+		delete(e.owed, id)
 	}
 }
 

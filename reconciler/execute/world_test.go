@@ -1,6 +1,7 @@
 package execute_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -60,6 +61,12 @@ type world struct {
 	genesis  string
 	effects  *effects
 	options  func(*execute.Options)
+	stages   *stages
+	as       string // who commits are by; Someone if empty
+
+	// prepared is an Action that is not where it belongs any more, trusted the commit whose approvers count.
+	prepared execute.Work
+	trusted  string
 }
 
 func newWorld(t testing.TB) *world {
@@ -69,6 +76,10 @@ func newWorld(t testing.TB) *world {
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, options: func(*execute.Options) {},
 	}
 	w.git("", "init", "-q", "--bare", "-b", "main", w.dir)
+	// Nothing here has to outlive the machine, or to be tidied up.
+	w.ok(appendTo(filepath.Join(w.dir, "config"), "[core]\n\tfsync = none\n[receive]\n\tautogc = false\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"))
+	w.ok(os.RemoveAll(filepath.Join(w.dir, "hooks")))
+	w.ok(os.Mkdir(filepath.Join(w.dir, "hooks"), 0o755))
 	keys := t.TempDir()
 	for name, into := range map[string]**remote.Signer{"reviewer": &w.reviewer, "robot": &w.robot, "second": &w.second} {
 		key, err := remote.GenerateSigner(filepath.Join(keys, name), name)
@@ -81,6 +92,14 @@ func newWorld(t testing.TB) *world {
 	w.ok(err)
 	w.commit("Begin", map[string]string{"mainstay.yaml": w.fleetFile(w.reviewer), "app.yaml": "replicas: 1\n"}, nil)
 	return w
+}
+
+func appendTo(name, text string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(b, text...), 0o644)
 }
 
 // fleetFile is mainstay.yaml with approvers.
@@ -195,7 +214,7 @@ func (w *world) push(branch string, d remote.CommitDraft, files map[string]strin
 	for name, content := range files {
 		d.Edits = append(d.Edits, spec.FileEdit{Path: name, Content: content, Remove: content == ""})
 	}
-	d.AuthorName, d.AuthorEmail, d.When = "Someone", "someone@example.com", w.clock.now()
+	d.AuthorName, d.AuthorEmail, d.When = cmp.Or(w.as, "Someone"), "someone@example.com", w.clock.now()
 	id, err := r.WriteCommit(d)
 	w.ok(err)
 	w.ok(r.Push(context.Background(), branch, tip, id))
@@ -223,7 +242,12 @@ func (w *world) action(n int, change func(*spec.ActionSpec)) (spec.ActionID, str
 
 func key(n int) spec.ProposalKey { return spec.ProposalKey(fmt.Sprintf("%016x", n)) }
 
-func (w *world) tip(branch string) string { return w.git(w.dir, "rev-parse", branch) }
+func (w *world) tip(branch string) string {
+	if b, err := os.ReadFile(filepath.Join(w.dir, "refs", "heads", branch)); err == nil {
+		return strings.TrimSpace(string(b))
+	}
+	return w.git(w.dir, "rev-parse", branch)
+}
 
 // driver is the proposal driver as the reconciler has it.
 func (w *world) driver(r *remote.Remote) *local.Driver {
@@ -333,6 +357,7 @@ type effects struct {
 	calls int
 	value any
 	err   error
+	lost  error // instead of the answer, although it happened
 	hook  func()
 }
 
@@ -353,6 +378,9 @@ func (f *effects) Call(ctx context.Context, server *spec.ToolServer, tool string
 		return execute.Result{}, f.err
 	}
 	f.count[key]++
+	if f.lost != nil {
+		return execute.Result{}, f.lost
+	}
 	return execute.Result{Structured: map[string]any{"restarted": args["name"]}}, nil
 }
 

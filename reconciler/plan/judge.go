@@ -66,17 +66,23 @@ var judges = table(map[spec.Kind][]judge{
 		{path: "proposals.maxOpen", judge: raised(math.Inf(1))},
 		{path: "store.maxBytes", judge: harmless},
 		{path: "store.retention", judge: harmless},
+		{path: "suspend", judge: isUnset},
+		{path: "windows", judge: guard},
 		{path: "telemetry.content", judge: isSet},
 	},
 	spec.KindPolicy: {
 		{path: "rules.**", judge: harmless}, // See policy.go.
 	},
 	spec.KindToolServer: {
+		{path: "suspend", judge: isUnset},
+		{path: "windows", judge: guard},
 		{path: "timeout", judge: raised(30)},
 		{path: "tools.*.effect", judge: effect},
 		{path: "tools.*.timeout", judge: toolTimeout},
 		{path: "tools.*.precondition", judge: ofWrite(guard)},
 		{path: "tools.*.idempotent", judge: ofWrite(isSet)},
+		{path: "tools.*.concurrency", judge: ofWrite(raised(1))},
+		{path: "tools.*.limit", judge: ofWrite(guard)},
 		{path: "tools.*.summary", judge: ofWrite(unknown)}, // It is what a reviewer goes by.
 		{path: "tools.*.target", judge: ofWrite(unknown)},
 		{path: "tools.*.touches", judge: ofWrite(unknown)}, // Its owners approve.
@@ -98,6 +104,7 @@ var judges = table(map[spec.Kind][]judge{
 	spec.KindPersona: {{path: "role"}, {path: "tone"}, {path: "goals"}, {path: "boundaries"}, {path: "extends"}},
 	spec.KindPrompt:  {{path: "text"}, {path: "extends"}, {path: "parameters.**"}, {path: "sections.**"}},
 	spec.KindTrigger: {
+		{path: "suspend", judge: isUnset},
 		{path: "task", judge: harmless},
 		{path: "onRevision.paths", judge: globs},
 	},
@@ -121,6 +128,8 @@ var judges = table(map[spec.Kind][]judge{
 	// The rows of agents are of their resolved form. See agent.go.
 	spec.KindAgent: {
 		{path: "description", judge: harmless},
+		{path: "ordered", judge: isUnset},
+		{path: "suspend", judge: isUnset},
 		{path: "limits.tokens", judge: raised(math.Inf(1))},
 		{path: "limits.cost", judge: raised(math.Inf(1))},
 		{path: "limits.*", judge: raised(0)},

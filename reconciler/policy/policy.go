@@ -79,6 +79,7 @@ func Decide(call Call, policies []*spec.Policy) Decision {
 	return strictest(base, spec.OnCall, call.vars(), policies)
 }
 
+// vars are the call as expressions see it.
 func (c Call) vars() map[string]any {
 	arguments := c.Arguments
 	if arguments == nil {
@@ -126,6 +127,40 @@ func ApproversOf(call Call, policies []*spec.Policy) []Approvers {
 	return all
 }
 
+// Limits are the rules that limit how often such a call of a write tool is executed, sorted by name, each as it is written.
+// Whether there is room is for whoever executes calls to count. An error says that a rule could not be evaluated.
+func Limits(call Call, policies []*spec.Policy) ([]Limit, error) {
+	var limits []Limit
+	for _, p := range policies {
+		for _, rule := range p.Rules {
+			if rule.On != spec.OnCall || rule.Decision != spec.DecisionLimit || rule.Limit == nil {
+				continue
+			}
+			if rule.Condition != nil {
+				holds, err := rule.Condition.Holds(call.vars())
+				if err != nil {
+					return nil, fmt.Errorf("the rule %s could not be evaluated, so it denies: %w", ruleName(p, rule), err)
+				}
+				if !holds {
+					continue
+				}
+			}
+			limits = append(limits, Limit{Rule: ruleName(p, rule), RuleLimit: *rule.Limit, Reason: rule.Reason})
+		}
+	}
+	slices.SortFunc(limits, func(a, b Limit) int { return strings.Compare(a.Rule, b.Rule) })
+	return limits, nil
+}
+
+// Limit is a rule that limits a call.
+type Limit struct {
+	// Rule and Reason are as in a [Decision].
+	Rule, Reason string
+	spec.RuleLimit
+}
+
+func ruleName(p *spec.Policy, rule spec.Rule) string { return p.Place.File + "#" + rule.Name }
+
 // DecideChange decides about a proposed change: propose, unless a rule denies it. Which paths the agent may touch at all
 // is not decided here, because its own spec says so.
 func DecideChange(change Change, policies []*spec.Policy) Decision {
@@ -160,7 +195,7 @@ func strictest(base Decision, on string, vars map[string]any, policies []*spec.P
 				continue
 			}
 			found, holds := evaluate(p, rule, vars)
-			if !holds {
+			if !holds || rule.Decision == spec.DecisionLimit && found.Decision != spec.DecisionDeny {
 				continue
 			}
 			s, d := strictness(found.Decision), strictness(decided.Decision)
@@ -175,7 +210,7 @@ func strictest(base Decision, on string, vars map[string]any, policies []*spec.P
 
 // evaluate returns what the rule decides, and whether it has anything to say.
 func evaluate(p *spec.Policy, rule spec.Rule, vars map[string]any) (Decision, bool) {
-	name := p.Place.File + "#" + rule.Name
+	name := ruleName(p, rule)
 	holds := true
 	if rule.Condition != nil {
 		var err error
@@ -192,14 +227,15 @@ func evaluate(p *spec.Policy, rule spec.Rule, vars map[string]any) (Decision, bo
 		}
 	}
 	decision := rule.Decision
-	if decision != spec.DecisionAllow && decision != spec.DecisionPropose {
-		// Anything else is deny, or limit, which nothing counts yet, or a word that package spec has let through by mistake.
-		// None of them must let a call through.
-		decision = spec.DecisionDeny
-	}
-	if rule.Decision == spec.DecisionLimit {
-		reason := "calls are not counted yet, so a rule that limits them denies them"
-		return Decision{Decision: decision, Rule: name, Reason: strings.TrimSpace(rule.Reason + " (" + reason + ")")}, holds
+	switch decision {
+	case spec.DecisionAllow, spec.DecisionPropose:
+	case spec.DecisionLimit:
+		if call, _ := vars["call"].(map[string]any); call["effect"] != spec.EffectWrite {
+			const reason = "only calls of write tools are counted, when they are executed; a rule that limits others denies them"
+			return Decision{Decision: spec.DecisionDeny, Rule: name, Reason: strings.TrimSpace(rule.Reason + " (" + reason + ")")}, holds
+		}
+	default:
+		decision = spec.DecisionDeny // It is deny, or a word that package spec has let through by mistake.
 	}
 	return Decision{Decision: decision, Rule: name, Reason: rule.Reason}, holds
 }

@@ -237,3 +237,30 @@ func TestWhoMayApproveIsSaidByEveryRuleThatHolds(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestARuleThatLimitsIsForWhoeverExecutes(t *testing.T) {
+	calm := newPolicy(t, "calm",
+		spec.PolicyRule{Name: "restarts", On: spec.OnCall, Decision: spec.DecisionLimit, Limit: &spec.RuleLimit{Calls: 2}, Reason: "Be calm.", When: `call.tool == "restart"`},
+		spec.PolicyRule{Name: "all", On: spec.OnCall, Decision: spec.DecisionLimit, Limit: &spec.RuleLimit{Calls: 9}, When: `call.server == "cluster"`},
+		spec.PolicyRule{Name: "drains", On: spec.OnCall, Decision: spec.DecisionLimit, Limit: &spec.RuleLimit{Calls: 1}, When: `call.tool == "drain" && call.arguments.node == "one"`},
+	)
+	restart := policy.Call{Agent: "triage", Server: "cluster", Tool: "restart", Effect: spec.EffectWrite}
+	if d := policy.Decide(restart, []*spec.Policy{calm}); d.Decision != spec.DecisionPropose || d.Rule != policy.RuleWrite {
+		t.Errorf("a call within limits is %+v", d)
+	}
+	limits, err := policy.Limits(restart, []*spec.Policy{calm})
+	if err != nil || len(limits) != 2 || limits[0].Rule != "policies/calm.yaml#all" || limits[1].Rule != "policies/calm.yaml#restarts" || limits[1].Calls != 2 {
+		t.Errorf("its limits are %+v, %v", limits, err)
+	}
+	drain := policy.Call{Agent: "triage", Server: "cluster", Tool: "drain", Effect: spec.EffectWrite}
+	if _, err := policy.Limits(drain, []*spec.Policy{calm}); err == nil || !strings.Contains(err.Error(), "policies/calm.yaml#drains could not be evaluated, so it denies") {
+		t.Errorf("a limit that cannot be evaluated: %v", err)
+	}
+	if d := policy.Decide(drain, []*spec.Policy{calm}); d.Decision != spec.DecisionDeny {
+		t.Errorf("a call whose limit cannot be evaluated is %+v", d)
+	}
+	read := policy.Call{Agent: "triage", Server: "cluster", Tool: "get", Effect: spec.EffectRead}
+	if d := policy.Decide(read, []*spec.Policy{calm}); d.Decision != spec.DecisionDeny || !strings.Contains(d.Reason, "only calls of write tools are counted") {
+		t.Errorf("a read tool that a rule limits is %+v", d)
+	}
+}

@@ -49,6 +49,9 @@ func Check(p spec.Proposal, root string) error {
 				return err
 			}
 		}
+		if p.Kind == spec.ProposalRollback && !isRolledBack(f.Path, root) {
+			return fmt.Errorf("%s: a rollback brings back what is declared, and nothing else", f.Path)
+		}
 	}
 	if size > MaxBytes {
 		return fmt.Errorf("a proposal writes at most %d bytes: it has %d", MaxBytes, size)
@@ -60,6 +63,16 @@ func Check(p spec.Proposal, root string) error {
 		}
 	}
 	return nil
+}
+
+// isRolledBack reports whether a path of the repository is one that a rollback may change.
+func isRolledBack(name, root string) bool {
+	for _, of := range spec.RollbackPaths() {
+		if at := path.Join(root, of); name == at || strings.HasPrefix(name, at+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // CheckChange reports why a file change may not touch a path of the repository, or nil. Names are compared without

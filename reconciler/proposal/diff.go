@@ -50,6 +50,9 @@ func Sentence(p spec.Proposal) string {
 	if p.Kind == spec.ProposalAction {
 		return fmt.Sprintf("%s asks to do this once: %s.", p.Agent, title)
 	}
+	if p.Kind == spec.ProposalRollback {
+		return title + "."
+	}
 	if len(p.Files) == 0 {
 		return fmt.Sprintf("%s asks to change nothing: %s.", p.Agent, title)
 	}

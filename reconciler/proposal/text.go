@@ -130,12 +130,16 @@ func checkOrigin(p spec.Proposal) error {
 		if p.Action != "" {
 			return fmt.Errorf("a file change names the action %q", p.Action)
 		}
+	case spec.ProposalRollback:
+		if p.Agent != spec.RollbackAgent || p.Action != "" {
+			return fmt.Errorf("a rollback is of the agent %q", p.Agent)
+		}
 	case spec.ProposalAction:
 		if want := fmt.Sprintf("%s-%s-%d", p.Agent, p.Run, p.Exchange); string(p.Action) != want {
 			return fmt.Errorf("the action %q is not %q", p.Action, want)
 		}
 	default:
-		return fmt.Errorf("the kind %q is neither change nor action", p.Kind)
+		return fmt.Errorf("the kind %q is none of change, rollback and action", p.Kind)
 	}
 	return nil
 }

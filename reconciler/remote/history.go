@@ -144,15 +144,22 @@ func (r *Remote) walk(tip plumbing.Hash, show func(plumbing.Hash) step) error {
 	}
 }
 
-// Between returns the commits in the history of to, and to itself, that are not in the history of from. Both must be in the
-// store.
+// Between returns the commits in the history of to, and to itself, that are not in the history of from; "" is no history.
+// Both must be in the store.
 func (r *Remote) Between(from, to string) ([]string, error) {
+	var have []plumbing.Hash
 	for _, id := range []string{from, to} {
+		if id == "" {
+			continue
+		}
 		if _, err := r.Commit(id); err != nil {
 			return nil, err
 		}
 	}
-	found, err := r.missing(plumbing.NewHash(to), []plumbing.Hash{plumbing.NewHash(from)})
+	if from != "" {
+		have = append(have, plumbing.NewHash(from))
+	}
+	found, err := r.missing(plumbing.NewHash(to), have)
 	if err != nil {
 		return nil, err
 	}

@@ -95,6 +95,8 @@ func (w *writing) flush() error {
 type change struct {
 	file    *spec.FileEdit
 	beneath map[string]*change
+	// restored is what takes the place of whatever is there; one without a hash is nothing. Nil is no such change.
+	restored *entry
 }
 
 func (w *writing) edit(root plumbing.Hash, edits []spec.FileEdit) (plumbing.Hash, error) {
@@ -217,6 +219,9 @@ func (w *writing) putTree(entries map[string]entry) (plumbing.Hash, error) {
 
 // apply returns what a change makes of an entry; one without a hash is gone.
 func (w *writing) apply(at string, had entry, exists bool, c *change) (entry, error) {
+	if c.restored != nil {
+		return *c.restored, nil
+	}
 	if exists {
 		switch {
 		case had.mode == filemode.Symlink:

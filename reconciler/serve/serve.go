@@ -1,5 +1,5 @@
 // Package serve answers questions about a running reconciler on a Unix socket that only its owner may open, and lets its
-// owner talk to agents and end runs. It keeps nothing: every answer is made when it is asked for. What is declared, approved
+// owner talk to agents, end runs, and suspend and resume. It keeps nothing: every answer is made when it is asked for. What is declared, approved
 // or executed cannot be changed through it.
 package serve
 
@@ -32,6 +32,8 @@ type Views struct {
 	Cancel func(ctx context.Context, run spec.RunID, c Cancel) (any, error)
 	// Threads are the conversations.
 	Threads Threads
+	// Suspensions suspend and resume.
+	Suspensions Suspensions
 }
 
 // Cancel is who wants a run to end, and why.
@@ -43,7 +45,8 @@ type Cancel struct {
 // maxCancel bounds a [Cancel] as JSON, in bytes.
 const maxCancel = 16 << 10
 
-// Handler serves views: GET /v1/status, GET /v1/runs, GET /v1/runs/{run}, POST /v1/runs/{run}/cancel, and /v1/threads.
+// Handler serves views: GET /v1/status, GET /v1/runs, GET /v1/runs/{run}, POST /v1/runs/{run}/cancel, /v1/threads, and POST
+// /v1/suspend and /v1/resume.
 func Handler(views Views) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
@@ -68,6 +71,7 @@ func Handler(views Views) http.Handler {
 		reply(w, v, err)
 	})
 	views.Threads.route(mux)
+	views.Suspensions.route(mux)
 	return mux
 }
 

@@ -4,6 +4,8 @@
 // branch; a branch that was forced elsewhere is just another revision. Its files are read from Git objects, at any
 // time and for as long as anybody holds them.
 //
-// It never decides whether a revision is good, never waits or tries again by itself ([Backoff] says when a caller
+// verify.go says whose commits may run: signatures of commits and tags, authors, and that the branch only goes forward.
+//
+// It never decides whether what a revision declares is good, never waits or tries again by itself ([Backoff] says when a caller
 // should), and never writes to the remote.
 package source

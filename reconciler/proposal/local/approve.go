@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/approver"
@@ -111,7 +112,11 @@ func (d *Driver) mayApprove(v view, h head, a Approval) error {
 		return errors.New(h.Problem)
 	}
 	// The signer must be listed on the branch: that this process knows a key is not enough.
-	if _, err := remote.VerifyCommit(h.commit, v.fleet.Ledger.Signers); err != nil {
+	signers := v.fleet.Ledger.Signers
+	if h.Kind == spec.ProposalRollback {
+		signers = v.fleet.Approvers
+	}
+	if _, err := remote.VerifyCommit(h.commit, signers); err != nil {
 		return fmt.Errorf("its signature does not count: %w", err)
 	}
 	if err := proposal.Check(h.Proposal, d.opts.Path); err != nil {
@@ -119,6 +124,9 @@ func (d *Driver) mayApprove(v view, h head, a Approval) error {
 	}
 	if on, err := d.opts.Remote.IsAncestor(h.Base.Commit(), v.main); err != nil || !on {
 		return errors.Join(err, fmt.Errorf("its base %s is not in the history of %s any more: delete the branch", h.Base.Short(), d.opts.Branch))
+	}
+	if h.Kind == spec.ProposalRollback {
+		return d.stillExact(v, h)
 	}
 	if h.Kind != spec.ProposalAction {
 		return nil
@@ -151,6 +159,25 @@ func (d *Driver) mayApprove(v view, h head, a Approval) error {
 		}
 	}
 	return fmt.Errorf("it would not be executed: %s", why)
+}
+
+// stillExact reports that a rollback would not bring back all, because what is declared has changed since.
+func (d *Driver) stillExact(v view, h head) error {
+	for _, name := range spec.RollbackPaths() {
+		at := path.Join(d.opts.Path, name)
+		before, err := d.opts.Remote.ObjectAt(h.Base.Commit(), at)
+		if err != nil {
+			return err
+		}
+		now, err := d.opts.Remote.ObjectAt(v.main, at)
+		if err != nil {
+			return err
+		}
+		if before != now {
+			return fmt.Errorf("%s has changed since on %s, so that merging it would not bring back what it says: run mainstay rollback again", at, d.opts.Branch)
+		}
+	}
+	return nil
 }
 
 // reviewer returns which approver a person is. No reconciler is one, even where mainstay.yaml lists its key as both.

@@ -70,11 +70,17 @@ func (d *Driver) read(v view, branch, tip string) (head, error) {
 		return h, fmt.Errorf("branch %s: %w: its trailers say %s", branch, proposal.ErrNotProposal, p.Branch())
 	}
 	h.Proposal = p
-	h.signer, err = remote.VerifyCommit(h.commit, v.trusted)
+	trusted := v.trusted
+	if p.Kind == spec.ProposalRollback {
+		trusted = v.fleet.Approvers
+	}
+	h.signer, err = remote.VerifyCommit(h.commit, trusted)
 	switch {
 	case c.ID != tip:
 		h.edited, h.Problem = true, fmt.Sprintf("%s has pushed to it: merge it with git, or push the change by itself", h.commit.Author)
-	case err != nil && len(v.trusted) == 0:
+	case err != nil && p.Kind == spec.ProposalRollback:
+		h.edited, h.Problem = true, fmt.Sprintf("it is not signed by an approver that mainstay.yaml lists: %v", err)
+	case err != nil && len(trusted) == 0:
 		h.edited, h.Problem = true, "mainstay.yaml lists no reconciler: `mainstay ledger init` prints what to add to it"
 	case err != nil:
 		h.edited, h.Problem = true, fmt.Sprintf("it is not signed by a reconciler that mainstay.yaml lists: %v", err)
