@@ -53,13 +53,20 @@ func (g *gather) publish(subject string, data []byte, after uint64) (uint64, err
 	p := &publishing{msg: nats.NewMsg(subject), after: after, done: make(chan struct{})}
 	p.msg.Data = data
 	g.mu.Lock()
-	g.waiting = append(g.waiting, p)
-	if !g.busy {
-		g.busy = true
-		go g.work()
+	if g.busy {
+		g.waiting = append(g.waiting, p)
+		g.mu.Unlock()
+		<-p.done
+		return p.seq, p.err
 	}
+	g.busy = true
 	g.mu.Unlock()
-	<-p.done
+	p.seq, p.err = g.alone(p)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.busy = len(g.waiting) > 0; g.busy {
+		go g.work() // for those who have come meanwhile
+	}
 	return p.seq, p.err
 }
 
