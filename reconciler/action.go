@@ -122,10 +122,13 @@ func (r *Reconciler) execute(ctx context.Context, work execute.Work, ref spec.Re
 	action := work.Action
 	r.executing[action.ID] = true
 	r.background.Go(func() {
+		// Last, so that whoever sees no execution under way sees what has become of it.
+		defer func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			delete(r.executing, action.ID)
+		}()
 		state, err := r.executor.Execute(ctx, work)
-		r.mu.Lock()
-		delete(r.executing, action.ID)
-		r.mu.Unlock()
 		if err != nil {
 			if ctx.Err() == nil {
 				r.tellChange(ref.String(), err, Warned)

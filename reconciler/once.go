@@ -58,7 +58,7 @@ func (r *Reconciler) converge(ctx context.Context, passed func()) error {
 			if failures++; r.current() == nil || failures > 3 || ctx.Err() != nil {
 				return err
 			}
-		} else if busy, err := r.busy(ctx); err != nil || !busy {
+		} else if busy, err := r.busy(ctx); err != nil || !busy && !r.news() {
 			return err
 		}
 		select {
@@ -67,6 +67,17 @@ func (r *Reconciler) converge(ctx context.Context, passed func()) error {
 		case <-r.poke:
 		case <-r.opts.After(onceInterval):
 		}
+	}
+}
+
+// news reports whether something has happened since the last pass began, such as the end of an action that others come after.
+func (r *Reconciler) news() bool {
+	select {
+	case <-r.poke:
+		r.Look()
+		return true
+	default:
+		return false
 	}
 }
 
