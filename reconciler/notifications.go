@@ -72,6 +72,9 @@ func (r *Reconciler) notifyEvent(e Event) {
 			about.Message = count(len(e.Problems), "problem") + ", first " + e.Problems[0].String()
 		}
 		r.notify(about, string(e.Revision))
+	case RevisionHeld:
+		about.Event, about.Revision, about.Message = spec.EventRevisionHeld, e.Revision, e.Err.Error()
+		r.notify(about, string(e.Revision))
 	case SourceFailed:
 		about.Event, about.Message = spec.EventSourceFailed, e.Err.Error()
 		r.notify(about, e.At.UTC().Format(time.RFC3339Nano))

@@ -70,11 +70,11 @@ func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
 	}
 	if problems.HasErrors() {
 		status.Conditions = conditions(nil, status.At, stalled("Broken", count(len(problems), "problem")+"; what was declared before goes on running"))
+		if r.current() == nil {
+			r.restoreGood(ctx) // First, so that its webhooks are told.
+		}
 		r.addRevision(status)
 		r.tell(Event{Type: RevisionBroken, Revision: seen.Revision, Problems: problems})
-		if r.current() == nil {
-			r.restoreGood(ctx)
-		}
 		return nil
 	}
 	if err := r.trust(ctx, seen.Revision, fleet); err != nil {

@@ -64,11 +64,11 @@ func (r *Reconciler) hold(ctx context.Context, revision spec.Revision, why error
 	message := spec.Visible(why.Error())
 	status := RevisionStatus{Revision: revision, At: r.opts.Now(), Problems: []string{message}}
 	status.Conditions = conditions(nil, status.At, stalled("Unverified", message+"; what was declared before goes on running"))
+	if r.current() == nil {
+		r.restoreGood(ctx) // First, so that its webhooks are told.
+	}
 	if r.addHeld(status) {
 		r.tell(Event{Type: RevisionHeld, Revision: revision, Err: errors.New(message)})
-	}
-	if r.current() == nil {
-		r.restoreGood(ctx)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -35,6 +36,14 @@ func (s Suspension) What() string {
 	return s.Ref.String()
 }
 
+// Check says what is wrong with the reason: it is one line of at most 1000 bytes.
+func (s Suspension) Check() error {
+	if len(s.Reason) > maxSuspendReason || strings.ContainsAny(s.Reason, "\r\n") {
+		return fmt.Errorf("the reason is shown beside all that waits: write one line of at most %d bytes", maxSuspendReason)
+	}
+	return nil
+}
+
 // Suspendable are the kinds of what can be suspended, in Git or at once.
 func Suspendable() []spec.Kind {
 	return []spec.Kind{spec.KindAgent, spec.KindFleet, spec.KindToolServer, spec.KindTrigger}
@@ -45,6 +54,9 @@ const suspendedKey = "suspended"
 
 // maxSuspended bounds how much is suspended at once.
 const maxSuspended = 1000
+
+// maxSuspendReason bounds a reason, in bytes.
+const maxSuspendReason = 1000
 
 // Suspensions lists what persons have suspended, sorted.
 func Suspensions(ctx context.Context, st *store.Store) ([]Suspension, error) {
@@ -69,6 +81,9 @@ func suspensions(held store.Held) ([]Suspension, error) {
 // SuspendStored suspends a resource where no reconciler runs: the next one begins with it. What is suspended already gets
 // the new reason.
 func SuspendStored(ctx context.Context, st *store.Store, s Suspension) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
 	_, err := changeSuspended(ctx, st, func(list []Suspension) []Suspension {
 		return append(without(list, s.Ref), s)
 	})

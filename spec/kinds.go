@@ -494,7 +494,7 @@ type ActionSpec struct {
 	// Precondition holds literal arguments here. It is checked right before the effect.
 	Precondition *Precondition `json:"precondition,omitempty"`
 	// After names Actions that must be done before this one is executed. Where one of them failed, expired or was abandoned,
-	// this one is refused. See [AgentSpec.Ordered].
+	// this one is refused. It is set where the Agent is ordered.
 	After []ActionID `json:"after,omitempty" check:"min=1,max=64" hint:"leave after out where the action waits for none"`
 	// Expires is when the approval ends, in RFC 3339.
 	Expires string `json:"expires" check:"required" hint:"write a time such as 2026-01-31T12:00:00Z"`

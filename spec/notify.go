@@ -10,6 +10,7 @@ const (
 	EventActionWaiting  = "action-waiting"
 	EventProposalOpened = "proposal-opened"
 	EventRevisionBroken = "revision-broken"
+	EventRevisionHeld   = "revision-held" // Its commit is not as spec.signatures demands.
 	EventRunFailed      = "run-failed"
 	EventRunWaiting     = "run-waiting"
 	EventSourceFailed   = "source-failed"
@@ -18,7 +19,7 @@ const (
 // NotifyEvents lists the events that a webhook can be told of, sorted.
 func NotifyEvents() []string {
 	return []string{EventActionDone, EventActionFailed, EventActionUnknown, EventActionWaiting, EventProposalOpened, EventRevisionBroken,
-		EventRunFailed, EventRunWaiting, EventSourceFailed}
+		EventRevisionHeld, EventRunFailed, EventRunWaiting, EventSourceFailed}
 }
 
 // Notification is a webhook that is told what waits and what fails: a POST with a JSON object in it, which package
@@ -35,7 +36,7 @@ type Notification struct {
 	// Secret is the key of the HMAC-SHA256 in the header X-Hub-Signature-256, as GitHub signs. Default: no signature.
 	Secret *SecretRef `json:"secret,omitempty"`
 	// Events are what it is told. Default: all that waits or fails, which is all but action-done and proposal-opened.
-	Events []string `json:"events,omitempty" check:"min=1,max=16,enum=action-done|action-failed|action-unknown|action-waiting|proposal-opened|revision-broken|run-failed|run-waiting|source-failed" hint:"leave events out for all that waits or fails"`
+	Events []string `json:"events,omitempty" check:"min=1,max=16,enum=action-done|action-failed|action-unknown|action-waiting|proposal-opened|revision-broken|revision-held|run-failed|run-waiting|source-failed" hint:"leave events out for all that waits or fails"`
 }
 
 // Wanted are the events that it is told.

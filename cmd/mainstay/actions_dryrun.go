@@ -67,7 +67,7 @@ func dryRun(ctx context.Context, env environment, repo *repoFlags, state, arg st
 	if err != nil {
 		return d, err
 	}
-	suspended, err := suspendedIn(ctx, *repo, state)
+	suspended, err := suspendedIn(ctx, repo, state)
 	if err != nil {
 		return d, err
 	}
@@ -95,15 +95,19 @@ func readAction(arg string) (spec.ActionID, []byte, error) {
 	return spec.ActionID(base), content, err
 }
 
-// suspendedIn reads what is suspended at once from a state folder, or from that of the repository, if there is one.
-func suspendedIn(ctx context.Context, repo repoFlags, state string) ([]reconciler.Suspension, error) {
+// suspendedIn reads what is suspended at once from a state folder, or from that of the repository, if there is one. Without one
+// it notes that.
+func suspendedIn(ctx context.Context, repo *repoFlags, state string) ([]reconciler.Suspension, error) {
 	if state == "" {
 		dir, err := defaultState(repo.repo, repo.ref, repo.path)
 		if err != nil {
 			return nil, err
 		}
 		if _, err := os.Stat(filepath.Join(dir, "store")); err != nil {
-			return nil, nil //nolint:nilerr // Nothing has run here yet, so nothing is suspended.
+			if repo.note != nil {
+				repo.note("no state folder was found, so only what Git suspends is known; --state names that of a daemon")
+			}
+			return nil, nil //nolint:nilerr // Nothing has run here.
 		}
 		state = dir
 	}

@@ -32,6 +32,17 @@ func (f *auditFlags) add(cmd *cobra.Command) {
 	addOutputFlag(cmd, &f.output)
 }
 
+// notEmpty refuses flags that were given with nothing in them, as a variable that is not set leaves them in CI: what they
+// were to check would not be checked.
+func notEmpty(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return usageError{fmt.Errorf("--%s is empty, so that it would check nothing: see whether a variable is not set, or leave it out", name)}
+		}
+	}
+	return nil
+}
+
 var fullCommitRE = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // history is what was opened to be looked at.
@@ -43,7 +54,11 @@ type history struct {
 }
 
 // open opens the repository that --repo names, or the clone in a folder.
-func (f *auditFlags) open(ctx context.Context, env environment, args []string) (*history, error) {
+func (f *auditFlags) open(cmd *cobra.Command, env environment, args []string) (*history, error) {
+	ctx := cmd.Context()
+	if err := notEmpty(cmd, "approvers", "genesis", "seen"); err != nil {
+		return nil, err
+	}
 	switch {
 	case f.output != "" && f.output != "json" && f.output != "yaml":
 		return nil, usageError{fmt.Errorf("unknown output format %q; use json or yaml", f.output)}

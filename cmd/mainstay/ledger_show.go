@@ -39,7 +39,7 @@ func newLedgerShow(env environment) *cobra.Command {
 			"the remote with --repo. No daemon is needed.",
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			h, err := flags.open(cmd.Context(), env, args)
+			h, err := flags.open(cmd, env, args)
 			if err != nil {
 				return err
 			}
@@ -145,7 +145,7 @@ func newLedgerVerify(env environment) *cobra.Command {
 			"checks also that what is in it was approved.",
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			h, err := flags.open(cmd.Context(), env, args)
+			h, err := flags.open(cmd, env, args)
 			if err != nil {
 				return err
 			}

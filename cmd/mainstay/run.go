@@ -44,6 +44,9 @@ func newRun(env environment) *cobra.Command {
 			if err := bounds.check(); err != nil {
 				return err
 			}
+			if err := notEmpty(cmd, "verify-keys"); err != nil {
+				return err
+			}
 			signatures, err := verifyKeys(keys)
 			if err != nil {
 				return err

@@ -35,6 +35,9 @@ func newSuspend(env environment) *cobra.Command {
 			"  mainstay suspend toolserver/cluster trigger/nightly --reason 'the cluster is being upgraded'\n" +
 			"  mainstay suspend --all --reason 'incident 42'",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := (reconciler.Suspension{Reason: reason}).Check(); err != nil {
+				return usageError{err}
+			}
 			refs, r, err := openSuspended(cmd, state, all, args)
 			if err != nil {
 				return err

@@ -26,7 +26,7 @@ func newVerify(env environment) *cobra.Command {
 			"with --seen, kept elsewhere.",
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			h, err := flags.open(cmd.Context(), env, args)
+			h, err := flags.open(cmd, env, args)
 			if err != nil {
 				return err
 			}

@@ -304,6 +304,9 @@ func (l *Ledger) Resolve(ctx context.Context, id spec.ActionID, outcome, reason 
 	}
 	err := l.append(ctx, author{name: by.Name, email: by.Email, signer: by.Signer}, func(b *book) (draft, error) {
 		r := b.record(id)
+		if _, ok := b.actions[id]; !ok {
+			return draft{}, errors.New("the ledger knows no such Action: `mainstay get actions` lists those there are")
+		}
 		if s := r.state(l.opts.Now()); s.State != Unknown {
 			return draft{}, fmt.Errorf("it is %s: only an unknown Action is resolved", s.State)
 		}
