@@ -276,9 +276,11 @@ func trailersOf(message string) map[string]string {
 	return trailers
 }
 
-// object returns the id of the file at a path in a commit, or "" where there is none.
-func (j *Judge) object(commit, file string) (string, error) {
-	tree, err := j.History.Snapshot(commit)
+func (j *Judge) object(commit, file string) (string, error) { return objectAt(j.History, commit, file) }
+
+// objectAt returns the id of the file at a path in a commit, or "" where there is none.
+func objectAt(h History, commit, file string) (string, error) {
+	tree, err := h.Snapshot(commit)
 	if err != nil {
 		return "", err
 	}

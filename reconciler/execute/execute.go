@@ -214,7 +214,7 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 		return e.lost(w, err)
 	}
 	if w.Direct != nil { // Others may have claimed it by other policies. With the receipt all know that nothing is done.
-		if d := decide(w); d.Decision != spec.DecisionAllow {
+		if d := Decide(w); d.Decision != spec.DecisionAllow {
 			return e.notDone(ctx, claim, join("the newest policy does not let it through any more: "+d.Rule, d.Reason))
 		}
 	}

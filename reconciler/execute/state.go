@@ -79,7 +79,7 @@ func (e *Executor) State(w Work) (State, error) {
 		return State{State: Waiting, Message: err.Error()}, err
 	}
 	_, _, toolErr := e.tool(w)
-	denied := decide(w)
+	denied := Decide(w)
 	switch {
 	case refused != "":
 		return State{State: Refused, Message: refused}, nil
@@ -126,8 +126,8 @@ func (e *Executor) mayExecute(w Work, s State) (refused string, approval *spec.A
 	return "", v.Approval, nil
 }
 
-// decide asks the newest policies about an Action's call.
-func decide(w Work) policy.Decision {
+// Decide asks the newest policies about an Action's call.
+func Decide(w Work) policy.Decision {
 	a, effect := w.Action.Spec, ""
 	if server := w.Fleet.Servers[a.Server]; server != nil {
 		effect = server.Spec.Tools[a.Tool].Effect
