@@ -27,6 +27,8 @@ type Options struct {
 	Branch, Tip string
 	// Path is the folder of the repository that holds mainstay.yaml; "" is the root.
 	Path string
+	// Jsonnet evaluates programs among the files. Without it a commit that has some declares nothing.
+	Jsonnet spec.Evaluator
 	// LedgerTip is the newest commit of the ledger; "" where there is none.
 	LedgerTip string
 	// Approvers, where there are any, are those who count, whatever mainstay.yaml says of itself. Who approves must still have

@@ -114,13 +114,17 @@ func (e *Executor) mayExecute(w Work, s State) (refused string, approval *spec.A
 	if err != nil || v.Refused != "" {
 		return v.Refused, nil, err
 	}
-	if why, err := e.mayApprove(w, v, v.By); err != nil || why != "" {
+	if why, err := e.mayApproveNow(w, v, v.By); err != nil || why != "" {
 		return fmt.Sprintf("the merge %s does not approve it: %s", v.Approval.Merge[:7], why), nil, err
 	}
 	if s.retry == nil {
 		return "", v.Approval, nil
 	}
-	if why, err := e.mayApprove(w, v, s.retry.by); err != nil || why != "" {
+	why, err := e.judge.MayApprove(w, v.Verdict, s.retry.by)
+	if err == nil && why == "" {
+		why, err = e.mayApproveNow(w, v, s.retry.by)
+	}
+	if err != nil || why != "" {
 		return "it is not started once more: " + why, nil, err
 	}
 	return "", v.Approval, nil
