@@ -181,23 +181,6 @@ func (r *Reconciler) fleetAtCommit(commit string) (*spec.Fleet, error) {
 	return RootAt(seen.Tree)
 }
 
-// object returns the object id of a file in a commit, or "" where there is none.
-func (r *Reconciler) object(commit, file string) (string, error) {
-	tree, err := r.parts.Remote.Snapshot(commit)
-	if err != nil {
-		return "", err
-	}
-	info, err := tree.Lstat(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	id, _ := info.Sys().(string)
-	return id, nil
-}
-
 // RootAt reads mainstay.yaml alone: who may approve, and which ledger is pinned.
 func RootAt(tree fs.FS) (*spec.Fleet, error) {
 	fleet, problems := spec.LoadRoot(tree)

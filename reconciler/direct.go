@@ -32,14 +32,17 @@ func (r *Reconciler) directWork(p spec.Proposal) (execute.Work, error) {
 		return execute.Work{}, errors.New("no good revision is known")
 	}
 	call := *p.Direct
-	if call.Revision == "" {
-		call.Revision = r.applied
-	}
+	call.Revision = r.applied
 	action, err := execute.NewDirect(p.Action, &call)
 	if err != nil {
 		return execute.Work{}, err
 	}
-	return execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet, Trusted: r.trusted, Policies: r.policiesNow, Direct: &call}, nil
+	work := execute.Work{Action: action, Revision: r.applied, Fleet: r.fleet, Trusted: r.trusted, Policies: r.policiesNow, Direct: &call}
+	// Where a claim is made it names the rule of its revision, which may not be the one that the agent was told of.
+	if d := execute.Decide(work); d.Decision == spec.DecisionAllow {
+		call.Rule = d.Rule
+	}
+	return work, nil
 }
 
 // executeDirect executes a call without a review, and returns the tool's answer. Nil means that it is not settled: the run waits,

@@ -30,9 +30,11 @@ func (r *Reconciler) join() {
 		Observe: r.observeRun,
 	})
 	r.queue = run.NewQueue(run.QueueOptions{Engine: r.engine, Dequeue: r.dequeue, Agent: r.agentOf, Workers: r.opts.Workers, Failed: r.warn})
+	r.allowances = &execute.Allowances{History: r.parts.Remote, Branch: r.opts.Branch, Path: r.opts.Path}
+	declared := &execute.Declarations{History: r.parts.Remote, Path: r.opts.Path, Jsonnet: r.opts.Jsonnet, Env: r.opts.Env}
 	r.executor = execute.New(execute.Options{
 		Remote: r.parts.Remote, Ledger: r.ledger, Signer: r.parts.Signer, Branch: r.opts.Branch, Path: r.opts.Path,
-		Name: r.opts.Name, FleetAt: r.fleetAtCommit, Tools: toolCaller{r}, Now: r.opts.Now, After: r.opts.After,
+		Name: r.opts.Name, FleetAt: r.fleetAtCommit, DeclaredAt: declared.At, Tools: toolCaller{r}, Now: r.opts.Now, After: r.opts.After,
 		Random: r.opts.Random, Barrier: r.opts.Barrier, Pinned: r.pinned, Suspended: r.suspendedWork, Limits: limitsOf,
 	})
 }

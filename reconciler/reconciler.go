@@ -84,17 +84,18 @@ type Options struct {
 
 // Reconciler is the loop. Make one with [New].
 type Reconciler struct {
-	parts     Parts
-	opts      Options
-	proposals proposal.Driver
-	broker    *broker.Broker
-	engine    *run.Engine
-	queue     *run.Queue
-	ledger    *execute.Ledger
-	executor  *execute.Executor
-	shelf     *shelf.Shelf
-	notifier  *notify.Notifier
-	poke      chan struct{}
+	parts      Parts
+	opts       Options
+	proposals  proposal.Driver
+	broker     *broker.Broker
+	engine     *run.Engine
+	queue      *run.Queue
+	ledger     *execute.Ledger
+	executor   *execute.Executor
+	allowances *execute.Allowances
+	shelf      *shelf.Shelf
+	notifier   *notify.Notifier
+	poke       chan struct{}
 
 	mu      sync.Mutex
 	seen    spec.Revision

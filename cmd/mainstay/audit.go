@@ -65,7 +65,7 @@ func (f *auditFlags) open(cmd *cobra.Command, env environment, args []string) (*
 	case f.repo.repo != "" && len(args) > 0:
 		return nil, usageError{errors.New("give a folder or --repo, and not both")}
 	}
-	h := &history{Options: audit.Options{Branch: f.repo.ref, Path: f.repo.path, Genesis: f.genesis, Seen: f.seen, Now: env.clock()()}, close: func() error { return nil }}
+	h := &history{Options: audit.Options{Jsonnet: evaluator(ctx), Branch: f.repo.ref, Path: f.repo.path, Genesis: f.genesis, Seen: f.seen, Now: env.clock()()}, close: func() error { return nil }}
 	for flag, commit := range map[string]string{"--genesis": f.genesis, "--seen": f.seen} {
 		if commit != "" && !fullCommitRE.MatchString(commit) {
 			return nil, usageError{fmt.Errorf("%s %q is not a commit: write all of its 40 characters", flag, commit)}

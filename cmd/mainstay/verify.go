@@ -19,8 +19,10 @@ func newVerify(env environment) *cobra.Command {
 		Use:   "verify [FOLDER]",
 		Short: "Check from outside that whatever was executed was proposed, approved and recorded",
 		Long: "Check every action that was ever on the branch: which run of which agent proposed it, who approved which bytes in\n" +
-			"which merge, and its claim, start and receipt in the ledger, with every signature. It reads a plain clone and needs no\n" +
-			"daemon, no state and no network. It exits with 1 if anything does not hold, and says what to do.\n\n" +
+			"which merge, whether CODEOWNERS and the policies before that merge let the person, and its claim, start and receipt in\n" +
+			"the ledger, with every signature. A call that a policy rule let through without a review is decided again, by the rules\n" +
+			"at its revision that an approver had signed. It reads a plain clone and needs no daemon, no state and no network. It\n" +
+			"exits with 1 if anything does not hold, and says what to do.\n\n" +
 			"Who counts begins with the first mainstay.yaml that pins a ledger; later changes count if an approver has signed them.\n" +
 			"So that a repository does not vouch for itself, give --approvers, --genesis and the ledger's tip from the last time\n" +
 			"with --seen, kept elsewhere.",
@@ -139,18 +141,27 @@ func proposedBy(a audit.Action) string {
 	return fmt.Sprintf("%s at %s", a.Evidence.Agent, a.Evidence.Revision.Short())
 }
 
+// approvedBy names who approved an action, or the rule that let it be executed without a review, and who has signed that.
 func approvedBy(a audit.Action) string {
-	if a.Approval == nil {
+	switch {
+	case a.Approval != nil:
+		return a.Approval.Approver
+	case a.Rule == nil:
 		return ""
+	case a.Rule.Signer == nil:
+		return a.Rule.Name
 	}
-	return a.Approval.Approver
+	return fmt.Sprintf("%s, by %s", a.Rule.Name, a.Rule.Signer.Name)
 }
 
 func mergedIn(a audit.Action) string {
-	if a.Approval == nil {
-		return ""
+	switch {
+	case a.Approval != nil:
+		return a.Approval.Merge[:7]
+	case a.Rule != nil && a.Rule.Commit != "":
+		return a.Rule.Commit[:7]
 	}
-	return a.Approval.Merge[:7]
+	return ""
 }
 
 func executedBy(a audit.Action) string {

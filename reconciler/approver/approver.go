@@ -37,9 +37,9 @@ type Question struct {
 	Proposer spec.Key
 	// Approvers and Reconcilers are those that mainstay.yaml lists.
 	Approvers, Reconcilers []spec.Key
-	// Server declares the tool, as the newest revision has it. Nil is one that declares nothing.
+	// Server declares the tool. Nil is one that declares nothing.
 	Server *spec.ToolServer
-	// Policies are those of the newest revision.
+	// Policies are those of one revision: the newest, or the one before the merge. Whoever executes asks about both.
 	Policies []*spec.Policy
 	// Tree is the repository before the merge, which holds the CODEOWNERS file.
 	Tree fs.FS

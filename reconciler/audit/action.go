@@ -3,6 +3,8 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
@@ -14,8 +16,9 @@ const slack = time.Minute
 
 // What to do about the commonest problems.
 const (
-	doRemove = "take the file away from the branch; if it is still wanted, the agent proposes it again and an approver merges that with `mainstay proposals approve`"
-	doForged = "nobody has approved what was executed here: find out what the call did and who holds the key that has signed it, and replace that key in mainstay.yaml"
+	doRemove   = "take the file away from the branch; if it is still wanted, the agent proposes it again and an approver merges that with `mainstay proposals approve`"
+	doResolved = "no executor starts it again for somebody who may not approve it: find out what the second call did and who holds the key that has signed its claim, and replace that key in mainstay.yaml"
+	doForged   = "nobody has approved what was executed here: find out what the call did and who holds the key that has signed it, and replace that key in mainstay.yaml"
 )
 
 // assess brings the branch and the ledger together.
@@ -102,10 +105,23 @@ func (b *branch) action(r *Report, id spec.ActionID, f *file, entries []execute.
 	c.State, c.Message = state.State, state.Message
 	var about *version
 	for _, e := range counted {
-		if e.Ledger.Step == spec.StepClaim {
-			if claimed := c.claim(f, e); claimed != nil {
-				v, about = claimed, claimed
+		if e.Ledger.Step != spec.StepClaim {
+			continue
+		}
+		var claimed *version
+		if e.Ledger.Direct == nil {
+			claimed = c.claim(f, e)
+		} else {
+			var err error
+			if claimed, err = b.directClaim(c, e, executed(counted, e)); err != nil {
+				return Action{}, err
 			}
+		}
+		if claimed != nil {
+			v, about = claimed, claimed
+		}
+		if err := b.startedAgain(c, claimed, e, counted); err != nil {
+			return Action{}, err
 		}
 	}
 	c.describe(v)
@@ -138,10 +154,61 @@ func (c *chain) describe(v *version) {
 	}
 }
 
+// claimant says who has made an entry.
+func claimant(e execute.Entry) string {
+	return fmt.Sprintf("%s, signed by %s (%s) in commit %s,", e.Ledger.Executor, e.Signer.Name, e.Signer.Fingerprint(), e.Commit[:7])
+}
+
+// executed reports whether anything came of a claim but the receipt that nothing was done.
+func executed(entries []execute.Entry, claim execute.Entry) bool {
+	return slices.ContainsFunc(entries, func(e execute.Entry) bool {
+		return e.Ledger.Nonce == claim.Ledger.Nonce &&
+			(e.Ledger.Step == spec.StepStarted || e.Ledger.Step == spec.StepReceipt && e.Ledger.Outcome != spec.OutcomeFailed)
+	})
+}
+
+// startedAgain checks that whoever let a reviewed Action start once more could have approved it, where a claim makes use of
+// that.
+func (b *branch) startedAgain(c *chain, v *version, claim execute.Entry, entries []execute.Entry) error {
+	if claim.Ledger.Retry != spec.RetryResolved || v == nil || v.Approval == nil {
+		return nil
+	}
+	start := ""
+	var lets []execute.Entry
+	for _, e := range entries {
+		switch {
+		case e.Commit == claim.Commit:
+			return b.letAgain(c, v, claim, lets)
+		case e.Ledger.Step == spec.StepStarted:
+			start, lets = e.Ledger.Nonce, nil
+		case e.Ledger.Step == spec.StepResolution && e.Ledger.Outcome == spec.OutcomeRetry && e.Ledger.Nonce == start:
+			lets = append(lets, e)
+		}
+	}
+	return nil
+}
+
+// letAgain checks that one of the resolutions is by somebody who may approve the Action. Of those who were removed since there
+// are none left, since they do not count any more.
+func (b *branch) letAgain(c *chain, v *version, claim execute.Entry, lets []execute.Entry) error {
+	var refused []string
+	for _, e := range lets {
+		why, err := b.judge.MayApprove(execute.Work{Action: v.action, Trusted: b.trust.Fleet}, v.Verdict, e.Signer)
+		if err != nil || why == "" {
+			return err
+		}
+		refused = append(refused, fmt.Sprintf("commit %s by %s: %s", e.Commit[:7], e.Signer.Name, why))
+	}
+	if refused != nil {
+		c.wrong(doResolved, "%s started it once more, and whoever let it may not approve it: %s", claimant(claim), strings.Join(refused, "; "))
+	}
+	return nil
+}
+
 // claim checks that what was claimed is what was approved, and returns the version of the file that it is about.
 func (c *chain) claim(f *file, e execute.Entry) *version {
 	claim := e.Ledger
-	who := fmt.Sprintf("%s, signed by %s (%s) in commit %s,", claim.Executor, e.Signer.Name, e.Signer.Fingerprint(), e.Commit[:7])
+	who := claimant(e)
 	if f == nil {
 		c.wrong("the branch was rewritten, or the entry is forged: put back the merge that brought the Action in, or find out who holds that key, and what the call did",
 			"%s claimed it, and it was never on the branch", who)
@@ -189,7 +256,11 @@ func (b *branch) present(c *chain, f *file, claimed *version) error {
 		if err != nil {
 			return err
 		}
-		refused = v.Refused
+		if refused = v.Refused; refused == "" {
+			if refused, err = b.mayApproveNow(last, v); err != nil {
+				return err
+			}
+		}
 	}
 	switch {
 	case refused != "" && c.State != execute.Pending && claimed != nil && claimed.Approval != nil && claimed.digest == last.digest:
@@ -223,6 +294,19 @@ func (b *branch) again(f *file, v *version) (execute.Verdict, error) {
 		return execute.Verdict{}, fmt.Errorf("%s in %s: %w", f.path, v.merge, err)
 	}
 	return b.judged(f, *v, c, object, b.trust.Fleet)
+}
+
+// mayApproveNow returns why whoever merged a version may not approve it by what is declared at the tip, or "".
+func (b *branch) mayApproveNow(of *version, v execute.Verdict) (string, error) {
+	now, err := b.declared.At(b.o.Tip)
+	if err != nil || len(now) == 0 {
+		return "", err // A broken tip never runs.
+	}
+	why, err := b.judge.MayApproveBy(execute.Work{Action: of.action, Trusted: b.trust.Fleet}, v, v.By, now)
+	if why != "" {
+		why = fmt.Sprintf("the merge %s does not approve it: %s", v.Approval.Merge[:7], why)
+	}
+	return why, err
 }
 
 func newStep(e execute.Entry) Step {

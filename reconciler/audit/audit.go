@@ -1,9 +1,9 @@
 // Package audit checks from outside that whatever was executed was proposed by a reconciler, approved by a person who counted
-// at that time, and written down step by step: for every Action that was ever on the branch, and for every entry of the ledger.
+// at that time or let through by a rule that such a person has signed, and written down step by step: for every Action that was ever on the branch, and for every entry of the ledger.
 //
 // It needs the commits of the branch and of the ledger and nothing else: no daemon, no state, no network. It has no rules of its
-// own. Package execute decides which merge approves which bytes, which entry may follow which, and whose keys count; what it
-// refuses to execute is what is reported here. The history is walked once, the oldest commit first.
+// own. Package execute decides which merge approves which bytes, who may approve them, which rule lets a call through without a
+// review, which entry may follow which, and whose keys count; what it refuses to execute is what is reported here. The history is walked once, the oldest commit first.
 //
 // What a repository says of itself begins with a first list of approvers that nobody has signed. Whoever knows the approvers,
 // the ledger's first commit or an earlier tip from elsewhere gives them in [Options]; then the whole chain hangs on those.
@@ -27,6 +27,8 @@ type Options struct {
 	Branch, Tip string
 	// Path is the folder of the repository that holds mainstay.yaml; "" is the root.
 	Path string
+	// Jsonnet evaluates programs among the files. Without it a commit that has some declares nothing.
+	Jsonnet spec.Evaluator
 	// LedgerTip is the newest commit of the ledger; "" where there is none.
 	LedgerTip string
 	// Approvers, where there are any, are those who count, whatever mainstay.yaml says of itself. Who approves must still have

@@ -163,6 +163,12 @@ func TestTampering(t *testing.T) {
 			w.push("Be an approver", w.ada, map[string]string{"mainstay.yaml": w.root(w.ada, w.robot)})
 			w.push("Add a colleague", w.robot, map[string]string{"mainstay.yaml": w.root(w.ada, w.robot, w.mallory)})
 		}},
+		{"an approver's name taken by a push, as rules know it", "", "no approver has signed it", func(w *world) {
+			w.push("Bob is called like Ada", nil, map[string]string{"mainstay.yaml": strings.ReplaceAll(w.root(w.ada), "approver-1", "Grace")})
+		}},
+		{"a code owner made by a push", "", "no approver has signed it", func(w *world) {
+			w.push("Ada owns it", nil, map[string]string{"mainstay.yaml": strings.ReplaceAll(w.root(w.ada), "    name: approver-1", "    name: approver-1\n    codeOwner: [\"@shop/sre\"]")})
+		}},
 		{"another ledger pinned by a push", "", "no approver has signed it", func(w *world) {
 			w.genesis = w.commit("", "Begin mine", w.mallory, map[string]string{"README.md": "Mine.\n"})
 			w.push("Move the ledger", nil, map[string]string{"mainstay.yaml": w.root(w.ada)})

@@ -27,6 +27,8 @@ const (
 type branch struct {
 	o        Options
 	judge    execute.Judge
+	declared *execute.Declarations
+	allowed  *execute.Allowances
 	rootFile string
 	trust    *execute.Trust
 	since    string // the first commit that pins a ledger
@@ -35,6 +37,16 @@ type branch struct {
 	files map[string]*file // by path
 	order []*file          // as they came
 	roots map[string]root  // what mainstay.yaml says, by the id of its object
+
+	ids     []string       // the commits of the branch, the newest first
+	counted []countedSince // who counted, the oldest first
+	direct  map[spec.Revision]*allowing
+}
+
+// countedSince is who counted from a commit on, the n-th of the branch from its first.
+type countedSince struct {
+	n     int
+	fleet *spec.Fleet
 }
 
 // file is a path beneath actions/ with all that ever was there.
@@ -65,8 +77,11 @@ func newBranch(o Options) *branch {
 	b := &branch{
 		o: o, rootFile: path.Join(o.Path, "mainstay.yaml"), trust: execute.NewTrust(nil),
 		files: map[string]*file{}, roots: map[string]root{},
+		declared: &execute.Declarations{History: o.History, Path: o.Path, Jsonnet: o.Jsonnet, Every: true},
+		allowed:  &execute.Allowances{History: o.History, Branch: o.Branch, Path: o.Path},
+		direct:   map[spec.Revision]*allowing{},
 	}
-	b.judge = execute.Judge{History: o.History, Branch: o.Branch, Path: o.Path, FleetAt: b.fleetAt}
+	b.judge = execute.Judge{History: o.History, Branch: o.Branch, Path: o.Path, FleetAt: b.fleetAt, DeclaredAt: b.declared.At}
 	return b
 }
 
@@ -81,9 +96,10 @@ func (b *branch) walk(ctx context.Context, withActions bool) error {
 			return fmt.Errorf("it has more than %d commits", maxHistory)
 		}
 	}
+	b.ids = ids
 	var before *remote.Snapshot
 	var rootBefore, folderBefore string
-	for _, id := range slices.Backward(ids) {
+	for i, id := range slices.Backward(ids) {
 		tree, err := b.o.History.Snapshot(id)
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
@@ -105,6 +121,7 @@ func (b *branch) walk(ctx context.Context, withActions bool) error {
 			if err := b.follow(id, root); err != nil {
 				return err
 			}
+			b.counted = append(b.counted, countedSince{len(ids) - 1 - i, b.trust.Fleet})
 		}
 		before, rootBefore, folderBefore = tree, root, folder
 	}

@@ -87,8 +87,21 @@ type Action struct {
 	// Approval is the merge that approves these bytes, and MergedAt its time, as the commit says.
 	Approval *spec.Approval `json:"approval,omitempty"`
 	MergedAt time.Time      `json:"mergedAt,omitzero"`
+	// Rule is set in place of Approval for a call that a policy rule lets be executed without a review.
+	Rule *Rule `json:"rule,omitempty"`
 	// Steps are its entries in the ledger that count, the oldest first.
 	Steps []Step `json:"steps,omitempty"`
+}
+
+// Rule is a policy rule that approves calls.
+type Rule struct {
+	// Name is such as policies/tickets.yaml#comments, and Revision the one by which it was decided.
+	Name     string        `json:"name"`
+	Revision spec.Revision `json:"revision"`
+	// Commit brought the policy's file to the branch as it is at Revision, and Signer is the approver who has signed that. They
+	// are not set where the rule does not count.
+	Commit string `json:"commit,omitempty"`
+	Signer *Key   `json:"signer,omitempty"`
 }
 
 // Step is one entry of the ledger about an Action.

@@ -155,7 +155,7 @@ func (w *world) claim(n int, merge, head string) spec.LedgerEntry {
 
 // next is the step after a claim.
 func next(claim spec.LedgerEntry, step string) spec.LedgerEntry {
-	claim.Step, claim.Approval = step, nil
+	claim.Step, claim.Approval, claim.Direct, claim.Retry = step, nil, nil, ""
 	if step != spec.StepStarted {
 		claim.Deadline, claim.Outcome = nil, spec.OutcomeDone
 	}
@@ -170,6 +170,14 @@ func (w *world) enter(signer *remote.Signer, entries ...spec.LedgerEntry) {
 		w.ok(err)
 		w.ledger = w.commit(w.ledger, e.Step, signer, map[string]string{"actions/" + string(e.Action) + "/" + e.Step + ".json": string(b)})
 	}
+}
+
+// enterNext writes one entry into the ledger, the n-th of its step.
+func (w *world) enterNext(signer *remote.Signer, n int, e spec.LedgerEntry) {
+	w.Helper()
+	b, err := json.MarshalIndent(e, "", "  ")
+	w.ok(err)
+	w.ledger = w.commit(w.ledger, e.Step, signer, map[string]string{fmt.Sprintf("actions/%s/%s-%d.json", e.Action, e.Step, n): string(b)})
 }
 
 // executed is an Action with its whole chain.

@@ -37,8 +37,9 @@ type Judge struct {
 	Branch string
 	// Path is the folder of the repository that holds mainstay.yaml; "" is the root.
 	Path string
-	// FleetAt is as in [Options].
-	FleetAt func(commit string) (*spec.Fleet, error)
+	// FleetAt and DeclaredAt are as in [Options].
+	FleetAt    func(commit string) (*spec.Fleet, error)
+	DeclaredAt func(commit string) ([]Declared, error)
 }
 
 // Verdict is what a [Judge] has decided: one of the two is set.
@@ -211,23 +212,66 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	if reason, err := j.checkHead(w, head, blob); err != nil || reason != "" {
 		return Verdict{Refused: reason}, err
 	}
-	return Verdict{Approval: &spec.Approval{
+	v := Verdict{Approval: &spec.Approval{
 		Merge: merge.ID, Head: head.ID, Approver: signer.Name, Key: signer.Fingerprint(),
-	}, Proposer: proposer, By: same(counts.approvers, signer), Before: merge.Parents[0]}, nil
+	}, Proposer: proposer, By: same(counts.approvers, signer), Before: merge.Parents[0]}
+	if why, err := j.MayApprove(w, v, v.By); err != nil || why != "" {
+		return Verdict{Refused: fmt.Sprintf("%s does not approve it: %s", where, why)}, err
+	}
+	return v, nil
 }
 
-// mayApprove returns why a person may not approve the Action that a merge has brought in, or "". It is asked each time, since
-// policies are the newest.
-func (e *Executor) mayApprove(w Work, v verdict, by spec.Key) (string, error) {
-	tree, err := e.opts.Remote.Snapshot(v.Before)
+// maxBroken bounds the commits in a row that declare nothing because they are broken.
+const maxBroken = 1000
+
+// MayApprove returns why a person could not approve the Action that a merge has brought in by the rules and owners that were
+// there before the merge, or "". A commit that is broken never ran: the rules are those of the last one that is not. It is
+// asked about who merged it, and about who lets it start once more.
+func (j *Judge) MayApprove(w Work, v Verdict, by spec.Key) (string, error) {
+	n := 0
+	for c, err := range j.History.FirstParents(v.Before) {
+		if err != nil {
+			return "", err
+		}
+		declared, err := j.DeclaredAt(c.ID)
+		if err != nil {
+			return "", err
+		}
+		if len(declared) > 0 {
+			return j.MayApproveBy(w, v, by, declared)
+		}
+		if n++; n == maxBroken {
+			break
+		}
+	}
+	return fmt.Sprintf("all that was declared before %s is broken, so that nobody knows who may approve it", v.Approval.Merge[:7]), nil
+}
+
+// MayApproveBy is MayApprove by what is declared at another time. It is enough that the person may in one of the environments:
+// each executor has its own, and asks about that alone.
+func (j *Judge) MayApproveBy(w Work, v Verdict, by spec.Key, declared []Declared) (why string, err error) {
+	tree, err := j.History.Snapshot(v.Before)
 	if err != nil {
 		return "", err
 	}
-	fleet := w.trusted()
-	return approver.Check(approver.Question{
-		Action: w.Action.Spec, File: e.judge.File(w.Action.ID), By: by, Proposer: v.Proposer, Approvers: fleet.Approvers, Reconcilers: fleet.Ledger.Signers,
-		Server: w.Fleet.Servers[w.Action.Spec.Server], Policies: w.policies(), Tree: tree,
-	}), nil
+	trusted := w.trusted()
+	for _, d := range declared {
+		why = approver.Check(approver.Question{
+			Action: w.Action.Spec, File: j.File(w.Action.ID), By: by, Proposer: v.Proposer, Approvers: trusted.Approvers, Reconcilers: trusted.Ledger.Signers,
+			Server: d.Fleet.Servers[w.Action.Spec.Server], Policies: d.Fleet.Policies, Tree: tree,
+		})
+		if why == "" {
+			break
+		}
+	}
+	return why, nil
+}
+
+// mayApproveNow returns why a person may not approve the Action that a merge has brought in by what is declared now, or "". It
+// is asked each time, so that a rule that tightens holds for what is merged already.
+func (e *Executor) mayApproveNow(w Work, v verdict, by spec.Key) (string, error) {
+	now := &spec.Fleet{Servers: w.Fleet.Servers, Policies: w.policies()}
+	return e.judge.MayApproveBy(w, v.Verdict, by, []Declared{{Fleet: now}})
 }
 
 // checkHead returns why the merged head is not the proposal of this Action, or "".
@@ -276,9 +320,11 @@ func trailersOf(message string) map[string]string {
 	return trailers
 }
 
-// object returns the id of the file at a path in a commit, or "" where there is none.
-func (j *Judge) object(commit, file string) (string, error) {
-	tree, err := j.History.Snapshot(commit)
+func (j *Judge) object(commit, file string) (string, error) { return objectAt(j.History, commit, file) }
+
+// objectAt returns the id of the file at a path in a commit, or "" where there is none.
+func objectAt(h History, commit, file string) (string, error) {
+	tree, err := h.Snapshot(commit)
 	if err != nil {
 		return "", err
 	}

@@ -60,7 +60,9 @@ type Options struct {
 	// FleetAt returns the fleet at a commit. Only its Approvers and its Ledger are read, so that it is enough to load
 	// mainstay.yaml.
 	FleetAt func(commit string) (*spec.Fleet, error)
-	Tools   ToolCaller
+	// DeclaredAt returns what a commit declares, as [Declarations.At] does; none where it is broken.
+	DeclaredAt func(commit string) ([]Declared, error)
+	Tools      ToolCaller
 	// Pinned asks a tool server what it says of its tools now, and returns why that is not what the lock pins, if it is not:
 	// the Action waits then, and nothing is claimed. Of a server that cannot be asked it returns nil. May be nil, as for a fleet
 	// without a lock.
@@ -116,7 +118,7 @@ func New(opts Options) *Executor {
 		opts.Barrier = func(string) {}
 	}
 	return &Executor{
-		opts: opts, judge: Judge{History: opts.Remote, Branch: opts.Branch, Path: opts.Path, FleetAt: opts.FleetAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]ending{},
+		opts: opts, judge: Judge{History: opts.Remote, Branch: opts.Branch, Path: opts.Path, FleetAt: opts.FleetAt, DeclaredAt: opts.DeclaredAt}, busy: map[spec.ActionID]bool{}, owed: map[spec.ActionID]ending{},
 		verdicts: map[spec.ActionID]verdict{},
 	}
 }
@@ -214,7 +216,7 @@ func (e *Executor) execute(ctx context.Context, w Work) (State, error) {
 		return e.lost(w, err)
 	}
 	if w.Direct != nil { // Others may have claimed it by other policies. With the receipt all know that nothing is done.
-		if d := decide(w); d.Decision != spec.DecisionAllow {
+		if d := Decide(w); d.Decision != spec.DecisionAllow {
 			return e.notDone(ctx, claim, join("the newest policy does not let it through any more: "+d.Rule, d.Reason))
 		}
 	}

@@ -50,6 +50,33 @@ func TestWhoMayApproveIsAskedBeforeAnythingIsClaimed(t *testing.T) {
 	w.wants(run(), execute.Done, "")
 }
 
+func TestARuleThatIsLoosenedAfterTheMergeApprovesNothing(t *testing.T) {
+	w := newWorld(t)
+	id := w.propose(1, nil)
+	broken := w.commit("Broken", map[string]string{"app.yaml": "["}, nil)
+	w.mergeByHand(1, w.reviewer, nil)
+	before := w.rule(spec.DecisionPropose, "", "Grace")
+	w.options = func(o *execute.Options) {
+		o.DeclaredAt = func(c string) ([]execute.Declared, error) {
+			if c == broken { // What is broken never ran, so that the rules before it were there.
+				return nil, nil
+			}
+			return []execute.Declared{{Fleet: &spec.Fleet{Policies: before}}}, nil
+		}
+	}
+	w.wants(w.executor("one", w.robot).run(id), execute.Refused, "policies/p.yaml#rule lets Grace approve it, and not approver-0")
+	before = nil
+	w.wants(w.executor("two", w.robot).run(id), execute.Done, "")
+	t.Run("nor does it where nothing is known", func(*testing.T) {
+		w := newWorld(t)
+		id := w.approved(1, nil)
+		w.options = func(o *execute.Options) {
+			o.DeclaredAt = func(string) ([]execute.Declared, error) { return nil, nil }
+		}
+		w.wants(w.executor("one", w.robot).run(id), execute.Refused, "nobody knows who may approve it")
+	})
+}
+
 func TestAServerThatIsNotAsItIsPinnedKeepsTheActionWaiting(t *testing.T) {
 	w := newWorld(t)
 	id := w.approved(1, nil)

@@ -164,8 +164,9 @@ func (m *model) start(s seed) *process {
 	ledger.book = m.book(m.genesis).clone(&ledger.mu)
 	p.executor = New(Options{
 		Remote: m.store, Ledger: ledger, Signer: m.signers[s.who], Branch: "main", Name: names[s.who], Tools: p,
-		FleetAt: func(string) (*spec.Fleet, error) { return m.work.Fleet, nil },
-		Now:     p.now, After: p.after, Random: p, ClaimFor: time.Minute, Grace: 30 * time.Second,
+		FleetAt:    func(string) (*spec.Fleet, error) { return m.work.Fleet, nil },
+		DeclaredAt: func(string) ([]Declared, error) { return []Declared{{Fleet: m.work.Fleet}}, nil },
+		Now:        p.now, After: p.after, Random: p, ClaimFor: time.Minute, Grace: 30 * time.Second,
 	})
 	p.executor.verdicts = maps.Clone(m.verdicts)
 	if m.idle > 0 {

@@ -79,7 +79,7 @@ func (e *Executor) State(w Work) (State, error) {
 		return State{State: Waiting, Message: err.Error()}, err
 	}
 	_, _, toolErr := e.tool(w)
-	denied := decide(w)
+	denied := Decide(w)
 	switch {
 	case refused != "":
 		return State{State: Refused, Message: refused}, nil
@@ -114,20 +114,24 @@ func (e *Executor) mayExecute(w Work, s State) (refused string, approval *spec.A
 	if err != nil || v.Refused != "" {
 		return v.Refused, nil, err
 	}
-	if why, err := e.mayApprove(w, v, v.By); err != nil || why != "" {
+	if why, err := e.mayApproveNow(w, v, v.By); err != nil || why != "" {
 		return fmt.Sprintf("the merge %s does not approve it: %s", v.Approval.Merge[:7], why), nil, err
 	}
 	if s.retry == nil {
 		return "", v.Approval, nil
 	}
-	if why, err := e.mayApprove(w, v, s.retry.by); err != nil || why != "" {
+	why, err := e.judge.MayApprove(w, v.Verdict, s.retry.by)
+	if err == nil && why == "" {
+		why, err = e.mayApproveNow(w, v, s.retry.by)
+	}
+	if err != nil || why != "" {
 		return "it is not started once more: " + why, nil, err
 	}
 	return "", v.Approval, nil
 }
 
-// decide asks the newest policies about an Action's call.
-func decide(w Work) policy.Decision {
+// Decide asks the newest policies about an Action's call.
+func Decide(w Work) policy.Decision {
 	a, effect := w.Action.Spec, ""
 	if server := w.Fleet.Servers[a.Server]; server != nil {
 		effect = server.Spec.Tools[a.Tool].Effect

@@ -315,7 +315,11 @@ func (w *world) executor(name string, signer *remote.Signer) executor {
 	opts := execute.Options{
 		Remote: r, Ledger: l, Signer: signer, Branch: "main", Name: name, Tools: w.effects,
 		FleetAt: func(c string) (*spec.Fleet, error) { return fleetAt(r, c) },
-		Now:     w.clock.now, After: w.clock.after, Random: rand.Reader,
+		DeclaredAt: func(c string) ([]execute.Declared, error) {
+			fleet, err := fleetAt(r, c)
+			return []execute.Declared{{Fleet: fleet}}, err
+		},
+		Now: w.clock.now, After: w.clock.after, Random: rand.Reader,
 	}
 	w.options(&opts)
 	return executor{Executor: execute.New(opts), w: w, remote: r, ledger: l}
