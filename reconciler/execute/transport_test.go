@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // Memory is not short here, and collecting it took a fifth of the time.
 	client.InstallProtocol("file", &sameProcess{Transport: file.DefaultClient, loader: server.NewFilesystemLoader(osfs.New("/"))})
 	os.Exit(m.Run())
 }
