@@ -393,7 +393,7 @@ func TestEveryAttackIsRefusedWithAReason(t *testing.T) {
 				t.Errorf("it is %s (%s), want a reason with %q", s.State, s.Message, a.reason)
 			}
 			if s.State == execute.Refused { // It stays so when the branch goes on.
-				w.git(w.dir, "update-ref", "refs/heads/main", w.git(w.dir, "commit-tree", "-m", "More", "-p", "main", "main^{tree}"))
+				w.commit("More", nil, nil)
 				if again := w.tried(e, id); !strings.Contains(again.Message, a.reason) {
 					t.Errorf("later it is %s (%s), want a reason with %q", again.State, again.Message, a.reason)
 				}
