@@ -49,7 +49,8 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	return r.verdictOfAll(ctx)
 }
 
-// converge makes passes until nothing is under way. After each it calls passed.
+// converge makes passes until nothing is under way, and nothing has happened since the last one began, such as the end of an
+// action that others come after. After each it calls passed.
 func (r *Reconciler) converge(ctx context.Context, passed func()) error {
 	for failures := 0; ; {
 		err := r.pass(ctx)
@@ -58,7 +59,7 @@ func (r *Reconciler) converge(ctx context.Context, passed func()) error {
 			if failures++; r.current() == nil || failures > 3 || ctx.Err() != nil {
 				return err
 			}
-		} else if busy, err := r.busy(ctx); err != nil || !busy && !r.news() {
+		} else if busy, err := r.busy(ctx); err != nil || !busy && len(r.poke) == 0 {
 			return err
 		}
 		select {
@@ -67,17 +68,6 @@ func (r *Reconciler) converge(ctx context.Context, passed func()) error {
 		case <-r.poke:
 		case <-r.opts.After(onceInterval):
 		}
-	}
-}
-
-// news reports whether something has happened since the last pass began, such as the end of an action that others come after.
-func (r *Reconciler) news() bool {
-	select {
-	case <-r.poke:
-		r.Look()
-		return true
-	default:
-		return false
 	}
 }
 

@@ -38,29 +38,17 @@ func openProposals(ctx context.Context, env environment, repo *repoFlags, person
 	if err != nil {
 		return nil, nil, err
 	}
+	// By the same that whoever executes it asks about.
+	declarations := &execute.Declarations{History: rem, Path: repo.path, Jsonnet: evaluator(ctx), Every: true}
 	return rem, local.New(local.Options{Remote: rem, Branch: repo.ref, Path: repo.path, Name: person.name, Email: person.email,
-		Ledger: ledger, FleetAt: fleetAt, Declared: func(commit string) []*spec.Fleet { return declaredAt(ctx, rem, repo, commit) },
-		Now: env.clock()}), nil
-}
-
-// declaredAt loads a commit in each of its environments, and leaves out those that are broken.
-func declaredAt(ctx context.Context, rem *remote.Remote, repo *repoFlags, commit string) []*spec.Fleet {
-	src, err := source.New(source.Options{Remote: rem, Branch: repo.ref, Path: repo.path})
-	if err != nil {
-		return nil
-	}
-	at, err := src.At(ctx, spec.NewRevision(repo.ref, commit))
-	if err != nil {
-		return nil
-	}
-	l := loading{files: at.Tree}
-	var fleets []*spec.Fleet
-	for _, env := range append([]string{""}, l.environments()...) {
-		if fleet, problems, err := l.load(ctx, env); err == nil && !problems.HasErrors() {
-			fleets = append(fleets, fleet)
-		}
-	}
-	return fleets
+		Ledger: ledger, FleetAt: fleetAt, Now: env.clock(),
+		Declared: func(commit string) (fleets []*spec.Fleet, err error) {
+			declared, err := execute.InForce(rem, declarations.At, commit)
+			for _, d := range declared {
+				fleets = append(fleets, d.Fleet)
+			}
+			return fleets, err
+		}}), nil
 }
 
 // openDecisions opens the remote, its ledger, and what tells who may decide there.

@@ -221,30 +221,18 @@ func (j *Judge) Merged(w Work, file string, merge remote.Commit, blob string) (V
 	return v, nil
 }
 
-// maxBroken bounds the commits in a row that declare nothing because they are broken.
-const maxBroken = 1000
-
 // MayApprove returns why a person could not approve the Action that a merge has brought in by the rules and owners that were
 // there before the merge, or "". A commit that is broken never ran: the rules are those of the last one that is not. It is
 // asked about who merged it, and about who lets it start once more.
 func (j *Judge) MayApprove(w Work, v Verdict, by spec.Key) (string, error) {
-	n := 0
-	for c, err := range j.History.FirstParents(v.Before) {
-		if err != nil {
-			return "", err
-		}
-		declared, err := j.DeclaredAt(c.ID)
-		if err != nil {
-			return "", err
-		}
-		if len(declared) > 0 {
-			return j.MayApproveBy(w, v, by, declared)
-		}
-		if n++; n == maxBroken {
-			break
-		}
+	declared, err := InForce(j.History, j.DeclaredAt, v.Before)
+	if err != nil {
+		return "", err
 	}
-	return fmt.Sprintf("all that was declared before %s is broken, so that nobody knows who may approve it", v.Approval.Merge[:7]), nil
+	if len(declared) == 0 {
+		return fmt.Sprintf("all that was declared before %s is broken, so that nobody knows who may approve it", v.Approval.Merge[:7]), nil
+	}
+	return j.MayApproveBy(w, v, by, declared)
 }
 
 // MayApproveBy is MayApprove by what is declared at another time. It is enough that the person may in one of the environments:

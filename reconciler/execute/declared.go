@@ -67,6 +67,27 @@ func (d *Declarations) At(commit string) ([]Declared, error) {
 	return at, nil
 }
 
+// maxBroken bounds the commits in a row that declare nothing because they are broken.
+const maxBroken = 1000
+
+// InForce returns what a commit declares or, where it is broken and so never ran, what the last one before it declares that is
+// not. It is empty where there is none. DeclaredAt is as [Declarations.At]; an error says that a commit could not be read.
+func InForce(h History, declaredAt func(commit string) ([]Declared, error), commit string) ([]Declared, error) {
+	n := 0
+	for c, err := range h.FirstParents(commit) {
+		if err != nil {
+			return nil, err
+		}
+		if declared, err := declaredAt(c.ID); err != nil || len(declared) > 0 {
+			return declared, err
+		}
+		if n++; n == maxBroken {
+			break
+		}
+	}
+	return nil, nil
+}
+
 func (d *Declarations) load(files *withoutActions) ([]Declared, error) {
 	envs := []string{d.Env}
 	if d.Every {

@@ -144,14 +144,13 @@ func (d *Driver) mayApprove(v view, h head, a Approval) error {
 	}
 	q := approver.Question{Action: action, File: h.Files[0].Path, By: by, Proposer: h.signer, Approvers: v.fleet.Approvers,
 		Reconcilers: v.fleet.Ledger.Signers, Tree: tree}
-	var fleets []*spec.Fleet
+	fleets := []*spec.Fleet{{}} // Nothing is known but who owns the Action's file.
 	if d.opts.Declared != nil {
-		fleets = d.opts.Declared(v.main)
+		if fleets, err = d.opts.Declared(v.main); err != nil {
+			return err
+		}
 	}
-	if len(fleets) == 0 { // Nothing is known but who owns the Action's file.
-		fleets = []*spec.Fleet{{}}
-	}
-	why := ""
+	why := "all that was ever declared is broken, so that nobody knows who may approve it"
 	for _, fleet := range fleets {
 		q.Server, q.Policies = fleet.Servers[action.Server], fleet.Policies
 		if why = approver.Check(q); why == "" {

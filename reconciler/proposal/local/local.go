@@ -43,9 +43,9 @@ type Options struct {
 	// FleetAt returns the fleet at a commit. Only its Approvers and its Ledger are read, so that it is enough to load
 	// mainstay.yaml.
 	FleetAt func(commit string) (*spec.Fleet, error)
-	// Declared returns all that a commit declares, in each of its environments, so that a person who may approve an Action in
+	// Declared returns what is in force at a commit, in each of its environments, so that a person who may approve an Action in
 	// none of them is told before the merge. May be nil: whoever executes looks at the rules in any case.
-	Declared func(commit string) []*spec.Fleet
+	Declared func(commit string) ([]*spec.Fleet, error)
 	Now      func() time.Time
 }
 
