@@ -141,10 +141,19 @@ func (r *Reconciler) execute(ctx context.Context, work execute.Work, ref spec.Re
 	})
 }
 
+// hasEnded reports whether the ledger holds how an action ended, which nothing changes any more.
+func hasEnded(s execute.State) bool {
+	return s.State == execute.Done || s.State == execute.Failed || s.State == execute.Abandoned
+}
+
 // setAction remembers where an action stands and tells of it once it is settled. It reports whether that is news.
 func (r *Reconciler) setAction(id spec.ActionID, state execute.State) bool {
 	r.mu.Lock()
 	old := r.actions[id]
+	if hasEnded(old) && !hasEnded(state) { // It was read before the receipt came, and is told after it.
+		r.mu.Unlock()
+		return false
+	}
 	r.actions[id] = state
 	r.mu.Unlock()
 	if old.State == state.State && old.Message == state.Message {
