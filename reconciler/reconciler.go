@@ -193,21 +193,25 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			if queue == nil {
 				return nil
 			}
-			err := <-queue
-			if r.published != nil { // What the last pass did not come to tell must not be missing once nothing runs.
-				err = errors.Join(err, r.publish(context.WithoutCancel(ctx)))
-			}
-			return err
-		case err := <-queue: // It ends before ctx only when the queue cannot be read.
+			return r.ended(ctx, <-queue)
+		case err := <-queue: // It ends with ctx, or before where the queue cannot be read.
 			r.background.Wait()
 			if err != nil {
-				return fmt.Errorf("work on runs: %w", err)
+				err = fmt.Errorf("work on runs: %w", err)
 			}
-			return nil
+			return r.ended(ctx, err)
 		case <-r.poke:
 		case <-r.opts.After(delay):
 		}
 	}
+}
+
+// ended tells what the last pass did not come to tell, so that it is not missing once nothing runs.
+func (r *Reconciler) ended(ctx context.Context, err error) error {
+	if r.published == nil {
+		return err
+	}
+	return errors.Join(err, r.publish(context.WithoutCancel(ctx)))
 }
 
 // work begins to work on runs once a good revision is known, because without one no run could go on. It returns the
