@@ -196,13 +196,13 @@ func (l *loader) checkCosts(edges map[string][]string) {
 		if above == nil || above.Model == nil {
 			continue
 		}
-		_, currency := above.Model.Spec.Price.Of(0, 0)
+		currency := above.Model.Spec.Price.Of(Usage{}).Currency
 		for _, to := range reached(edges, name) {
 			below := l.out.Agents[AgentName(to)]
 			if below == nil || below.Model == nil {
 				continue
 			}
-			_, its := below.Model.Spec.Price.Of(0, 0)
+			its := below.Model.Spec.Price.Of(Usage{}).Currency
 			switch n := l.agents[name].spec; {
 			case its == "" && above.Limits.Cost > 0:
 				l.error(n.at("limits", "cost"), "give the model a price; one that costs nothing has price: {input: 0}",

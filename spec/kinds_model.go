@@ -153,7 +153,7 @@ type Price struct {
 	// Output is the price of a million tokens that are written.
 	Output float64 `json:"output,omitempty" check:"min=0"`
 	// Cached is the price of a million tokens that the provider has read before. Default: that of input.
-	Cached float64 `json:"cached,omitempty" check:"later,min=0"`
+	Cached float64 `json:"cached,omitempty" check:"min=0"`
 	// Currency is an ISO 4217 code.
 	Currency string `json:"currency,omitempty" check:"default=USD,min=3,max=3"`
 }
@@ -161,13 +161,16 @@ type Price struct {
 // defaultCurrency is that of prices that name none.
 const defaultCurrency = "USD"
 
-// Of is what an answer costs for which so many tokens were read and written, and in which currency. A model without a
-// price has the cost 0 in no currency.
-func (p *Price) Of(input, output int) (cost float64, currency string) {
+// Of returns the usage with what it costs. A model without a price has the cost 0 in no currency.
+func (p *Price) Of(u Usage) Usage {
+	u.Cost, u.Currency = 0, ""
 	if p == nil {
-		return 0, ""
+		return u
 	}
-	return money((float64(input)*p.Input + float64(output)*p.Output) / 1e6), cmp.Or(p.Currency, defaultCurrency)
+	cached := min(max(u.Cached, 0), u.Input)
+	u.Cost = money((float64(u.Input-cached)*p.Input + float64(cached)*cmp.Or(p.Cached, p.Input) + float64(u.Output)*p.Output) / 1e6)
+	u.Currency = cmp.Or(p.Currency, defaultCurrency)
+	return u
 }
 
 // money rounds an amount to nine decimals, so that a sum of many small ones is the same whatever they are made of.

@@ -2,21 +2,53 @@ package spec
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 )
 
 func (l *loader) resolveModels() map[string]*Model {
 	out := make(map[string]*Model, len(l.models))
-	for _, name := range names(l.models) {
-		e := l.models[name]
+	l.out.Models = out
+	var resolve func(name string)
+	resolve = func(name string) {
+		e, known := l.models[name]
+		if _, done := out[name]; done || !known {
+			return
+		}
+		out[name] = nil // Where models lead back to this one, which checkFallbacks tells, it is not there for them.
+		var refs []Ref
+		for _, other := range e.written.others() {
+			if resolve(other); out[other] != nil {
+				refs = append(refs, Ref{Kind: KindModel, Name: other})
+			}
+		}
 		sealed := l.sealedAs(append(secretsOf(e.written.Headers), e.written.APIKey)...)
-		out[name] = resolved(l, e.document, sealed+" "+string(l.modelPin(e)), func() (*Model, []Ref) { return l.model(e), nil })
+		out[name] = resolved(l, e.document, sealed+" "+string(l.modelPin(e)), func() (*Model, []Ref) { return l.model(e, out), refs })
+	}
+	for _, name := range names(l.models) {
+		resolve(name)
 	}
 	l.checkFallbacks()
 	return out
 }
 
-func (l *loader) model(e *entry[ModelSpec]) *Model {
+// others are the models that may be asked in this one's place, sorted.
+func (s ModelSpec) others() []string {
+	var all []string
+	for _, f := range s.Fallbacks {
+		all = append(all, f.Model)
+	}
+	for _, r := range s.Routes {
+		all = append(all, r.Model)
+	}
+	for _, share := range s.Split {
+		all = append(all, share.Model)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 	m := &Model{Resource: l.resource(e.document), Spec: e.written}
 	switch m.Spec.Provider {
 	case ProviderScripted:
@@ -55,6 +87,17 @@ func (l *loader) model(e *entry[ModelSpec]) *Model {
 	m.Pin = l.modelPin(e)
 	if m.Digest = l.digest(m.Place, m.Spec); m.Pin != "" {
 		m.Digest = l.digest(m.Place, []any{m.Digest, m.Pin})
+	}
+	digests := []any{m.Digest}
+	for _, name := range m.Spec.others() {
+		if other := resolved[name]; other != nil {
+			m.Others = append(m.Others, other)
+			m.DependsOn = append(m.DependsOn, other.Ref)
+			digests = append(digests, other.Digest)
+		}
+	}
+	if len(m.Others) > 0 {
+		m.Digest = l.digest(m.Place, digests)
 	}
 	return m
 }

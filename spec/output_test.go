@@ -2,6 +2,7 @@ package spec_test
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -147,18 +148,26 @@ func TestASchemaWhoseCheckWouldNotEndIsRefused(t *testing.T) {
 func TestMoneyAddsUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		price := &spec.Price{Input: float64(rapid.IntRange(1, 100).Draw(t, "cents")) / 100}
-		one, currency := price.Of(1000, 0)
+		price.Cached = price.Input / float64(rapid.IntRange(1, 10).Draw(t, "cheaper"))
+		one := price.Of(spec.Usage{Input: 1000, Cached: 500})
 		n := rapid.IntRange(1, 1000).Draw(t, "answers")
 		var sum spec.Usage
 		for range n {
-			sum = sum.Add(spec.Usage{Input: 1000, Cost: one, Currency: currency})
+			sum = sum.Add(one)
 		}
-		if all, _ := price.Of(1000*n, 0); sum.Cost != all || sum.Input != 1000*n || sum.Currency != "USD" {
+		all := price.Of(spec.Usage{Input: 1000 * n, Cached: 500 * n})
+		if math.Abs(sum.Cost-all.Cost) > 1e-9*float64(n) || sum.Input != all.Input || sum.Cached != all.Cached || sum.Currency != "USD" {
 			t.Fatalf("%d answers of %v cost %+v, and all at once %v", n, one, sum, all)
 		}
 	})
-	if cost, currency := (*spec.Price)(nil).Of(1, 1); cost != 0 || currency != "" {
-		t.Error(cost, currency)
+	if got := (&spec.Price{Input: 4, Cached: 1, Output: 10}).Of(spec.Usage{Input: 3e6, Cached: 2e6, Output: 1e6}); got.Cost != 16 {
+		t.Error(got)
+	}
+	if got := (&spec.Price{Input: 4}).Of(spec.Usage{Input: 3e6, Cached: 2e6}); got.Cost != 12 {
+		t.Error(got)
+	}
+	if got := (*spec.Price)(nil).Of(spec.Usage{Input: 1, Output: 1}); got.Cost != 0 || got.Currency != "" {
+		t.Error(got)
 	}
 	if got := (spec.Usage{Cost: 0.000012, Currency: "EUR"}).Money(); got != "0.000012 EUR" {
 		t.Error(got)

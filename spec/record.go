@@ -40,16 +40,41 @@ type Answer struct {
 	Rule string `json:"rule,omitempty"`
 	// Usage is what the answer cost: of a model its tokens, of a run that another one gave a task to all that it used.
 	Usage *Usage `json:"usage,omitempty"`
+	// Model says which model gave the answer and how it came to that, for model requests; see [ModelDecision].
+	Model *ModelDecision `json:"model,omitempty"`
 	// Worked is how long the agents of such a run have worked, in nanoseconds.
 	Worked time.Duration `json:"worked,omitempty"`
 	// By is the person who decided, for the decision about a proposal, where that is known. The agent is not told.
 	By string `json:"by,omitempty"`
 }
 
+// ModelDecision is how a request to a model was answered.
+type ModelDecision struct {
+	// Model names the Model that answered, or that was the last to fail.
+	Model string `json:"model"`
+	// Why says why it was not the agent's own, such as `route 1` or `fallback after unavailable`; "" where it was.
+	Why string `json:"why,omitempty"`
+	// Attempts are the tries that failed before, in order.
+	Attempts []ModelAttempt `json:"attempts,omitempty"`
+}
+
+// ModelAttempt is a try to ask a model that gave no answer.
+type ModelAttempt struct {
+	Model string `json:"model"`
+	// Reason is a word for what went wrong, such as `rateLimited`; Error says it in full, without secrets.
+	Reason string `json:"reason"`
+	Error  string `json:"error"`
+}
+
 // Usage counts tokens, as the models told them, and what they cost.
 type Usage struct {
 	Input  int `json:"input"`
 	Output int `json:"output"`
+	// Cached are those of Input that the provider had read before, and Reasoning those of Output that are no part of the text.
+	Cached    int `json:"cached,omitempty"`
+	Reasoning int `json:"reasoning,omitempty"`
+	// Busy is how long a model on a machine of one's own worked on it, in nanoseconds.
+	Busy time.Duration `json:"busy,omitempty"`
 	// Cost is in Currency, an ISO 4217 code, rounded to nine decimals. Both are left out where the model has no price.
 	Cost     float64 `json:"cost,omitempty"`
 	Currency string  `json:"currency,omitempty"`
@@ -65,7 +90,10 @@ func (u Usage) Money() string {
 
 // Add returns the sum. Both costs are of one currency: agents whose models have prices in others give each other no tasks.
 func (u Usage) Add(v Usage) Usage {
-	return Usage{Input: u.Input + v.Input, Output: u.Output + v.Output, Cost: money(u.Cost + v.Cost), Currency: cmp.Or(u.Currency, v.Currency)}
+	return Usage{
+		Input: u.Input + v.Input, Output: u.Output + v.Output, Cached: u.Cached + v.Cached, Reasoning: u.Reasoning + v.Reasoning, Busy: u.Busy + v.Busy,
+		Cost: money(u.Cost + v.Cost), Currency: cmp.Or(u.Currency, v.Currency),
+	}
 }
 
 // Parent is the exchange that a run was started for. Its record holds the run's task in an entry of type delegated.

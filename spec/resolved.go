@@ -200,6 +200,21 @@ type Model struct {
 	Script *Script
 	// Pin is the digest that the fleet's lock pins for it, or "".
 	Pin Digest
+	// Others are the models that its fallbacks, routes and split name, by name. The digest covers theirs.
+	Others []*Model
+}
+
+// Other returns the model of this name among those that may be asked in this one's place, itself included; nil where there is none.
+func (m *Model) Other(name string) *Model {
+	if name == m.Name {
+		return m
+	}
+	for _, other := range m.Others {
+		if other.Name == name {
+			return other
+		}
+	}
+	return nil
 }
 
 // ToolServer is a checked [ToolServerSpec].

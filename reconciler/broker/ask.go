@@ -69,12 +69,12 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 			return Reply{}, refuse("the model asks for %s with arguments that are no JSON: %v", use.Name, err)
 		}
 	}
-	reply, err := answer(got)
+	reply, err := answer(got.ModelAnswer)
 	if err != nil {
 		return Reply{}, err
 	}
-	cost, currency := call.Agent.Model.Spec.Price.Of(got.Usage.Input, got.Usage.Output)
-	reply.Answer.Usage = &spec.Usage{Input: got.Usage.Input, Output: got.Usage.Output, Cost: cost, Currency: currency}
+	used := call.Agent.Model.Spec.Price.Of(got.Used)
+	reply.Answer.Usage = &used
 	return reply, nil
 }
 
@@ -83,7 +83,7 @@ func modelError(ctx context.Context, m *spec.Model, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, model.ErrUnavailable):
+	case model.Later(err):
 		return &Unavailable{What: "model " + m.Name, Err: errors.Unwrap(err)}
 	}
 	return refuse("%v", err)

@@ -132,10 +132,11 @@ func (b *Broker) summarize(ctx context.Context, history []spec.ThreadMessage, m 
 	if summary == "" {
 		return nil, refuse("model %s was asked for one and wrote nothing", m.Name)
 	}
+	used := m.Spec.Price.Of(got.Used)
 	return &spec.Compaction{
 		History: slices.Concat([]spec.ThreadMessage{{Role: spec.RoleUser, Text: summaryQuestion}, {Role: spec.RoleAssistant, Text: summary}}, kept),
 		Left:    len(left), Summarized: true,
-		Usage: &spec.Usage{Input: got.Usage.Input, Output: got.Usage.Output},
+		Usage: &used,
 	}, nil
 }
 

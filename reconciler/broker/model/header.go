@@ -17,7 +17,7 @@ func (p Providers) authorized(ctx context.Context, client *http.Client, endpoint
 		if from != nil {
 			resolved, err := p.Secret(ctx, *from)
 			if err != nil { // It may be there again when the run asks again.
-				return unavailable{fmt.Errorf("header %s: %w", name, err)}
+				return failed(Unavailable, "header %s: %w", name, err)
 			}
 			value = prefix + resolved.Reveal()
 		}

@@ -75,7 +75,7 @@ func TestAKeyThatCannotBeHad(t *testing.T) {
 			return secret.NewValue(test.value), test.err
 		}}
 		_, err := providers.Chat(t.Context(), m, question, nil)
-		if err == nil || !strings.HasPrefix(err.Error(), test.want) || errors.Is(err, model.ErrUnavailable) != test.later || strings.Contains(err.Error(), "hunter2") {
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) || model.Later(err) != test.later || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -1,13 +1,12 @@
 // Package model asks models. A model's spec says who serves it: `scripted` answers by the rules in the spec, `ollama`
 // asks an Ollama server. The package keeps no conversation: every request holds all of it.
 //
-// It never retries, and it never runs what a model asks for. Errors that a later try may mend wrap [ErrUnavailable].
+// It never retries, and it never runs what a model asks for. An [Error] says why there is no answer.
 package model
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -17,16 +16,6 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
 )
-
-// ErrUnavailable means that the model cannot be asked now: its server cannot be reached, or broke in the middle of the
-// answer. The same request may succeed later.
-var ErrUnavailable = errors.New("the model is not available")
-
-// unavailable is an error that is ErrUnavailable without saying so again.
-type unavailable struct{ error }
-
-func (u unavailable) Is(target error) bool { return target == ErrUnavailable }
-func (u unavailable) Unwrap() error        { return u.error }
 
 // The limits of an answer.
 const (
@@ -54,6 +43,13 @@ type Tool struct {
 	InputSchema json.RawMessage
 }
 
+// Answer is what a model said.
+type Answer struct {
+	plugins.ModelAnswer
+	// Used is what it took, without its cost.
+	Used spec.Usage
+}
+
 // Providers ask models. They are safe for concurrent use, and keep nothing.
 type Providers struct {
 	// HTTP is the client that reaches servers. Nil is http.DefaultClient. It must have no timeout of its own, because an
@@ -67,12 +63,12 @@ type Providers struct {
 
 // Chat asks m to continue the conversation. Where delta is not nil it is called with each piece of the text as it comes,
 // by the calling goroutine, and the pieces together are the text. The calls of the answer have no ids. When ctx ends the
-// server is left at once and the error is the context's.
-func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, delta func(string)) (plugins.ModelAnswer, error) {
+// server is left at once and the error is the context's; any other wraps an [Error], or is [Refused].
+func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error) {
 	if delta == nil {
 		delta = func(string) {}
 	}
-	var answer plugins.ModelAnswer
+	var answer Answer
 	var err error
 	switch m.Spec.Provider {
 	case spec.ProviderScripted:
@@ -86,7 +82,7 @@ func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, del
 		err = fmt.Errorf("the answer asks for %d tool calls, at most %d are allowed", len(answer.Calls), MaxCalls)
 	}
 	if err != nil {
-		return plugins.ModelAnswer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
+		return Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
 	}
 	return answer, nil
 }
@@ -95,13 +91,13 @@ func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, del
 const digestTimeout = 10 * time.Second
 
 // Digest asks for the digest of a model that a lock pins (see [spec.Model.Pinned]), which names its weights, template and
-// parameters. The error wraps [ErrUnavailable] where a later try may succeed.
+// parameters. Of the error [Later] says whether a later try may succeed.
 func (p Providers) Digest(ctx context.Context, m *spec.Model) (spec.Digest, error) {
 	asking, cancel := context.WithTimeout(ctx, digestTimeout)
 	defer cancel()
 	digest, err := p.ollamaDigest(asking, m)
 	if err != nil && ctx.Err() == nil && asking.Err() != nil {
-		err = unavailable{fmt.Errorf("its server gives no answer in %s", digestTimeout)}
+		err = failed(TimedOut, "its server gives no answer in %s", digestTimeout)
 	}
 	if err != nil {
 		return "", fmt.Errorf("digest of model %s: %w", m.Name, err)
@@ -129,9 +125,14 @@ func (p Providers) CheckPin(ctx context.Context, m *spec.Model, newest *spec.Loc
 	}}
 }
 
-func finish(answer *plugins.ModelAnswer) {
-	answer.Finish = plugins.FinishStop
-	if len(answer.Calls) > 0 {
-		answer.Finish = plugins.FinishCalls
+func (a *Answer) finish() {
+	a.Finish = plugins.FinishStop
+	if len(a.Calls) > 0 {
+		a.Finish = plugins.FinishCalls
 	}
+}
+
+// use says what the answer took. Agents are told its tokens alone.
+func (a *Answer) use(u spec.Usage) {
+	a.Used, a.Usage = u, plugins.Usage{Input: u.Input, Output: u.Output}
 }

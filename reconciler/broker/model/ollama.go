@@ -22,16 +22,16 @@ var errCut = errors.New("the answer is too long")
 
 // ollama asks an Ollama server through POST /api/chat (https://docs.ollama.com/api/chat). The server is the model's
 // endpoint, or else OLLAMA_HOST, or else http://127.0.0.1:11434.
-func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, delta func(string)) (plugins.ModelAnswer, error) {
+func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error) {
 	client, endpoint, err := p.ollamaClient(ctx, m)
 	if err != nil {
-		return plugins.ModelAnswer{}, err
+		return Answer{}, err
 	}
 	chat, err := chatRequest(m.Spec, request)
 	if err != nil {
-		return plugins.ModelAnswer{}, err
+		return Answer{}, err
 	}
-	var answer plugins.ModelAnswer
+	var answer Answer
 	var text strings.Builder
 	var last api.ChatResponse
 	err = client.Chat(ctx, chat, func(part api.ChatResponse) error {
@@ -64,14 +64,14 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 		err = errors.New("the server ended the answer before it was complete")
 	}
 	if err != nil && !errors.Is(err, errCut) {
-		return plugins.ModelAnswer{}, p.explain(ctx, err, endpoint, "/api/chat", m.Spec.Name)
+		return Answer{}, p.explain(ctx, err, endpoint, "/api/chat", m.Spec.Name)
 	}
 	answer.Text = text.String()
-	finish(&answer)
+	answer.finish()
 	if err != nil || last.DoneReason == "length" {
 		answer.Finish = plugins.FinishLength
 	}
-	answer.Usage = plugins.Usage{Input: last.PromptEvalCount, Output: last.EvalCount}
+	answer.use(spec.Usage{Input: last.PromptEvalCount, Output: last.EvalCount, Busy: last.PromptEvalDuration + last.EvalDuration})
 	return answer, nil
 }
 
@@ -123,7 +123,7 @@ func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest
 }
 
 func missing(endpoint *url.URL, name string) error {
-	return fmt.Errorf("the Ollama server at %s does not have it: run `ollama pull %s`", endpoint.Redacted(), name)
+	return failed(Missing, "the Ollama server at %s does not have it: run `ollama pull %s`", endpoint.Redacted(), name)
 }
 
 // chatRequest writes the request in Ollama's form. The parameters think and keep_alive are fields of their own there; all
@@ -184,19 +184,23 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 	var network *url.Error
 	switch {
 	case errors.As(err, &unauthorized):
-		return fmt.Errorf("the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", endpoint.Redacted())
+		return failed(Unauthorized, "the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", endpoint.Redacted())
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && strings.Contains(status.ErrorMessage, "model"):
 		return missing(endpoint, name)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
-	case errors.As(err, &status) && status.StatusCode < http.StatusInternalServerError && status.StatusCode != http.StatusTooManyRequests:
-		return fmt.Errorf("the Ollama server at %s refuses the request: %s", endpoint.Redacted(), p.short(status.Error()))
+		return failed(Refused, "%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
+	case errors.As(err, &status) && status.StatusCode == http.StatusTooManyRequests:
+		return failed(RateLimited, "the Ollama server at %s asks to wait: %s", endpoint.Redacted(), p.short(status.Error()))
+	case errors.As(err, &status) && strings.Contains(status.ErrorMessage, "does not support tools"):
+		return failed(NoTools, "the Ollama server at %s refuses the request: %s", endpoint.Redacted(), p.short(status.Error()))
+	case errors.As(err, &status) && status.StatusCode < http.StatusInternalServerError:
+		return failed(Refused, "the Ollama server at %s refuses the request: %s", endpoint.Redacted(), p.short(status.Error()))
 	case errors.As(err, &status):
-		return unavailable{fmt.Errorf("the Ollama server at %s failed: %s", endpoint.Redacted(), p.short(status.Error()))}
+		return failed(Unavailable, "the Ollama server at %s failed: %s", endpoint.Redacted(), p.short(status.Error()))
 	case errors.As(err, &network):
-		return unavailable{fmt.Errorf("the Ollama server at %s cannot be reached: %w: start it with `ollama serve`", endpoint.Redacted(), network.Err)}
+		return failed(Unavailable, "the Ollama server at %s cannot be reached: %w: start it with `ollama serve`", endpoint.Redacted(), network.Err)
 	default:
-		return unavailable{fmt.Errorf("the Ollama server at %s broke off: %s", endpoint.Redacted(), p.short(err.Error()))}
+		return failed(Unavailable, "the Ollama server at %s broke off: %s", endpoint.Redacted(), p.short(err.Error()))
 	}
 }
 

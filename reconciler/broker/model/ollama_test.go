@@ -58,7 +58,7 @@ func TestOllamaStreamsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := plugins.ModelAnswer{Text: "good day", Finish: plugins.FinishStop, Usage: plugins.Usage{Input: 11, Output: 2}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got.ModelAnswer); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"good ", "day"}, pieces); diff != "" {
@@ -80,7 +80,7 @@ func TestOllamaAsksForToolCalls(t *testing.T) {
 		{Name: "cluster__get", Arguments: json.RawMessage(`{"n":3,"name":"web"}`)},
 		{Name: "cluster__list", Arguments: json.RawMessage(`{}`)},
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got.ModelAnswer); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -168,7 +168,7 @@ func TestOllamaErrorsSayWhatToDo(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), "ask model local: ") {
 				t.Fatalf("got %v, want %q", err, test.says)
 			}
-			if errors.Is(err, model.ErrUnavailable) != test.transient {
+			if model.Later(err) != test.transient {
 				t.Errorf("transient is %v: %v", !test.transient, err)
 			}
 		})
@@ -179,7 +179,7 @@ func TestAServerThatIsNotThereIsUnavailable(t *testing.T) {
 	server := httptest.NewServer(nil)
 	server.Close()
 	_, err := model.Providers{}.Chat(t.Context(), newModel(server.URL), question, nil)
-	if !errors.Is(err, model.ErrUnavailable) || !strings.Contains(err.Error(), "start it with `ollama serve`") {
+	if !model.Later(err) || !strings.Contains(err.Error(), "start it with `ollama serve`") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -204,7 +204,7 @@ func TestACancelledQuestionReachesTheServer(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := model.Providers{}.Chat(ctx, m, question, func(string) { cancel() })
-	if !errors.Is(err, context.Canceled) || errors.Is(err, model.ErrUnavailable) {
+	if !errors.Is(err, context.Canceled) || model.Later(err) {
 		t.Errorf("got %v", err)
 	}
 	<-left

@@ -10,9 +10,9 @@ import (
 )
 
 // scripted answers by the rules of the model's spec. The text is given out line by line, as a server would.
-func scripted(m *spec.Model, request Request, delta func(string)) (plugins.ModelAnswer, error) {
+func scripted(m *spec.Model, request Request, delta func(string)) (Answer, error) {
 	if m.Script == nil {
-		return plugins.ModelAnswer{}, fmt.Errorf("%s has no rules", m.Place.File)
+		return Answer{}, fmt.Errorf("%s has no rules", m.Place.File)
 	}
 	conversation := spec.Conversation{Instructions: request.Instructions}
 	for _, message := range request.Messages {
@@ -24,13 +24,14 @@ func scripted(m *spec.Model, request Request, delta func(string)) (plugins.Model
 	}
 	said, err := m.Script.Answer(conversation)
 	if err != nil {
-		return plugins.ModelAnswer{}, err
+		return Answer{}, err
 	}
-	answer := plugins.ModelAnswer{Text: said.Text, Usage: plugins.Usage(said.Usage)}
+	answer := Answer{ModelAnswer: plugins.ModelAnswer{Text: said.Text}}
+	answer.use(spec.Usage{Input: said.Usage.Input, Output: said.Usage.Output})
 	for _, call := range said.Calls {
 		arguments, err := plugins.Canonical(call.Arguments)
 		if err != nil {
-			return plugins.ModelAnswer{}, fmt.Errorf("rule %d: arguments of %s: %w", said.Rule, call.Tool, err)
+			return Answer{}, fmt.Errorf("rule %d: arguments of %s: %w", said.Rule, call.Tool, err)
 		}
 		answer.Calls = append(answer.Calls, plugins.ToolUse{Name: call.Tool, Arguments: arguments})
 	}
@@ -39,7 +40,7 @@ func scripted(m *spec.Model, request Request, delta func(string)) (plugins.Model
 			delta(line)
 		}
 	}
-	finish(&answer)
+	answer.finish()
 	return answer, nil
 }
 

@@ -2,7 +2,6 @@ package model_test
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 
@@ -53,7 +52,7 @@ func TestAScriptAnswersByItsRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := cmp.Diff(test.want, got.ModelAnswer); diff != "" {
 				t.Error(diff)
 			}
 			if text.String() != got.Text {
@@ -79,7 +78,7 @@ func TestAScriptKnowsTheInstructions(t *testing.T) {
 func TestAScriptWithoutARuleThatHoldsIsAnErrorForGood(t *testing.T) {
 	m := newScripted(t, spec.ScriptRule{When: "turn == 7", Text: "late"})
 	_, err := model.Providers{}.Chat(t.Context(), m, question, nil)
-	if err == nil || errors.Is(err, model.ErrUnavailable) || !strings.Contains(err.Error(), `no rule of model "script"`) {
+	if err == nil || model.Later(err) || !strings.Contains(err.Error(), `no rule of model "script"`) {
 		t.Errorf("got %v", err)
 	}
 }
