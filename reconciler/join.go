@@ -19,6 +19,7 @@ func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
+		Spent: r.parts.Store.Spent,
 		Suspended: func(server string) string {
 			return r.suspendedAny(spec.Ref{Kind: spec.KindToolServer, Name: server})
 		},
@@ -223,7 +224,7 @@ func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (ru
 	if err != nil {
 		return run.Reply{}, err
 	}
-	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted, After: after}, delta)
+	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted, After: after, Turn: c.Turn, Spent: c.Spent}, delta)
 	return run.Reply(reply), err
 }
 

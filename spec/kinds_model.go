@@ -43,21 +43,32 @@ type ModelSpec struct {
 	// KeepAlive is how long Ollama keeps the model in memory after an answer.
 	KeepAlive Duration `json:"keepAlive,omitempty" check:"later,min=1s,max=24h"`
 	// Fallbacks are asked in this order when the model cannot answer.
-	Fallbacks []Fallback `json:"fallbacks,omitempty" check:"later,max=16"`
+	Fallbacks []Fallback `json:"fallbacks,omitempty" check:"max=16"`
 	// Routes choose another model by what is asked: the first one that holds.
-	Routes []Route `json:"routes,omitempty" check:"later,max=64"`
-	// Split shares runs out among models. A run stays with the model it got.
-	Split []Share `json:"split,omitempty" check:"later,max=16"`
-	// Retry says how often a request that failed is sent again.
-	Retry *Retry `json:"retry,omitempty" check:"later"`
+	Routes []Route `json:"routes,omitempty" check:"max=64"`
+	// Split shares runs out among models, itself too if it is named. A run stays with the model it got.
+	Split []Share `json:"split,omitempty" check:"max=16"`
+	// Retry says how often a request that failed is sent again, before a fallback is asked: where the server could not be
+	// reached, broke off before the first piece of text, asked to wait or was too slow. A server that names a time to wait
+	// is given it; one that wants longer than maxBackoff is not asked again. Without it a request is sent once; a run that
+	// has no answer is tried again later in any case.
+	Retry *Retry `json:"retry,omitempty"`
 	// Timeouts bound one request.
-	Timeouts *ModelTimeouts `json:"timeouts,omitempty" check:"later"`
-	// Rate bounds how much the model is asked.
-	Rate *Rate `json:"rate,omitempty" check:"later"`
+	Timeouts *ModelTimeouts `json:"timeouts,omitempty"`
+	// Breaker leaves a server alone for a while that fails again and again.
+	Breaker *Breaker `json:"breaker,omitempty"`
+	// Hedge sends a request a second time when the first one is slow, and takes the answer that begins first.
+	Hedge *Hedge `json:"hedge,omitempty"`
+	// Rate bounds how much the model is asked by all agents together. A request that would be too many waits for up to a
+	// minute; it does not wait where a fallback is asked when the model is rateLimited.
+	Rate *Rate `json:"rate,omitempty"`
+	// AgentRate bounds how much each agent asks the model, in the same way.
+	AgentRate *Rate `json:"agentRate,omitempty"`
 	// Cache answers a request that was answered before.
-	Cache *AnswerCache `json:"cache,omitempty" check:"later"`
-	// Budget bounds what the model may cost. A run that would exceed it ends.
-	Budget *Budget `json:"budget,omitempty" check:"later"`
+	Cache *AnswerCache `json:"cache,omitempty"`
+	// Budget bounds what the model may cost. A run that needs more gets no answer; what is under way when a budget is used
+	// up still ends.
+	Budget *Budget `json:"budget,omitempty"`
 	// Price is what the model costs. What each answer costs is in the record of its run, and limits.cost bounds the sum.
 	Price *Price `json:"price,omitempty"`
 	// Context says what happens when a conversation outgrows the model.
@@ -84,7 +95,8 @@ type Fallback struct {
 
 // Route chooses a model by what is asked.
 type Route struct {
-	// When is a CEL expression of type bool over `request`: agent, task, tokens (an estimate of the prompt's size), turn.
+	// When is a CEL expression of type bool over `request`: agent, labels (the agent's), task, tokens (an estimate of the
+	// prompt's size), turn (which question of the run to a model this is, from 1). Where it cannot be evaluated it does not hold.
 	When string `json:"when" check:"required" hint:"write an expression over request, such as when: request.tokens > 8000"`
 	// Model names a Model.
 	Model string `json:"model" check:"required" hint:"write model: NAME"`
@@ -116,7 +128,24 @@ type ModelTimeouts struct {
 	Total Duration `json:"total,omitempty" check:"min=1ms,max=24h"`
 }
 
-// Rate bounds how much a model is asked by all agents together.
+// Breaker leaves a server alone that fails: it opens after so many failures in a row, and each cooldown lets one request
+// through to see whether it works again.
+type Breaker struct {
+	// Failures is how many requests fail in a row before the server is left alone.
+	Failures int `json:"failures,omitempty" check:"default=5,min=1,max=1000"`
+	// Cooldown is how long it is left alone.
+	Cooldown Duration `json:"cooldown,omitempty" check:"default=30s,min=1ms,max=24h"`
+}
+
+// Hedge sends a request that is slow a second time.
+type Hedge struct {
+	// After is how long the model may be silent before the request is sent again.
+	After Duration `json:"after" check:"required,min=1ms,max=1h" hint:"write after: 5s"`
+	// Most is how often it is sent in all.
+	Most int `json:"most,omitempty" check:"default=2,min=2,max=5"`
+}
+
+// Rate bounds how much a model is asked.
 type Rate struct {
 	// Concurrent is how many requests are under way at once.
 	Concurrent int `json:"concurrent,omitempty" check:"min=1,max=10000"`
@@ -126,7 +155,8 @@ type Rate struct {
 	TokensPerMinute int `json:"tokensPerMinute,omitempty" check:"min=1,max=1000000000"`
 }
 
-// AnswerCache answers a request that was answered before, to the letter.
+// AnswerCache answers a request that was answered before, to the letter. The answers are in memory: at most 1,000 of each
+// model, none of more than 64 KiB.
 type AnswerCache struct {
 	// TTL is how long an answer is kept.
 	TTL Duration `json:"ttl" check:"required,min=1s,max=8760h" hint:"write ttl: 1h"`
@@ -140,10 +170,14 @@ type Budget struct {
 	TokensPerRun int `json:"tokensPerRun,omitempty" check:"min=1"`
 	// TokensPerDay is how many tokens all runs may use from midnight to midnight, UTC.
 	TokensPerDay int `json:"tokensPerDay,omitempty" check:"min=1"`
+	// TokensPerAgentDay is how many tokens all runs of one agent may use from midnight to midnight, UTC.
+	TokensPerAgentDay int `json:"tokensPerAgentDay,omitempty" check:"min=1"`
 	// CostPerRun is what one run may cost.
 	CostPerRun float64 `json:"costPerRun,omitempty" check:"min=0"`
 	// CostPerDay is what all runs may cost from midnight to midnight, UTC.
 	CostPerDay float64 `json:"costPerDay,omitempty" check:"min=0"`
+	// CostPerAgentDay is what all runs of one agent may cost from midnight to midnight, UTC.
+	CostPerAgentDay float64 `json:"costPerAgentDay,omitempty" check:"min=0"`
 }
 
 // Price is what a million tokens cost.

@@ -71,7 +71,7 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 	l.secret(e.document, e.spec.at("apiKey"), m.Spec.APIKey)
 	l.headers(e.document, e.spec.at("headers"), m.Spec.Headers)
 	for i, route := range m.Spec.Routes {
-		l.condition(requestLanguage, e.spec.at("routes", i, "when"), "when", route.When)
+		m.Routing = append(m.Routing, l.condition(requestLanguage, e.spec.at("routes", i, "when"), "when", route.When))
 	}
 	if s := m.Spec.Source; s != nil {
 		n := e.spec.at("source")
@@ -81,6 +81,9 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 		l.inRepository(n.at("file"), s.File)
 	}
 	l.inRepository(e.spec.at("recording"), m.Spec.Recording)
+	if b := m.Spec.Budget; b != nil && (b.CostPerRun > 0 || b.CostPerDay > 0 || b.CostPerAgentDay > 0) && m.Spec.Price == nil {
+		l.error(e.spec.keyOf("budget"), "give the model a price, or bound its tokens", "a budget of money bounds nothing, because the model has no price")
+	}
 	if r := m.Spec.Retry; r != nil && r.Backoff != 0 && r.MaxBackoff != 0 && r.Backoff > r.MaxBackoff {
 		l.error(e.spec.at("retry", "backoff"), "raise maxBackoff", "the first wait is longer than the longest one")
 	}

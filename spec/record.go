@@ -96,6 +96,24 @@ func (u Usage) Add(v Usage) Usage {
 	}
 }
 
+// Negative returns what takes the usage away again when it is added.
+func (u Usage) Negative() Usage {
+	return Usage{Input: -u.Input, Output: -u.Output, Cached: -u.Cached, Reasoning: -u.Reasoning, Busy: -u.Busy, Cost: -u.Cost, Currency: u.Currency}
+}
+
+// Spent is what one model has answered on one day.
+type Spent struct {
+	// Day is a date in UTC; see [Day].
+	Day   string `json:"day"`
+	Model string `json:"model"`
+	// Answers counts them.
+	Answers int   `json:"answers"`
+	Usage   Usage `json:"usage"`
+}
+
+// Day is the date of a time in UTC, such as 2026-11-28.
+func Day(at time.Time) string { return at.UTC().Format(time.DateOnly) }
+
 // Parent is the exchange that a run was started for. Its record holds the run's task in an entry of type delegated.
 type Parent struct {
 	Run      RunID     `json:"run"`
@@ -166,8 +184,9 @@ type Compaction struct {
 	// Left is how many of the oldest messages are not in it any more. Summarized says that a summary of them is.
 	Left       int  `json:"left"`
 	Summarized bool `json:"summarized,omitempty"`
-	// Usage is what the summary cost.
-	Usage *Usage `json:"usage,omitempty"`
+	// Usage is what the summary cost, and Model how it came about.
+	Usage *Usage         `json:"usage,omitempty"`
+	Model *ModelDecision `json:"model,omitempty"`
 }
 
 // The types of entries in a run's record.
@@ -252,6 +271,8 @@ type RunSummary struct {
 	ToolCalls int       `json:"toolCalls"`
 	Usage     Usage     `json:"usage"`
 	Updated   time.Time `json:"updated"`
+	// Spent is what the run itself has asked of models, by day and model; Usage has that of its children too.
+	Spent []Spent `json:"spent,omitempty"`
 	// Entries is how many entries of the record it is derived from. A summary of fewer never takes the place of one of more.
 	Entries int `json:"entries"`
 	// Waiting are the open proposals the run waits for.

@@ -200,6 +200,8 @@ type Model struct {
 	Script *Script
 	// Pin is the digest that the fleet's lock pins for it, or "".
 	Pin Digest
+	// Routing are the conditions of Spec.Routes, compiled.
+	Routing []*Condition
 	// Others are the models that its fallbacks, routes and split name, by name. The digest covers theirs.
 	Others []*Model
 }

@@ -263,7 +263,7 @@ func (r *replaying) asker(fleet *spec.Fleet, files fs.FS) func(context.Context, 
 		},
 	})
 	return func(ctx context.Context, c runs.Call) (runs.Reply, error) {
-		reply, err := b.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request}, nil)
+		reply, err := b.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Turn: c.Turn, Spent: c.Spent, Request: c.Request}, nil)
 		return runs.Reply(reply), err
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/gateway"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/secret"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -29,14 +31,7 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	if call.Agent.Model == nil {
 		return Reply{}, refuse("agent %q has no model: name one in its spec", call.Agent.Name)
 	}
-	if err := b.checkModel(ctx, call.Agent.Model); err != nil {
-		return Reply{}, err
-	}
-	request := model.Request{
-		Instructions: call.Agent.Instructions,
-		Messages:     fit(call.Agent.Model, call.Agent.Instructions, body.Messages),
-		OutputSchema: body.OutputSchema,
-	}
+	request := model.Request{Instructions: call.Agent.Instructions, Messages: body.Messages, OutputSchema: body.OutputSchema}
 	if len(body.Tools) > 0 {
 		offered, err := b.ToolList(ctx, call.Task.Revision, call.Agent)
 		if err != nil {
@@ -53,9 +48,21 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 		stream = b.opts.Redactor.Stream(delta)
 		delta = stream.Write
 	}
-	got, err := b.opts.Models.Chat(ctx, call.Agent.Model, request, delta)
+	got, decision, err := b.models.Ask(ctx, call.Agent.Model, gateway.Asking{
+		Run: call.Task.Run, Agent: call.Agent, Task: call.Task.Text, Turn: call.Turn, Spent: call.Spent,
+		Request: func(m *spec.Model) model.Request {
+			fitted := request
+			fitted.Messages = fit(m, request.Instructions, request.Messages)
+			return fitted
+		},
+	}, delta)
+	b.hideIn(decision)
 	if err != nil {
-		return Reply{}, modelError(ctx, call.Agent.Model, err)
+		err = modelError(ctx, call.Agent.Model, err)
+		if refused, ok := err.(*refusal); ok {
+			refused.model = decision
+		}
+		return Reply{}, err
 	}
 	if stream != nil {
 		stream.Close()
@@ -73,9 +80,37 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	if err != nil {
 		return Reply{}, err
 	}
-	used := call.Agent.Model.Spec.Price.Of(got.Used)
-	reply.Answer.Usage = &used
+	used := answeredBy(call.Agent.Model, decision).Spec.Price.Of(got.Used)
+	reply.Answer.Usage, reply.Answer.Model = &used, decision
 	return reply, nil
+}
+
+// answeredBy returns the model that a decision names, wherever it stands among those that answer for m.
+func answeredBy(m *spec.Model, d *spec.ModelDecision) *spec.Model {
+	if m.Name == d.Model {
+		return m
+	}
+	for _, other := range m.Others {
+		if found := answeredBy(other, d); found.Name == d.Model {
+			return found
+		}
+	}
+	return m
+}
+
+// chat asks a model once, if it is the one that is pinned.
+func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error) {
+	if err := b.checkPin(ctx, m); err != nil {
+		return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
+	}
+	return b.opts.Models.Chat(ctx, m, request, delta)
+}
+
+// hideIn takes secrets out of the errors of a decision.
+func (b *Broker) hideIn(d *spec.ModelDecision) {
+	for i := range d.Attempts {
+		d.Attempts[i].Error = b.opts.Redactor.Text(d.Attempts[i].Error)
+	}
 }
 
 // modelError is an error of a model as the run gets it.
@@ -84,13 +119,17 @@ func modelError(ctx context.Context, m *spec.Model, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case model.Later(err):
-		return &Unavailable{What: "model " + m.Name, Err: errors.Unwrap(err)}
+		var after time.Duration
+		if e, ok := errors.AsType[*model.Error](err); ok {
+			after = e.RetryAfter
+		}
+		return &Unavailable{What: "model " + m.Name, Err: errors.Unwrap(err), After: after}
 	}
 	return refuse("%v", err)
 }
 
-// checkModel looks whether a model that is pinned is still the one that was. Another one is not asked.
-func (b *Broker) checkModel(ctx context.Context, m *spec.Model) error {
+// checkPin looks whether a model that is pinned is still the one that was. Another one is not asked, and people may mend that.
+func (b *Broker) checkPin(ctx context.Context, m *spec.Model) error {
 	var newest *spec.Lock
 	if b.opts.Lock != nil {
 		lock, known := b.opts.Lock()
@@ -101,10 +140,7 @@ func (b *Broker) checkModel(ctx context.Context, m *spec.Model) error {
 	}
 	err := b.opts.Models.CheckPin(ctx, m, newest)
 	if mismatch, ok := errors.AsType[*spec.LockMismatch](err); ok {
-		return &Unavailable{What: "model " + m.Name, Err: mismatch}
+		return &model.Error{Reason: model.Unavailable, Err: mismatch}
 	}
-	if err != nil {
-		return modelError(ctx, m, err)
-	}
-	return nil
+	return err
 }

@@ -2,7 +2,7 @@
 // time, random bytes. All that an agent can reach it reaches through [Broker.Answer]. What it may have is decided from the spec
 // and by package policy, never from what a model said, and secrets are taken out of every answer before anyone sees it.
 //
-// The broker keeps nothing between two requests. It never writes to the repository and never calls a write tool: for
+// The broker keeps nothing between two requests but what package gateway knows of models. It never writes to the repository and never calls a write tool: for
 // those it returns a proposal, also where a rule lets the call through without a review. Nor does it start runs: for another agent it returns what that agent is to do.
 package broker
 
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/gateway"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -23,11 +24,14 @@ import (
 // maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
 const maxBody = plugins.MaxMessage - 64<<10
 
-// Options are what [New] needs. All fields are required, but for Models, Lock, Described, Begun, Describe,
+// Options are what [New] needs. All fields are required, but for Models, Spent, Lock, Described, Begun, Describe,
 // Suspended and Root.
 type Options struct {
 	Models model.Providers
-	Tools  *tool.Servers
+	// Spent returns what a model has answered on a day (see [spec.Day]), to one agent or with "" to all. A nil Spent knows
+	// of nothing.
+	Spent func(ctx context.Context, day, model string, agent spec.AgentName) (spec.Usage, error)
+	Tools *tool.Servers
 	// Described says what models are told of an agent's tools in place of the servers, which are then not asked.
 	Described func(*spec.Agent) []Tool
 	// Lock returns the lock of the newest revision of the watched branch, which counts beside that of the revision that a
@@ -58,12 +62,15 @@ type Options struct {
 
 // Broker answers requests. It is safe for concurrent use.
 type Broker struct {
-	opts Options
+	opts   Options
+	models *gateway.Gateway
 }
 
 // New returns a Broker.
 func New(opts Options) *Broker {
-	return &Broker{opts: opts}
+	b := &Broker{opts: opts}
+	b.models = gateway.New(gateway.Options{Chat: b.chat, Spent: opts.Spent, Now: opts.Now})
+	return b
 }
 
 // Redactor returns the broker's redactor, for what others make known of the same servers.
@@ -85,6 +92,9 @@ type Call struct {
 	Request spec.Request
 	// Restarted says that the request was served before and cut off, so that it may have had its effect.
 	Restarted bool
+	// Turn is, for a request to a model, which one of the run this is, from 1. Spent is what the run has asked of models before.
+	Turn  int
+	Spent []spec.Spent
 }
 
 // Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one of
@@ -103,7 +113,12 @@ type Unavailable struct {
 	// What could not be reached: `model local`, `tool server cluster`, `files at main@0123456`.
 	What string
 	Err  error
+	// After is how long whoever refuses asks to be left alone; 0 where he does not say.
+	After time.Duration
 }
+
+// RetryAfter returns After.
+func (u *Unavailable) RetryAfter() time.Duration { return u.After }
 
 // Error says what could not be reached and why.
 func (u *Unavailable) Error() string { return u.What + " is not available: " + u.Err.Error() }
@@ -115,6 +130,7 @@ func (u *Unavailable) Unwrap() error { return u.Err }
 type refusal struct {
 	message string
 	rule    string
+	model   *spec.ModelDecision
 }
 
 func (r *refusal) Error() string { return r.message }
@@ -144,7 +160,7 @@ func (b *Broker) Answer(ctx context.Context, call Call, delta func(string)) (Rep
 		err = refuse("request kind %q is not known: use model, tool, time, random or check", call.Request.Kind)
 	}
 	if refused, ok := err.(*refusal); ok {
-		reply = Reply{Answer: &spec.Answer{Error: refused.message, Rule: refused.rule}}
+		reply = Reply{Answer: &spec.Answer{Error: refused.message, Rule: refused.rule, Model: refused.model}}
 	} else if err != nil {
 		return Reply{}, fmt.Errorf("answer request %d: %w", call.N, b.opts.Redactor.Error(err))
 	}

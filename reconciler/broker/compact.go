@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/gateway"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -46,7 +47,7 @@ func (b *Broker) Compact(ctx context.Context, task spec.Task, agent *spec.Agent)
 		kept := newest(task.History, most/4*3)
 		return &spec.Compaction{History: kept, Left: len(task.History) - len(kept)}, "", nil
 	case spec.CompactSummarize:
-		c, err := b.summarize(ctx, task.History, agent.Model, most)
+		c, err := b.summarize(ctx, task, agent, most)
 		if refused, ok := err.(*refusal); ok {
 			return nil, "the thread is too long, and there is no summary of it: " + b.opts.Redactor.Text(refused.message), nil
 		} else if err != nil {
@@ -111,20 +112,22 @@ func newest(history []spec.ThreadMessage, most int) []spec.ThreadMessage {
 }
 
 // summarize puts a summary in place of all messages but the newest.
-func (b *Broker) summarize(ctx context.Context, history []spec.ThreadMessage, m *spec.Model, most int) (*spec.Compaction, error) {
-	if err := b.checkModel(ctx, m); err != nil {
-		return nil, err
-	}
+func (b *Broker) summarize(ctx context.Context, task spec.Task, agent *spec.Agent, most int) (*spec.Compaction, error) {
+	history, m := task.History, agent.Model
 	kept := newest(history, most/2)
 	left := history[:len(history)-len(kept)]
 	material, err := json.Marshal(excerpts(left, most/2*3))
 	if err != nil {
 		return nil, err
 	}
-	got, err := b.opts.Models.Chat(ctx, m, model.Request{
+	request := model.Request{
 		Instructions: summaryInstructions,
 		Messages:     []plugins.Message{{Role: plugins.RoleUser, Text: string(material)}},
+	}
+	got, decision, err := b.models.Ask(ctx, m, gateway.Asking{
+		Run: task.Run, Agent: agent, Task: task.Text, Turn: 1, Request: func(*spec.Model) model.Request { return request },
 	}, nil)
+	b.hideIn(decision)
 	if err != nil {
 		return nil, modelError(ctx, m, err)
 	}
@@ -132,11 +135,11 @@ func (b *Broker) summarize(ctx context.Context, history []spec.ThreadMessage, m 
 	if summary == "" {
 		return nil, refuse("model %s was asked for one and wrote nothing", m.Name)
 	}
-	used := m.Spec.Price.Of(got.Used)
+	used := answeredBy(m, decision).Spec.Price.Of(got.Used)
 	return &spec.Compaction{
 		History: slices.Concat([]spec.ThreadMessage{{Role: spec.RoleUser, Text: summaryQuestion}, {Role: spec.RoleAssistant, Text: summary}}, kept),
 		Left:    len(left), Summarized: true,
-		Usage: &used,
+		Usage: &used, Model: decision,
 	}, nil
 }
 

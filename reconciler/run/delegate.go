@@ -163,7 +163,7 @@ func (e *Engine) childAnswer(ctx context.Context, x *exchange, child *state) (*s
 		}
 		usage = usage.Add(more)
 	}
-	answer.Usage, answer.Worked, answer.Rule = &usage, child.spent(), cmp.Or(answer.Rule, x.rule)
+	answer.Usage, answer.Worked, answer.Rule = &usage, child.hasWorked(), cmp.Or(answer.Rule, x.rule)
 	return &answer, nil
 }
 

@@ -435,8 +435,8 @@ func TestChildrenWorkInTheTimeOfTheirParent(t *testing.T) {
 			entry(spec.EntryAttempt, 73*time.Hour, 0, 0), entry(spec.EntryRequest, 73*time.Hour+time.Minute, 3, 0)}, 9 * time.Minute},
 	} {
 		st, err := fold(slices.Concat(asked, test.then))
-		if err != nil || st.spent() != test.want {
-			t.Errorf("%s: %s, %v; want %s", test.name, st.spent(), err, test.want)
+		if err != nil || st.hasWorked() != test.want {
+			t.Errorf("%s: %s, %v; want %s", test.name, st.hasWorked(), err, test.want)
 		}
 	}
 }

@@ -103,7 +103,10 @@ type Call struct {
 	At time.Time
 	// Restarted says that the request was served before and cut off, so that it may have had its effect.
 	Restarted bool
-	Request   spec.Request
+	// Turn is, for a request to a model, which one of the run this is, from 1. Spent is what the run has asked of models before.
+	Turn    int
+	Spent   []spec.Spent
+	Request spec.Request
 }
 
 // Reply is an answer, or what the request has become: a proposal, or a task for another agent. Exactly one of the three is

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -37,6 +38,9 @@ func onPurpose(err error) bool {
 	return errors.As(err, &told) && told.OnPurpose()
 }
 
+// maxRetryAfter bounds how long a run waits because somebody asks to be left alone.
+const maxRetryAfter = time.Hour
+
 // ended decides what an error of an attempt means for the run.
 func (w *work) ended(ctx context.Context, err error) (spec.RunSummary, error) {
 	var exit *exited
@@ -54,7 +58,12 @@ func (w *work) ended(ctx context.Context, err error) (spec.RunSummary, error) {
 		}
 		return w.state.summary(), &RetryAfter{Delay: w.opts.Backoff(n), Err: err}
 	case errors.As(err, &no):
-		return w.state.summary(), &RetryAfter{Delay: w.opts.Backoff(w.fail(w.run, w.further)), Err: err}
+		delay := w.opts.Backoff(w.fail(w.run, w.further))
+		var asks interface{ RetryAfter() time.Duration }
+		if errors.As(err, &asks) {
+			delay = max(delay, min(asks.RetryAfter(), maxRetryAfter))
+		}
+		return w.state.summary(), &RetryAfter{Delay: delay, Err: err}
 	}
 	return w.state.summary(), err
 }

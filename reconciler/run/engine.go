@@ -108,7 +108,7 @@ func (e *Engine) execute(ctx context.Context, run spec.RunID) (spec.RunSummary, 
 	if outcome := w.rejection(); outcome != nil { // The answer was refused for good before the process ended.
 		return w.finish(ctx, outcome)
 	}
-	w.left = w.wallTime() - st.spent()
+	w.left = w.wallTime() - st.hasWorked()
 	if w.left <= 0 {
 		return w.finish(ctx, w.outOfTime())
 	}

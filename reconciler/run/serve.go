@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -61,6 +62,9 @@ func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
 	x.asked, x.id, x.stream = true, m.ID, m.Stream
 	w.inFlight++
 	call := Call{Task: w.state.task, Agent: w.agent, N: x.n, At: x.at, Restarted: restarted, Request: x.request}
+	if x.request.Kind == spec.RequestModel {
+		call.Turn, call.Spent = w.state.turn(x), slices.Clone(w.state.spent)
+	}
 	id, stream := x.id, x.stream
 	w.serving.Go(func() {
 		s := served{x: x}

@@ -51,6 +51,7 @@ type state struct {
 	turns   int
 	calls   int
 	usage   spec.Usage
+	spent   []spec.Spent
 	// rejected counts answers of the agent in which something is wrong; refused is the exchange of the last one.
 	rejected int
 	refused  *exchange
@@ -90,7 +91,7 @@ func (s *state) add(e spec.Entry) error {
 			return errors.New("a compaction without a history, or too late")
 		}
 		s.task.History, s.compacted = e.Compaction.History, true
-		s.spend(e.Compaction.Usage)
+		s.spend(e.At, e.Compaction.Model, e.Compaction.Usage)
 	case spec.EntryAttempt:
 		s.attempts++
 		s.idle++
@@ -127,7 +128,7 @@ func (s *state) add(e spec.Entry) error {
 		}
 		x.answer = e.Answer
 		s.idle = 0
-		s.count(x)
+		s.count(x, e.At)
 		// A decision may come days later, and nobody worked until then.
 		switch decided = x.proposal != nil || x.child != nil; {
 		case x.child != nil:
@@ -164,7 +165,7 @@ func (s *state) addRequest(e spec.Entry) error {
 	return nil
 }
 
-func (s *state) count(x *exchange) {
+func (s *state) count(x *exchange, at time.Time) {
 	if x.request.Kind == spec.RequestModel {
 		s.turns++
 	}
@@ -172,13 +173,25 @@ func (s *state) count(x *exchange) {
 		s.rejected++
 		s.refused = x
 	}
-	s.spend(x.answer.Usage)
+	s.spend(at, x.answer.Model, x.answer.Usage)
 }
 
-func (s *state) spend(u *spec.Usage) {
-	if u != nil {
-		s.usage = s.usage.Add(*u)
+// spend counts what an answer has cost. One that no model of its own gave is of a child, whose record says what it asked of models.
+func (s *state) spend(at time.Time, by *spec.ModelDecision, u *spec.Usage) {
+	if u == nil {
+		return
 	}
+	s.usage = s.usage.Add(*u)
+	if by == nil {
+		return
+	}
+	day := spec.Day(at)
+	i := slices.IndexFunc(s.spent, func(old spec.Spent) bool { return old.Day == day && old.Model == by.Model })
+	if i < 0 {
+		i, s.spent = len(s.spent), append(s.spent, spec.Spent{Day: day, Model: by.Model})
+	}
+	s.spent[i].Answers++
+	s.spent[i].Usage = s.spent[i].Usage.Add(*u)
 }
 
 func (s *state) work(at time.Time) {
@@ -194,8 +207,8 @@ func (s *state) workedBelow(e spec.Entry) {
 	s.began, s.last = e.At, e.At
 }
 
-// spent is the time in which agents have worked until the last entry, those of children too.
-func (s *state) spent() time.Duration { return s.worked + s.last.Sub(s.began) }
+// hasWorked is the time in which agents have worked until the last entry, those of children too.
+func (s *state) hasWorked() time.Duration { return s.worked + s.last.Sub(s.began) }
 
 // waiting returns the proposals that have no decision yet, in the order of their requests.
 func (s *state) waiting() []spec.Proposal {
@@ -224,8 +237,16 @@ func (s *state) ready() bool { return !slices.ContainsFunc(s.exchanges, (*exchan
 
 // models counts requests to models, answered or not.
 func (s *state) models() int {
+	if len(s.exchanges) == 0 {
+		return 0
+	}
+	return s.turn(s.exchanges[len(s.exchanges)-1])
+}
+
+// turn says which request to a model an exchange is, from 1.
+func (s *state) turn(of *exchange) int {
 	n := 0
-	for _, x := range s.exchanges {
+	for _, x := range s.exchanges[:of.n] {
 		if x.request.Kind == spec.RequestModel {
 			n++
 		}

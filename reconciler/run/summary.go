@@ -18,8 +18,8 @@ func Summarize(entries []spec.Entry) spec.RunSummary {
 
 func (s *state) summary() spec.RunSummary {
 	sum := spec.RunSummary{
-		Task: s.task, Attempts: s.attempts, Turns: s.turns, ToolCalls: s.calls, Usage: s.usage, Updated: s.updated,
-		Outcome: s.outcome,
+		Task: s.task, Attempts: s.attempts, Turns: s.turns, ToolCalls: s.calls, Usage: s.usage, Spent: slices.Clone(s.spent),
+		Updated: s.updated, Outcome: s.outcome,
 	}
 	sum.History = nil // It is the record's, and long.
 	running := slices.ContainsFunc(s.exchanges, func(x *exchange) bool { return x.answer == nil && !x.waits() })

@@ -36,6 +36,9 @@ func (e *endings) Pop() any {
 func (s *Store) summarize(sum spec.RunSummary) {
 	old, known := s.summaries[sum.Run]
 	s.summaries[sum.Run] = sum
+	s.showing.Lock()
+	s.spend(sum)
+	s.showing.Unlock()
 	if sum.Outcome != nil && !(known && old.Outcome != nil && old.Updated.Equal(sum.Updated)) {
 		heap.Push(&s.ended, ending{sum.Run, sum.Updated})
 	}

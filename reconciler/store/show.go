@@ -10,6 +10,7 @@ func (s *Store) ShowRun(summary spec.RunSummary) {
 	defer s.showing.Unlock()
 	if s.shown[summary.Run].Entries <= summary.Entries {
 		s.shown[summary.Run] = summary
+		s.spend(summary)
 	}
 }
 

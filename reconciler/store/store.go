@@ -105,6 +105,7 @@ type Store struct {
 	showing sync.Mutex // the innermost lock
 	// shown are summaries newer than those that are kept.
 	shown map[spec.RunID]spec.RunSummary
+	spending
 }
 
 // formatFile marks a folder in which every stream has been made. Its absence means a new store, or one whose making was
@@ -129,7 +130,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{opts: opts, held: map[spec.RunID]jetstream.Msg{}, tips: map[spec.RunID]uint64{}, shown: map[spec.RunID]spec.RunSummary{}}
+	s := &Store{opts: opts, held: map[spec.RunID]jetstream.Msg{}, tips: map[spec.RunID]uint64{}, shown: map[spec.RunID]spec.RunSummary{}, spending: newSpending()}
 	if s.lock, err = acquire(filepath.Join(opts.Dir, "lock")); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", opts.Dir, err)
 	}

@@ -27,9 +27,22 @@ const (
 	NoTools Reason = "noTools"
 	// Unauthorized is a key that the server does not accept, or that is missing.
 	Unauthorized Reason = "unauthorized"
+	// BudgetExceeded is a budget of the model that is used up. This package has none.
+	BudgetExceeded Reason = "budgetExceeded"
 	// Refused is everything else that the same request would meet again.
 	Refused Reason = "failed"
 )
+
+// Case returns the word of [spec.Fallback.On] for a reason.
+func (r Reason) Case() string {
+	switch r {
+	case Unavailable, RateLimited, TimedOut, ContextExceeded, BudgetExceeded:
+		return string(r)
+	case OutOfMemory:
+		return string(Unavailable)
+	}
+	return string(Refused)
+}
 
 // Error is why a model gave no answer. Its text says what to do about it, and holds no secret.
 type Error struct {

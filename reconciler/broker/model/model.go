@@ -62,7 +62,7 @@ type Providers struct {
 }
 
 // Chat asks m to continue the conversation. Where delta is not nil it is called with each piece of the text as it comes,
-// by the calling goroutine, and the pieces together are the text. The calls of the answer have no ids. When ctx ends the
+// by the calling goroutine, and the pieces together are the text; an empty one says that something else has come. The calls of the answer have no ids. When ctx ends the
 // server is left at once and the error is the context's; any other wraps an [Error], or is [Refused].
 func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error) {
 	if delta == nil {

@@ -50,7 +50,7 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 		if room := MaxText - text.Len(); len(piece) > room {
 			piece, full = wholeRunes(piece, room), true
 		}
-		if piece != "" {
+		if piece != "" || len(part.Message.ToolCalls) > 0 || part.Message.Thinking != "" {
 			text.WriteString(piece)
 			delta(piece)
 		}

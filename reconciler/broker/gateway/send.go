@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/failsafe-go/failsafe-go/hedgepolicy"
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
+
+	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// The values of fields of retry, breaker and hedge that are left out, as their comments in package spec say.
+const (
+	attempts   = 3
+	backoff    = time.Second
+	maxBackoff = time.Minute
+	failures   = 5
+	cooldown   = 30 * time.Second
+	most       = 2
+)
+
+// jitter is how much of a wait is left to chance, either way: who failed together does not come back together.
+const jitter = 0.25
+
+// newPolicy makes what a model's spec says of requests that fail or are slow. It guards a request until the first piece of its answer.
+func newPolicy(m *spec.Model) (failsafe.Executor[*stream], circuitbreaker.CircuitBreaker[*stream]) {
+	var all []failsafe.Policy[*stream]
+	if r := m.Spec.Retry; r != nil {
+		longest := cmp.Or(time.Duration(r.MaxBackoff), maxBackoff)
+		all = append(all, retrypolicy.NewBuilder[*stream]().
+			WithMaxAttempts(cmp.Or(r.Attempts, attempts)).
+			WithBackoff(min(cmp.Or(time.Duration(r.Backoff), backoff), longest), longest).
+			WithJitterFactor(jitter).
+			WithDelayFunc(func(e failsafe.ExecutionAttempt[*stream]) time.Duration {
+				after := retryAfter(e.LastError())
+				if after == 0 {
+					return -1 // The next one of the waits that double.
+				}
+				return time.Duration(float64(after) / (1 - jitter)) // So that it is not sooner than the server asks for.
+			}).
+			AbortIf(func(_ *stream, err error) bool {
+				return !model.Later(err) || errors.Is(err, circuitbreaker.ErrOpen) || retryAfter(err) > longest
+			}).
+			ReturnLastFailure().Build())
+	}
+	var breaker circuitbreaker.CircuitBreaker[*stream]
+	if b := m.Spec.Breaker; b != nil {
+		breaker = circuitbreaker.NewBuilder[*stream]().
+			HandleIf(func(_ *stream, err error) bool { return broken(breaker, err) }).
+			WithFailureThreshold(uint(cmp.Or(b.Failures, failures))).
+			WithSuccessThreshold(1).
+			WithDelay(cmp.Or(time.Duration(b.Cooldown), cooldown)).Build()
+		all = append(all, breaker)
+	}
+	if h := m.Spec.Hedge; h != nil {
+		all = append(all, hedgepolicy.NewBuilderWithDelay[*stream](time.Duration(h.After)).
+			WithMaxHedges(cmp.Or(h.Most, most)-1).
+			CancelIf(func(_ *stream, err error) bool { return err == nil || !model.Later(err) }).Build())
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return failsafe.With(all...), breaker
+}
+
+// broken says whether an error speaks against the server. Somebody who leaves says nothing about it, but does not close a breaker
+// that was about to find out.
+func broken(breaker circuitbreaker.CircuitBreaker[*stream], err error) bool {
+	switch model.ReasonOf(err) {
+	case model.Unavailable, model.TimedOut, model.OutOfMemory:
+		return err != nil
+	}
+	return errors.Is(err, context.Canceled) && breaker.IsHalfOpen()
+}
+
+func retryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*model.Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// send asks a model as often as its spec says, until an answer begins, and gives that on.
+func (q *question) send(ctx context.Context, m *spec.Model, s *server, request model.Request) (model.Answer, error) {
+	t := &tries{question: q, model: m, server: s, request: request}
+	first, err := t.first(ctx)
+	t.leave(first)
+	if ctx.Err() != nil {
+		return model.Answer{}, ctx.Err()
+	}
+	if errors.Is(err, circuitbreaker.ErrOpen) {
+		wait := s.breaker.RemainingDelay()
+		err = fmt.Errorf("ask model %s: %w", m.Name, &model.Error{Reason: model.Unavailable, RetryAfter: wait,
+			Err: fmt.Errorf("it is left alone for %s, because it failed %d times in a row", wait.Round(time.Millisecond), cmp.Or(m.Spec.Breaker.Failures, failures))})
+		q.attempt(m, err)
+	}
+	if err != nil {
+		return model.Answer{}, err
+	}
+	answer, shown, err := first.rest(q.delta)
+	if err == nil {
+		return answer, nil
+	}
+	if s.breaker != nil && broken(s.breaker, err) {
+		s.breaker.RecordError(err)
+	}
+	q.attempt(m, err)
+	if shown {
+		err = errBegun{err}
+	}
+	return model.Answer{}, err
+}
+
+// tries are the requests that one question has become.
+type tries struct {
+	*question
+	model   *spec.Model
+	server  *server
+	request model.Request
+
+	mu      sync.Mutex
+	streams []*stream
+	left    bool
+}
+
+// first returns the stream that has begun to answer.
+func (t *tries) first(ctx context.Context) (*stream, error) {
+	if t.server.policy == nil {
+		return t.try(ctx, nil)
+	}
+	return t.server.policy.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[*stream]) (*stream, error) {
+		return t.try(ctx, e.Canceled())
+	})
+}
+
+// try sends the request once. The stream outlives the policies: ctx is that of the question.
+func (t *tries) try(ctx context.Context, given <-chan struct{}) (*stream, error) {
+	s := open(ctx, t.gateway.opts.Chat, t.model, t.request)
+	t.mu.Lock()
+	t.streams = append(t.streams, s)
+	left := t.left
+	t.mu.Unlock()
+	if left {
+		s.close()
+	}
+	err := s.begin(given)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil && ctx.Err() == nil && !t.left && !errors.Is(err, errGivenUp) {
+		t.attempt(t.model, err)
+	}
+	return s, err
+}
+
+// leave ends all requests but one, those that are still to come too.
+func (t *tries) leave(but *stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left = true
+	for _, s := range t.streams {
+		if s != but {
+			s.close()
+		}
+	}
+}
