@@ -127,6 +127,9 @@ func (b *branch) action(r *Report, id spec.ActionID, f *file, entries []execute.
 		}
 	}
 	c.describe(v)
+	if done := c.State == execute.Done || c.State == execute.Failed || c.State == execute.Abandoned; !r.Ledger.Holds && !done {
+		c.Holds, c.Message = false, "the ledger does not hold, so that it does not say what became of it"
+	}
 	for _, e := range counted {
 		if e.Ledger.Step == spec.StepStarted && v != nil && v.action != nil && e.Ledger.At.After(v.action.Expires.Add(slack)) {
 			c.wrong("look at the clock and the version of that executor", "%s started it at %s, and its approval had ended at %s",
