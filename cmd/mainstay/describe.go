@@ -60,6 +60,9 @@ func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, n
 	row("Name", "%s", a.Name)
 	row("Description", "%s", dash(a.Description))
 	row("Revision", "%s", a.Revision)
+	if held := heldBack(s); held != "" {
+		row("Newer one", "%s", held)
+	}
 	row("Digest", "%s", a.Digest)
 	row("Model", "%s", dash(a.Model))
 	row("Runtime", "%s", dash(a.Runtime))
