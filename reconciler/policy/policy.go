@@ -231,7 +231,7 @@ func evaluate(p *spec.Policy, rule spec.Rule, vars map[string]any) (Decision, bo
 	case spec.DecisionAllow, spec.DecisionPropose:
 	case spec.DecisionLimit:
 		if call, _ := vars["call"].(map[string]any); call["effect"] != spec.EffectWrite {
-			const reason = "only calls of write tools are counted, when they are executed; a rule that limits others denies them"
+			const reason = `only calls of write tools are counted, when they are executed, and a rule that limits others denies them: write call.effect == "write" into its condition`
 			return Decision{Decision: spec.DecisionDeny, Rule: name, Reason: strings.TrimSpace(rule.Reason + " (" + reason + ")")}, holds
 		}
 	default:
