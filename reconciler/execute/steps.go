@@ -307,7 +307,11 @@ func (l *Ledger) Resolve(ctx context.Context, id spec.ActionID, outcome, reason 
 		if _, ok := b.actions[id]; !ok {
 			return draft{}, errors.New("the ledger knows no such Action: `mainstay get actions` lists those there are")
 		}
-		if s := r.state(l.opts.Now()); s.State != Unknown {
+		s := r.state(l.opts.Now())
+		if s.State == Started || s.State == Waiting {
+			return draft{}, fmt.Errorf("it is %s, and only an unknown Action is resolved: %s", s.State, s.Message)
+		}
+		if s.State != Unknown {
 			return draft{}, fmt.Errorf("it is %s: only an unknown Action is resolved", s.State)
 		}
 		last := r.lastStart()
