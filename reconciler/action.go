@@ -82,7 +82,7 @@ func (r *Reconciler) readLedger(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("action %s: %w", action.ID, err))
 			continue
 		}
-		r.setAction(action.ID, state)
+		r.setAction(action, state)
 	}
 	return errors.Join(append(errs, untrusted)...)
 }
@@ -135,7 +135,7 @@ func (r *Reconciler) execute(ctx context.Context, work execute.Work, ref spec.Re
 			}
 			return // The next pass tries again.
 		}
-		if r.setAction(action.ID, state) {
+		if r.setAction(action, state) {
 			r.Look()
 		}
 	})
@@ -147,7 +147,8 @@ func hasEnded(s execute.State) bool {
 }
 
 // setAction remembers where an action stands and tells of it once it is settled. It reports whether that is news.
-func (r *Reconciler) setAction(id spec.ActionID, state execute.State) bool {
+func (r *Reconciler) setAction(action *spec.Action, state execute.State) bool {
+	id := action.ID
 	r.mu.Lock()
 	old := r.actions[id]
 	if hasEnded(old) && !hasEnded(state) { // It was read before the receipt came, and is told after it.
@@ -159,7 +160,7 @@ func (r *Reconciler) setAction(id spec.ActionID, state execute.State) bool {
 	if old.State == state.State && old.Message == state.Message {
 		return false
 	}
-	r.notifyAction(id, state, old.State)
+	r.notifyAction(action, state, old.State)
 	event := Event{Type: ActionSettled, Action: id, Approval: state.Approval, Text: cmp.Or(state.Message, string(state.Result))}
 	switch state.State {
 	case execute.Done:

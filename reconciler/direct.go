@@ -56,7 +56,7 @@ func (r *Reconciler) executeDirect(ctx context.Context, p spec.Proposal) (*spec.
 	untrusted := r.untrusted
 	r.mu.Unlock()
 	if untrusted != nil {
-		r.setAction(p.Action, execute.State{State: execute.Waiting, Message: untrusted.Error()})
+		r.setAction(work.Action, execute.State{State: execute.Waiting, Message: untrusted.Error()})
 		return nil, nil
 	}
 	state, err := r.executor.Execute(ctx, work)
@@ -68,7 +68,7 @@ func (r *Reconciler) executeDirect(ctx context.Context, p spec.Proposal) (*spec.
 	case err != nil && !errors.Is(err, remote.ErrUnreachable):
 		r.tellChange("action "+string(p.Action), err, Warned)
 	}
-	r.setAction(p.Action, state)
+	r.setAction(work.Action, state)
 	return r.directAnswer(p, state), nil
 }
 
@@ -100,7 +100,7 @@ func (r *Reconciler) wakeDirect(ctx context.Context, p spec.Proposal) (*spec.Ans
 	if err != nil {
 		return nil, err
 	}
-	r.setAction(p.Action, state)
+	r.setAction(work.Action, state)
 	if answer := r.directAnswer(p, state); answer != nil {
 		return answer, nil
 	}

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
@@ -82,8 +85,9 @@ func (r *Reconciler) notifyEvent(e Event) {
 }
 
 // notifyAction tells webhooks where an Action stands now, if it waits or is settled.
-func (r *Reconciler) notifyAction(id spec.ActionID, s execute.State, before execute.Phase) {
-	about := notify.Event{Action: id, State: cmp.Or(s.Reason, string(s.State)), Message: s.Message}
+func (r *Reconciler) notifyAction(action *spec.Action, s execute.State, before execute.Phase) {
+	asked := action.Spec.Evidence
+	about := notify.Event{Agent: asked.Agent, Run: asked.Run, Action: action.ID, State: cmp.Or(s.Reason, string(s.State)), Message: s.Message}
 	switch s.State {
 	case execute.Waiting:
 		about.Event = spec.EventActionWaiting
@@ -95,27 +99,32 @@ func (r *Reconciler) notifyAction(id spec.ActionID, s execute.State, before exec
 		if before == "" {
 			return // It was done before this process looked.
 		}
-		about.Event = spec.EventActionDone
+		about.Event, about.Message = spec.EventActionDone, cmp.Or(s.Message, "it was executed, and the receipt is in the ledger: "+action.Spec.Summary)
 	default:
 		return
 	}
-	r.notify(about, string(id)+" "+string(s.State)+" "+s.Reason)
+	r.notify(about, string(action.ID)+" "+string(s.State)+" "+s.Reason)
 }
 
-// flushTime is how long a command that is to end waits until webhooks have been told.
-const flushTime = 10 * time.Second
+// flushTime is how long a command that is to end waits until webhooks have been told, all of them together.
+const flushTime = 3 * time.Second
 
-// flush waits until webhooks have been told, for as long as its patience lasts. What they have not taken stays in the store.
+// flush waits until webhooks have been told, or have failed, for as long as its patience lasts. What they have not taken stays in
+// the store, and a person is told of it.
 func (r *Reconciler) flush(ctx context.Context) {
 	const step = 50 * time.Millisecond
 	for range int(flushTime / step) {
-		if r.notifier.Idle() {
-			return
+		if !slices.ContainsFunc(r.notifier.Left(), func(l notify.Left) bool { return !l.Failed }) {
+			break
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.opts.After(step):
 		}
+	}
+	for _, l := range r.notifier.Left() {
+		r.warn(fmt.Errorf("notify %s: %s not delivered (%s): the next process with this state folder sends them, and without the folder they are lost",
+			l.Webhook, count(len(l.Events), "event"), strings.Join(l.Events, ", ")))
 	}
 }

@@ -45,7 +45,8 @@ type PolicyRule struct {
 	Approvers []string `json:"approvers,omitempty" check:"min=1,max=1000"`
 	// Limit is how many calls of write tools decision limit lets be executed. They become proposals as ever, and approved
 	// Actions beyond the limit wait, or are refused where it is for one run. It is counted in the ledger under the name of the
-	// rule, so it holds across restarts and executors. Calls of read tools that the rule is about are denied.
+	// rule, so it holds across restarts and executors. Calls of read tools are not counted, and denied where the rule is about
+	// them: write `call.effect == "write"` into when.
 	Limit *RuleLimit `json:"limit,omitempty"`
 	// Reason is told to the agent and to people.
 	Reason string `json:"reason,omitempty" check:"max=1000"`

@@ -35,7 +35,8 @@ func newResolve(env environment) *cobra.Command {
 		Short: "Say what became of an unknown action, signed with your key; the run that waits for it is told",
 		Long: "Look in the world itself whether the effect happened, and record it on mainstay/ledger, signed with your own key: one\n" +
 			"of the approvers that mainstay.yaml lists. With --retry a reconciler starts the action once more, and only once, if you\n" +
-			"may approve it and it has not expired. The others are final, and nothing is executed. To have an abandoned action\n" +
+			"may approve it and it has not expired; that is possible an hour after the deadline of the start, since by a clock that is an\n" +
+			"hour behind the call may be under way until then. The others are final, and nothing is executed. To have an abandoned action\n" +
 			"after all, let the agent propose it again.",
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {

@@ -24,6 +24,9 @@ func TestAnUnknownActionIsResolvedByAPerson(t *testing.T) {
 	seed.killedAt(at + 1)
 	_, id, _ := strings.Cut(points[at], execute.PointBeforeEffect+" ")
 	seed.mainstay(1, seed.resolve(id, "ada", "--done")...) // Until its deadline it may still be under way.
+	if e := seed.start([]string{clockAhead + "=30m"}, seed.resolve(id, "ada", "--retry")...); e.code != exitFailed || !strings.Contains(e.stderr, "--retry is possible from ") || !strings.Contains(e.stderr, "--done and --abandon are possible now") {
+		t.Fatalf("it was let start once more while another clock may take it for under way: exit code %d\n%s", e.code, e.stderr)
+	}
 	later := []string{clockAhead + "=2h"}
 
 	for _, tt := range []struct {

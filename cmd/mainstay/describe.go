@@ -16,7 +16,7 @@ import (
 )
 
 func newDescribe() *cobra.Command {
-	var state string
+	var state, output string
 	cmd := &cobra.Command{
 		Use: "describe agent NAME | run RUN | action ACTION",
 		Short: "Show one agent in full, with what runs and its last runs, one run, with the runs above and beneath it, or one action, with " +
@@ -25,7 +25,7 @@ func newDescribe() *cobra.Command {
 		Args:      arguments(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "run" {
-				return describeRun(cmd.Context(), cmd.OutOrStdout(), state, args[1], time.Now())
+				return describeRun(cmd.Context(), cmd.OutOrStdout(), state, args[1], output, time.Now())
 			}
 			if args[0] != "agent" && args[0] != "action" {
 				return usageError{fmt.Errorf("cannot describe %q; only agents, runs and actions can be described", args[0])}
@@ -35,7 +35,7 @@ func newDescribe() *cobra.Command {
 				return err
 			}
 			if args[0] == "action" {
-				return describeAction(cmd.OutOrStdout(), s, args[1])
+				return describeAction(cmd.OutOrStdout(), s, args[1], output)
 			}
 			i := slices.IndexFunc(s.Agents, func(a reconciler.AgentStatus) bool { return string(a.Name) == args[1] })
 			if i < 0 {
@@ -45,10 +45,14 @@ func newDescribe() *cobra.Command {
 				}
 				return fmt.Errorf("no agent %q; there are: %s", args[1], dash(strings.Join(names, ", ")))
 			}
+			if output != "" {
+				return printItems(cmd.OutOrStdout(), output, s.Agents[i])
+			}
 			return describeAgent(cmd.OutOrStdout(), s, s.Agents[i], time.Now())
 		},
 	}
 	addStateFlag(cmd, &state)
+	addOutputFlag(cmd, &output)
 	return cmd
 }
 
@@ -60,6 +64,9 @@ func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, n
 	row("Name", "%s", a.Name)
 	row("Description", "%s", dash(a.Description))
 	row("Revision", "%s", a.Revision)
+	if held := heldBack(s); held != "" {
+		row("Newer one", "%s", held)
+	}
 	row("Digest", "%s", a.Digest)
 	row("Model", "%s", dash(a.Model))
 	row("Runtime", "%s", dash(a.Runtime))

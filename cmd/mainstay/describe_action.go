@@ -12,7 +12,7 @@ import (
 )
 
 // describeAction shows one action in full. Its id may be cut short to a unique beginning.
-func describeAction(w io.Writer, s reconciler.Status, id string) error {
+func describeAction(w io.Writer, s reconciler.Status, id, output string) error {
 	var found []reconciler.ActionStatus
 	for _, a := range s.Actions {
 		if string(a.ID) == id {
@@ -31,6 +31,9 @@ func describeAction(w io.Writer, s reconciler.Status, id string) error {
 		return usageError{fmt.Errorf("%q is the beginning of %d actions; write more of it", id, len(found))}
 	}
 	a := found[0]
+	if output != "" {
+		return printItems(w, output, a)
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, text string) { fmt.Fprintf(tw, "%s:\t%s\n", name, spec.Visible(text)) }
 	row("Action", string(a.ID))

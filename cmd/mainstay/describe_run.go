@@ -15,7 +15,7 @@ import (
 )
 
 // describeRun shows one run: what it is about, where it stands, and the runs above and beneath it.
-func describeRun(ctx context.Context, w io.Writer, state, name string, now time.Time) error {
+func describeRun(ctx context.Context, w io.Writer, state, name, output string, now time.Time) error {
 	dir, err := findState(state)
 	if err != nil {
 		return err
@@ -37,6 +37,9 @@ func describeRun(ctx context.Context, w io.Writer, state, name string, now time.
 		return err
 	}
 	sum := runs.Summarize(entries)
+	if output != "" {
+		return printItems(w, output, sum)
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(tw, "%s:\t%s\n", name, spec.Visible(fmt.Sprintf(format, args...)))

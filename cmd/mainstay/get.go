@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -90,20 +91,40 @@ func agentRuns(a reconciler.AgentStatus) string {
 func newGet() *cobra.Command {
 	var state, output string
 	names := []string{"agents", "runs", "proposals", "actions", "revisions", "resources", "suspensions"}
+	var singular []string
+	for _, name := range names {
+		singular = append(singular, strings.TrimSuffix(name, "s"))
+	}
 	cmd := &cobra.Command{
-		Use:       "get agents|runs|proposals|actions|revisions|resources|suspensions",
-		Short:     "Show what runs, what waits and what was done",
+		Use:   "get agents|runs|proposals|actions|revisions|resources|suspensions [NAME]",
+		Short: "Show what runs, what waits and what was done, or the one with a name",
+		Example: "  mainstay get agents\n" +
+			"  mainstay get agent triage -o yaml\n" +
+			"  mainstay get action triage-01jd",
 		ValidArgs: names,
-		Args:      arguments(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		Args:      arguments(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if args[0] == "runs" {
+			i := max(slices.Index(names, args[0]), slices.Index(singular, args[0]))
+			if i < 0 {
+				return usageError{fmt.Errorf("there is no %q to get; get one of %s", args[0], strings.Join(names, ", "))}
+			}
+			if names[i] == "runs" {
+				if len(args) == 2 {
+					return usageError{fmt.Errorf("one run is shown by `mainstay describe run %s`", args[1])}
+				}
 				return listRuns(cmd, state, output, reconciler.RunFilter{Limit: runsListed})
 			}
 			s, err := readStatus(cmd.Context(), state, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			return views[args[0]](s, time.Now()).print(cmd.OutOrStdout(), output)
+			t := views[names[i]](s, time.Now())
+			if len(args) == 2 {
+				if t, err = t.named(names[i], args[1]); err != nil {
+					return err
+				}
+			}
+			return t.print(cmd.OutOrStdout(), output)
 		},
 	}
 	addStateFlag(cmd, &state)
@@ -123,6 +144,30 @@ func addOwnStateFlag(cmd *cobra.Command, state *string) {
 
 func addOutputFlag(cmd *cobra.Command, output *string) {
 	cmd.Flags().StringVarP(output, "output", "o", "", "the `format`: json or yaml instead of a table")
+}
+
+// named is the table with the one row that begins with a name, or with the beginning of one that no other has. For programs it is
+// that item alone.
+func (t table) named(kind, name string) (table, error) {
+	var found []int
+	for i, row := range t.rows {
+		if row[0] == name {
+			found = []int{i}
+			break
+		}
+		if strings.HasPrefix(row[0], name) {
+			found = append(found, i)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return table{}, fmt.Errorf("no %s %q; `mainstay get %s` lists those there are", strings.TrimSuffix(kind, "s"), name, kind)
+	case 1:
+	default:
+		return table{}, usageError{fmt.Errorf("%q is the beginning of %d %s; write more of it", name, len(found), kind)}
+	}
+	item := reflect.ValueOf(t.items).Index(found[0]).Interface()
+	return table{header: t.header, rows: t.rows[found[0] : found[0]+1], items: item}, nil
 }
 
 // print writes the table to w, or its items as JSON or YAML.

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -329,9 +327,8 @@ func (b *rollback) writeKept(w io.Writer) {
 
 // propose makes the commit once more, signed and with all that an approver reads, and opens it as a proposal.
 func (b *rollback) propose(ctx context.Context) (spec.Proposal, string, error) {
-	sum := sha256.Sum256([]byte("rollback\x00" + b.to))
 	p := spec.Proposal{
-		Key: spec.ProposalKey(hex.EncodeToString(sum[:8])), Kind: spec.ProposalRollback, Agent: spec.RollbackAgent,
+		Key: proposal.RollbackKey(b.to), Kind: spec.ProposalRollback, Agent: spec.RollbackAgent,
 		Run: runs.NewID(b.draft.When, rand.Reader), Exchange: 1, Base: b.seen.Revision, At: b.draft.When,
 		Title: fmt.Sprintf("Bring back what was declared at %s: %s", spec.NewRevision(b.repo.ref, b.to).Short(), b.reason),
 	}

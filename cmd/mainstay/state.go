@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -199,6 +200,30 @@ func (r *reader) note(s reconciler.Status, w io.Writer) {
 	if r.live && len(s.Source) > 0 && !reconciler.IsReady(s.Source) {
 		fmt.Fprintf(w, "note: the repository cannot be read, and what ran goes on running: %s\n", message(s.Source))
 	}
+	if held := heldBack(s); held != "" {
+		fmt.Fprintf(w, "note: %s\n", held)
+	}
+}
+
+// heldBack says that a newer revision than the one that runs is held back, because it is broken or not signed, and why; "" where
+// none is.
+func heldBack(s reconciler.Status) string {
+	if s.Seen == s.Applied {
+		return ""
+	}
+	i := slices.IndexFunc(s.Revisions, func(r reconciler.RevisionStatus) bool { return r.Revision == s.Seen })
+	if i < 0 || len(s.Revisions[i].Problems) == 0 || reconciler.IsReady(s.Revisions[i].Conditions) {
+		return ""
+	}
+	why := firstLine(spec.Visible(s.Revisions[i].Problems[0]))
+	if n := len(s.Revisions[i].Problems); n > 1 {
+		why += fmt.Sprintf(" (the first of %d problems)", n)
+	}
+	runs := "nothing runs yet"
+	if s.Applied != "" {
+		runs = s.Applied.Short() + " goes on running"
+	}
+	return fmt.Sprintf("%s is held back, and %s: %s", s.Seen.Short(), runs, why)
 }
 
 // lockPatience is how long a command waits for a state folder that another one has open, since reading it takes a moment.

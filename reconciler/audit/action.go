@@ -17,6 +17,7 @@ const slack = time.Minute
 // What to do about the commonest problems.
 const (
 	doRemove   = "take the file away from the branch; if it is still wanted, the agent proposes it again and an approver merges that with `mainstay proposals approve`"
+	doEarly    = "no executor starts it again that early, because the first call may have been under way: find out what both calls did, and look at the clock and the version of that executor"
 	doResolved = "no executor starts it again for somebody who may not approve it: find out what the second call did and who holds the key that has signed its claim, and replace that key in mainstay.yaml"
 	doForged   = "nobody has approved what was executed here: find out what the call did and who holds the key that has signed it, and replace that key in mainstay.yaml"
 )
@@ -120,11 +121,15 @@ func (b *branch) action(r *Report, id spec.ActionID, f *file, entries []execute.
 		if claimed != nil {
 			v, about = claimed, claimed
 		}
+		c.startedEarly(e, entries)
 		if err := b.startedAgain(c, claimed, e, counted); err != nil {
 			return Action{}, err
 		}
 	}
 	c.describe(v)
+	if done := c.State == execute.Done || c.State == execute.Failed || c.State == execute.Abandoned; !r.Ledger.Holds && !done {
+		c.Holds, c.Message = false, "the ledger does not hold, so that it does not say what became of it"
+	}
 	for _, e := range counted {
 		if e.Ledger.Step == spec.StepStarted && v != nil && v.action != nil && e.Ledger.At.After(v.action.Expires.Add(slack)) {
 			c.wrong("look at the clock and the version of that executor", "%s started it at %s, and its approval had ended at %s",
@@ -186,6 +191,31 @@ func (b *branch) startedAgain(c *chain, v *version, claim execute.Entry, entries
 		}
 	}
 	return nil
+}
+
+// startedEarly checks that a claim which makes use of a person's resolution was not made before another start was possible, and
+// that the resolution was not either.
+func (c *chain) startedEarly(claim execute.Entry, entries []execute.Entry) {
+	if claim.Ledger.Retry != spec.RetryResolved {
+		return
+	}
+	var start, let *spec.LedgerEntry
+	for _, e := range entries {
+		switch l := e.Ledger; {
+		case e.Commit == claim.Commit:
+			if start == nil {
+				return
+			}
+			if from := execute.RetryFrom(*start); claim.Ledger.At.Before(from) || let != nil && let.At.Before(from) {
+				c.wrong(doEarly, "%s started it once more, and that was possible from %s on", claimant(claim), from.Format(time.RFC3339))
+			}
+			return
+		case l.Step == spec.StepStarted:
+			start, let = l, nil
+		case l.Step == spec.StepResolution && l.Outcome == spec.OutcomeRetry && start != nil && l.Nonce == start.Nonce && (let == nil || let.At.Before(l.At)):
+			let = l
+		}
+	}
 }
 
 // letAgain checks that one of the resolutions is by somebody who may approve the Action. Of those who were removed since there

@@ -298,7 +298,7 @@ func TestWhoMayApproveIsNarrowedAsForTheExecutor(t *testing.T) {
 }
 
 func TestWhoLetsAnActionStartOnceMoreMayApproveIt(t *testing.T) {
-	again := func(t *testing.T, names string) *audit.Report {
+	again := func(t *testing.T, names string, after time.Duration) *audit.Report {
 		w := newWorld(t)
 		w.push("Bob joins", w.ada, map[string]string{"mainstay.yaml": w.root(w.ada, w.bob)})
 		w.push("Narrow", nil, map[string]string{serverFile: server("write"), policyFile: approversRule(names)})
@@ -307,6 +307,7 @@ func TestWhoLetsAnActionStartOnceMoreMayApproveIt(t *testing.T) {
 		for n := 2; n <= 3; n++ { // Two retries, each with a resolution of its own.
 			res := next(first, spec.StepResolution)
 			res.Outcome, res.Message = spec.OutcomeRetry, "it was down"
+			res.At = first.Deadline.Add(after)
 			if n == 2 {
 				w.enter(w.bob, res)
 			} else {
@@ -314,6 +315,8 @@ func TestWhoLetsAnActionStartOnceMoreMayApproveIt(t *testing.T) {
 			}
 			claim := first
 			claim.Step, claim.Nonce, claim.Retry = spec.StepClaim, fmt.Sprintf("%032x", 10+n), spec.RetryResolved
+			deadline := res.At.Add(time.Minute)
+			claim.At, claim.Deadline = res.At, &deadline
 			w.enterNext(w.second, n, claim)
 			w.enterNext(w.second, n, next(claim, spec.StepStarted))
 			first = claim
@@ -321,16 +324,23 @@ func TestWhoLetsAnActionStartOnceMoreMayApproveIt(t *testing.T) {
 		w.enter(w.second, next(first, spec.StepReceipt))
 		r := w.audit(nil)
 		w.state(r, action(1), execute.Done)
-		if names == "approver-1" {
+		if after < execute.ClockSkew {
+			w.finds(r, action(1), "started it once more, and that was possible from")
+		} else if names == "approver-1" {
 			w.finds(r, action(1), "started it once more, and whoever let it may not approve it: commit")
 		} else {
 			w.holds(r)
 		}
 		return r
 	}
-	t.Run("somebody who may", func(t *testing.T) { again(t, "approver-1, approver-2") })
+	t.Run("somebody who may", func(t *testing.T) { again(t, "approver-1, approver-2", execute.ClockSkew) })
+	t.Run("too early", func(t *testing.T) {
+		if r := again(t, "approver-1, approver-2", execute.ClockSkew-time.Second); len(r.Problems) != 2 {
+			t.Errorf("the problems are %+v", r.Problems)
+		}
+	})
 	t.Run("somebody who may not", func(t *testing.T) {
-		if r := again(t, "approver-1"); len(r.Problems) != 2 {
+		if r := again(t, "approver-1", execute.ClockSkew); len(r.Problems) != 2 {
 			t.Errorf("the problems are %+v", r.Problems)
 		}
 	})

@@ -76,7 +76,9 @@ type Action struct {
 	File string `json:"file,omitempty"`
 	// Digest is over the bytes that were claimed, or else those that came last.
 	Digest spec.Digest `json:"digest,omitempty"`
-	Holds  bool        `json:"holds"`
+	// Holds is false as well where nothing is wrong with the Action, the ledger does not hold, and the entries before that place
+	// do not say how the Action ended.
+	Holds bool `json:"holds"`
 	// State is as in package execute, or removed. Message is one sentence about it.
 	State   execute.Phase `json:"state"`
 	Message string        `json:"message,omitempty"`

@@ -246,6 +246,10 @@ func (b *book) check(ctx context.Context, c remote.Commit) (entry, error) {
 		e.ignored = fmt.Sprintf("%s does not count: the Action was resolved before", e.path)
 		return e, nil
 	}
+	if why := b.record(e.place.action).early(e.ledger); e.place.step == spec.StepResolution && why != "" {
+		e.ignored = fmt.Sprintf("%s does not count: %s", e.path, why)
+		return e, nil
+	}
 	// A process writes its claim, its start and its receipt with one key, so nobody can end what another has begun.
 	if by, ok := b.record(e.place.action).signers[e.ledger.Nonce]; ok && !e.place.byPerson() && by != e.signer.Fingerprint() {
 		return entry{}, fmt.Errorf("%s belongs to a claim that %s has signed, and it is signed by %s (%s)", path, by, e.signer.Name, e.signer.Fingerprint())

@@ -246,8 +246,8 @@ func (e *Executor) mayClaim(w Work, s State) bool {
 	switch s.State {
 	case Pending:
 		return true
-	case Claimed:
-		return s.Executor == e.opts.Name
+	case Claimed: // Whoever let it start again may count no more.
+		return s.Executor == e.opts.Name && (s.again() != spec.RetryIdempotent || e.idempotent(w))
 	case Unknown:
 		refused, _, err := e.mayExecute(w, s)
 		return err == nil && refused == "" && !s.disputed && e.idempotent(w) && e.opts.Now().Before(w.Action.Expires)

@@ -25,6 +25,14 @@ type resolution struct {
 	counts bool
 }
 
+// ClockSkew is how far the clocks of two machines may be apart. By a clock that is behind as far, a start is still under way at
+// its deadline.
+const ClockSkew = time.Hour
+
+// RetryFrom is when a person can first let an Action start once more: the deadline of its last start, and [ClockSkew]. Until
+// then such a resolution does not count, and no executor makes use of one. A tool that is declared idempotent needs none.
+func RetryFrom(start spec.LedgerEntry) time.Time { return start.Deadline.Add(ClockSkew).UTC() }
+
 // maxClaims bounds how often an Action may be claimed. It is only reached by executors that die again and again.
 const maxClaims = 1000
 
@@ -136,7 +144,7 @@ func (r *record) checkDirect(e spec.LedgerEntry) error {
 func (r *record) add(e spec.LedgerEntry, by spec.Key, counts bool) {
 	switch e.Step {
 	case spec.StepResolution:
-		r.resolutions = append(r.resolutions, resolution{LedgerEntry: e, by: by, counts: counts})
+		r.resolutions = append(r.resolutions, resolution{LedgerEntry: e, by: by, counts: counts && r.early(e) == ""})
 	case spec.StepClaim:
 		r.claims = append(r.claims, e)
 	case spec.StepStarted:
@@ -144,6 +152,15 @@ func (r *record) add(e spec.LedgerEntry, by spec.Key, counts bool) {
 	case spec.StepReceipt:
 		r.receipt = &e
 	}
+}
+
+// early returns why a resolution does not count that lets a start be followed by another one too soon, or "".
+func (r *record) early(e spec.LedgerEntry) string {
+	start := r.started(e.Nonce)
+	if e.Outcome != spec.OutcomeRetry || start == nil || !e.At.Before(RetryFrom(*start)) {
+		return ""
+	}
+	return fmt.Sprintf("it is of %s, and the Action may be started once more from %s on", e.At.UTC().Format(time.RFC3339), RetryFrom(*start).Format(time.RFC3339))
 }
 
 // claim returns the newest claim, or nil.
@@ -229,6 +246,8 @@ func (r *record) state(now time.Time) State {
 		s.State, s.Message = Started, fmt.Sprintf("started by %s; unknown if there is no receipt by %s", start.Executor, s.Deadline.UTC().Format(time.RFC3339))
 	case !begun && now.Before(*claim.Deadline):
 		s.State, s.Message = Claimed, fmt.Sprintf("claimed by %s until %s", claim.Executor, s.Deadline.UTC().Format(time.RFC3339))
+	case retry != nil && now.Before(RetryFrom(*start)): // By this clock, whatever that of the person says.
+		s.State, s.Message = Waiting, fmt.Sprintf("%s lets it start once more, and that is possible from %s on: %s", retry.by.Name, RetryFrom(*start).Format(time.RFC3339), retry.Message)
 	case retry != nil:
 		s.State, s.Message = Pending, fmt.Sprintf("%s lets it start once more: %s", retry.by.Name, retry.Message)
 	case start != nil: // Also where a second try of an idempotent tool was claimed and never started.
@@ -264,8 +283,8 @@ func (s State) settled(e spec.LedgerEntry) State {
 }
 
 func unknown(start *spec.LedgerEntry) string {
-	return fmt.Sprintf("%s started it at %s and wrote no receipt: look whether the effect happened, then run `mainstay actions resolve %s --reason TEXT` with --done, with --retry to have it started once more, or with --abandon",
-		start.Executor, start.At.UTC().Format(time.RFC3339), start.Action)
+	return fmt.Sprintf("%s started it at %s and wrote no receipt: look whether the effect happened, then run `mainstay actions resolve %s --reason TEXT` with --done, with --abandon, or with --retry to have it started once more, which is possible from %s on",
+		start.Executor, start.At.UTC().Format(time.RFC3339), start.Action, RetryFrom(*start).Format(time.RFC3339))
 }
 
 // startedElse reports whether there is a start with another nonce.

@@ -55,7 +55,12 @@ func (e *entries) wants(after time.Duration, phase Phase) State {
 	return s
 }
 
-func outcome(o string) func(*spec.LedgerEntry) { return func(l *spec.LedgerEntry) { l.Outcome = o } }
+// late is when a person can let it start once more.
+const late = time.Minute + ClockSkew
+
+func outcome(o string) func(*spec.LedgerEntry) {
+	return func(l *spec.LedgerEntry) { l.Outcome, l.At = o, noon.Add(late) }
+}
 
 func again(why string) func(*spec.LedgerEntry) { return func(l *spec.LedgerEntry) { l.Retry = why } }
 
@@ -69,12 +74,12 @@ func TestARetryLetsExactlyOneStartFollow(t *testing.T) {
 	e.refused(spec.StepClaim, "2", "no person lets it", again(spec.RetryResolved))
 	e.add(spec.StepResolution, "1", outcome(spec.OutcomeRetry))
 	e.wants(0, Started) // Its deadline has not passed, whoever is early.
-	if s := e.wants(2*time.Minute, Pending); s.again() != spec.RetryResolved || !strings.HasPrefix(s.Message, "Ada lets it start once more") {
+	if s := e.wants(late, Pending); s.again() != spec.RetryResolved || !strings.HasPrefix(s.Message, "Ada lets it start once more") {
 		t.Errorf("got %+v", s)
 	}
 	e.add(spec.StepClaim, "2", again(spec.RetryResolved)) // and dies
 	e.wants(0, Claimed)
-	e.wants(2*time.Minute, Pending)
+	e.wants(late, Pending)
 	e.add(spec.StepClaim, "3", again(spec.RetryResolved))
 	e.add(spec.StepStarted, "3", nil)
 	e.wants(2*time.Minute, Unknown)
@@ -85,6 +90,24 @@ func TestARetryLetsExactlyOneStartFollow(t *testing.T) {
 	e.add(spec.StepResolution, "3", outcome(spec.OutcomeAbandoned))
 	e.wants(2*time.Minute, Abandoned)
 	e.refused(spec.StepClaim, "4", "settled before", nil)
+}
+
+func TestARetryIsNotBeforeTheClocksOfAllAgreeThatTheStartIsOver(t *testing.T) {
+	e := &entries{T: t}
+	e.add(spec.StepClaim, "1", nil)
+	e.add(spec.StepStarted, "1", nil)
+	early := func(l *spec.LedgerEntry) { outcome(spec.OutcomeRetry)(l); l.At = l.At.Add(-time.Second) }
+	e.add(spec.StepResolution, "1", early)
+	if s := e.wants(2*late, Unknown); s.again() != spec.RetryIdempotent || !strings.Contains(s.Message, "possible from 2026-03-01T13:01:00Z on") {
+		t.Errorf("what came too early counts later: %+v", s)
+	}
+	e.add(spec.StepResolution, "1", outcome(spec.OutcomeRetry))
+	e.wants(late-time.Second, Waiting) // The person's clock is ahead, or she says so.
+	e.wants(late, Pending)
+	e.add(spec.StepClaim, "2", again(spec.RetryResolved))
+	e.add(spec.StepStarted, "2", nil)
+	e.add(spec.StepResolution, "2", func(l *spec.LedgerEntry) { early(l); l.Outcome = spec.OutcomeDone })
+	e.wants(2*time.Minute, Done) // It lets nothing start, and so it is never too early.
 }
 
 func TestWhoeverIsNotListedLetsNothingStart(t *testing.T) {
@@ -139,4 +162,23 @@ func TestAClaimWithoutAReviewHoldsTheCall(t *testing.T) {
 	e = &entries{T: t}
 	e.add(spec.StepClaim, "1", nil)
 	e.refused(spec.StepClaim, "2", "do not agree", direct("spec: {}", "r"))
+}
+
+func TestAClaimThatNobodyLetsStartAgainAnyMoreIsNotGoneOnWith(t *testing.T) {
+	server := &spec.ToolServer{}
+	server.Spec.Tools = map[string]spec.ToolSpec{"restart": {Effect: spec.EffectWrite}}
+	w := Work{Action: &spec.Action{Spec: spec.ActionSpec{Server: "cluster", Tool: "restart"}}, Fleet: &spec.Fleet{Servers: map[string]*spec.ToolServer{"cluster": server}}}
+	e := New(Options{Name: "one"})
+	claimed := State{State: Claimed, Executor: "one"}
+	if !e.mayClaim(w, claimed) {
+		t.Error("its own claim is not gone on with")
+	}
+	claimed.begun = true
+	if e.mayClaim(w, claimed) {
+		t.Error("it was started before, and nobody who counts lets it start again")
+	}
+	claimed.retry = &resolution{}
+	if !e.mayClaim(w, claimed) {
+		t.Error("a person lets it start again, and its own claim is not gone on with")
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,11 +102,15 @@ func TestAPersonLetsAnUnknownActionStartOnceMore(t *testing.T) {
 	retry := func(by execute.Person, reason string) error {
 		return e.ledger.Resolve(context.Background(), id, spec.OutcomeRetry, reason, by)
 	}
-	if retry(ada, "it was down") == nil {
-		t.Fatal("a start under way was resolved")
+	if err := retry(ada, "it was down"); err == nil || !strings.Contains(err.Error(), "unknown if there is no receipt by 2026-03-01T12:01:") {
+		t.Fatalf("a start under way was resolved, or nobody hears when it can be: %v", err)
 	}
 	w.clock.pass(5 * time.Minute)
 	w.wants(e.run(id), execute.Unknown, "--retry")
+	if err := retry(ada, "it was down"); err == nil || !strings.Contains(err.Error(), "--retry is possible from 2026-03-01T13:01:") {
+		t.Fatalf("by a clock that is an hour behind the call may be under way, and it was let start once more: %v", err)
+	}
+	w.clock.pass(time.Hour)
 	if retry(ada, " ") == nil {
 		t.Fatal("it was resolved without a reason")
 	}
@@ -127,6 +132,7 @@ func TestAPersonLetsAnUnknownActionStartOnceMore(t *testing.T) {
 		t.Fatalf("%d calls after one retry", w.effects.calls)
 	}
 	w.effects.err = nil
+	w.clock.pass(time.Hour)
 	w.ok(retry(ada, "it is up now"))
 	w.wants(e.run(id), execute.Done, "")
 	w.wants(other.run(id), execute.Done, "")

@@ -32,6 +32,8 @@ type model struct {
 	skew [2]time.Duration
 	// personSkew is the same for the person, who resolves what her clock shows as unknown.
 	personSkew time.Duration
+	// retries says that the person lets it start once more, instead of giving it up.
+	retries    bool
 	idempotent bool
 	unapproved bool          // the Action was pushed directly
 	expires    time.Duration // after the beginning
@@ -136,8 +138,9 @@ type commit struct {
 	parent  string
 	path    string
 	content []byte
-	drafted entry  // as whoever drafted it has checked it
-	read    *entry // as whoever read it first has
+	signer  spec.Key // of a person
+	drafted entry    // as whoever drafted it has checked it
+	read    *entry   // as whoever read it first has
 }
 
 // step is what it adds: claim, claim-2, started, receipt or resolution.
@@ -156,7 +159,10 @@ func (m *model) draft(b *book, d draft, by author) (string, entry, error) {
 	if err != nil {
 		return "", entry{}, err
 	}
-	m.commits[id] = &commit{parent: b.tip, path: d.path, content: d.content, drafted: e}
+	if e.place.byPerson() {
+		e.signer = by.signer.Public(by.name)
+	}
+	m.commits[id] = &commit{parent: b.tip, path: d.path, content: d.content, signer: e.signer, drafted: e}
 	return id, e, nil
 }
 
@@ -176,6 +182,7 @@ func (m *model) advance(b *book, tip string) error {
 			if err != nil {
 				return fmt.Errorf("%w: %w", ErrLedgerForeign, err)
 			}
+			e.signer = c.signer
 			c.read = &e
 		}
 		b.add(id, *c.read)
@@ -232,7 +239,8 @@ func (m *model) resolve(d decision) string {
 	})
 	l.wire, l.book = at, m.book(d.tip).clone(&l.mu)
 	ada := Person{Name: "Ada", Email: "ada@example.com", Signer: m.reviewer}
-	if err := l.Resolve(context.Background(), m.work.Action.ID, d.outcome, "I looked", ada); err != nil {
+	err := l.Resolve(context.Background(), m.work.Action.ID, d.outcome, "I looked", ada)
+	if err != nil && d.outcome != spec.OutcomeRetry { // That is refused while it is too early.
 		panic(err)
 	}
 	m.decisions[d] = at.tip

@@ -223,14 +223,31 @@ func (s *search) expand(st state, at int32) {
 	now := m0.Add(time.Duration(st.tick) * tick).Add(s.m.personSkew)
 	if !st.resolved && s.record(st).state(now).State == Unknown {
 		outcome := spec.OutcomeAbandoned
-		if st.effects > 0 {
+		switch {
+		case st.effects > 0:
 			outcome = spec.OutcomeDone
+		case s.m.retries:
+			outcome = spec.OutcomeRetry
 		}
 		to := st
 		to.tip, to.resolved = s.id(s.m.resolve(decision{s.tips[st.tip], st.tick, outcome})), true
+		if to.tip == st.tip {
+			return // It is too early.
+		}
+		if outcome == spec.OutcomeRetry {
+			to.lostCall = true // Of two starts none is known to have done nothing.
+			for i := range to.procs {
+				if to.procs[i] == nil { // It looks again, and draws nonces that nobody has drawn.
+					to.procs[i] = s.m.root(seed{who: int8(i), draws: retryDraws})
+				}
+			}
+		}
 		s.add(to, at, move{what: resolves})
 	}
 }
+
+// retryDraws is more nonces than a process draws before a person lets the Action start once more.
+const retryDraws = 64
 
 // steps shows what may come of what a process asks for. The first is what does without a fault.
 func (s *search) steps(st state, i int8, show func(what, state)) {

@@ -30,6 +30,8 @@ func TestTheProtocolHoldsInEveryHistory(t *testing.T) {
 		{"clocks agree, more is lost, and no time passes", model{faults: 2, ticks: -1}},
 		{"one clock is an hour behind", model{skew: clocks(0, -hour)}},
 		{"clocks are two hours apart, and the person's is ahead", model{skew: clocks(hour, -hour), personSkew: hour}},
+		{"a person lets it start once more, and one clock is an hour behind", model{retries: true, skew: clocks(0, -hour)}},
+		{"a person lets it start once more, and her clock is an hour ahead", model{retries: true, personSkew: hour}},
 		{"the tool is idempotent, and no person looks", model{idempotent: true, personSkew: -1000 * hour}},
 		{"it expires meanwhile", model{expires: tick}},
 		{"it was pushed directly", model{unapproved: true}},
@@ -56,18 +58,21 @@ func TestABrokenProtocolIsFoundOut(t *testing.T) {
 		name string
 		broken
 		breaks string
+		model
 	}{
-		{"the start is pushed after the effect", startAfterEffect, startFirst},
-		{"nonces are alike, so that nobody notices that a claim was taken over", alikeNonces, startFirst},
-		{"an expired start is tried again although the tool is not idempotent", unknownIsRetried, once},
-		{"a push whose answer was lost is taken as refused", lostIsRefused, notForLoss},
-		{"a call whose answer was lost is taken as not sent", lostIsNotSent, truthful},
-		{"a claim that has not expired by one's own clock stands in for the start", clockAsFence, startFirst},
-		{"the ledger is pushed by force", forcedPush, kept},
+		{"the start is pushed after the effect", startAfterEffect, startFirst, model{}},
+		{"nonces are alike, so that nobody notices that a claim was taken over", alikeNonces, startFirst, model{}},
+		{"an expired start is tried again although the tool is not idempotent", unknownIsRetried, once, model{}},
+		{"a push whose answer was lost is taken as refused", lostIsRefused, notForLoss, model{}},
+		{"a call whose answer was lost is taken as not sent", lostIsNotSent, truthful, model{}},
+		{"a claim that has not expired by one's own clock stands in for the start", clockAsFence, startFirst, model{}},
+		{"the ledger is pushed by force", forcedPush, kept, model{}},
+		{"a person lets it start once more, and clocks are two hours apart", sound, once, model{retries: true, skew: [2]time.Duration{0, -2 * time.Hour}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := searched(t, model{broken: c.broken})
+			c.model.broken = c.broken
+			s := searched(t, c.model)
 			switch {
 			case s.found == nil:
 				t.Errorf("nothing was found wrong, and %q does not hold", c.breaks)

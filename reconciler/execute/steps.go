@@ -290,7 +290,7 @@ type Person struct {
 }
 
 // Resolve records what a person has found out about an unknown Action: [spec.OutcomeDone] or [spec.OutcomeAbandoned], which
-// are final, or [spec.OutcomeRetry], which lets one more start follow the last one. The person's key must be among the
+// are final, or [spec.OutcomeRetry], which lets one more start follow the last one, from [RetryFrom] on. The person's key must be among the
 // approvers, and the reason is not empty.
 func (l *Ledger) Resolve(ctx context.Context, id spec.ActionID, outcome, reason string, by Person) error {
 	if !slices.Contains([]string{spec.OutcomeDone, spec.OutcomeAbandoned, spec.OutcomeRetry}, outcome) {
@@ -307,10 +307,18 @@ func (l *Ledger) Resolve(ctx context.Context, id spec.ActionID, outcome, reason 
 		if _, ok := b.actions[id]; !ok {
 			return draft{}, errors.New("the ledger knows no such Action: `mainstay get actions` lists those there are")
 		}
-		if s := r.state(l.opts.Now()); s.State != Unknown {
+		s := r.state(l.opts.Now())
+		if s.State == Started || s.State == Waiting {
+			return draft{}, fmt.Errorf("it is %s, and only an unknown Action is resolved: %s", s.State, s.Message)
+		}
+		if s.State != Unknown {
 			return draft{}, fmt.Errorf("it is %s: only an unknown Action is resolved", s.State)
 		}
 		last := r.lastStart()
+		if from := RetryFrom(*last); outcome == spec.OutcomeRetry && l.opts.Now().Before(from) {
+			return draft{}, fmt.Errorf("--retry is possible from %s on: its deadline was %s, and by a clock that is an hour behind the call may be under way until then; --done and --abandon are possible now, and a tool that is declared idempotent is called again without a person",
+				from.Format(time.RFC3339), last.Deadline.UTC().Format(time.RFC3339))
+		}
 		return entryDraft(spec.LedgerEntry{
 			Step: spec.StepResolution, Action: id, Digest: last.Digest, Nonce: last.Nonce, Executor: by.Name,
 			At: l.opts.Now().UTC(), Outcome: outcome, Message: short(reason),

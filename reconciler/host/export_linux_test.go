@@ -2,6 +2,9 @@ package host
 
 import "golang.org/x/sys/unix"
 
+// GuardPause is how often it is looked at what a process takes.
+const GuardPause = guardPause
+
 // LandlockABI is the version of Landlock that the kernel has, or 0.
 func LandlockABI() int {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)

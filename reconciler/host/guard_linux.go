@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,7 +15,7 @@ import (
 const (
 	// guardPause is how often a process is looked at, where there are no more than guardMany. The more there are the less often,
 	// since a look takes a tenth of a millisecond: all of them take a twentieth of a processor at most.
-	guardPause = 200 * time.Millisecond
+	guardPause = 250 * time.Millisecond
 	guardMany  = 100
 	// maxEntries is how many files and folders it may have in its private folder.
 	maxEntries = 64
@@ -27,12 +28,13 @@ var guarded atomic.Int64
 func (p *process) guard(prog program) {
 	guarded.Add(1)
 	defer guarded.Add(-1)
-	for {
-		select {
-		case <-p.exited:
-			return
-		case <-time.After(guardPause * time.Duration(1+guarded.Load()/guardMany)):
-		}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-p.exited
+		cancel()
+	}()
+	for prog.sleep(ctx, guardPause*time.Duration(1+guarded.Load()/guardMany)) == nil {
 		if used := resident(p.pid); used > prog.limits.resident {
 			p.end(fmt.Sprintf("it held %d MiB of memory, and %d MiB is the most", used>>20, prog.limits.resident>>20))
 		} else if entries(prog.dir) > maxEntries {

@@ -271,7 +271,7 @@ func TestRestartsBackOff(t *testing.T) {
 	h := newHost(t, func(o *host.Options) {
 		o.Backoff = nil
 		o.Sleep = func(ctx context.Context, d time.Duration) error {
-			if d == time.Second { // between two looks at the processes
+			if d == time.Second || d == 250*time.Millisecond { // between two looks at all processes, or at what one takes
 				<-ctx.Done()
 			} else {
 				waits <- d

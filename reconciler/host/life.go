@@ -152,7 +152,7 @@ func (h *Host) launch(ctx context.Context, agent string, b *build, slot int) (*i
 		log:   func(line string) { log.Debug("the agent's process printed", "line", line) },
 		sleep: h.options.Sleep,
 	}
-	prog.require = b.require
+	prog.require, prog.sleep = b.require, h.options.Sleep
 	live, err := startInstance(ctx, prog, out)
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", b.name, err)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"sync"
@@ -24,6 +25,8 @@ type program struct {
 	// require are walls without which it is not executed.
 	require Isolation
 	limits  limits
+	// sleep waits between two looks at what it takes.
+	sleep func(ctx context.Context, d time.Duration) error
 	// without are walls that are left out, for tests that show what each of them is good for.
 	without Isolation
 }

@@ -256,16 +256,32 @@ func (n *Notifier) sent(ctx context.Context, name string, b *box, e Event, delay
 	n.keep(context.WithoutCancel(ctx), name, b)
 }
 
-// Idle reports whether nothing is kept, so that a process which is to end need not wait.
-func (n *Notifier) Idle() bool {
+// Left is what a webhook has not taken yet.
+type Left struct {
+	Webhook string
+	// Events are their kinds, the oldest first.
+	Events []string
+	// Failed says that the last try has failed, and that the next one has its time.
+	Failed bool
+}
+
+// Left returns what is kept, so that a process which is to end knows whether to wait.
+func (n *Notifier) Left() []Left {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	var all []Left
 	for _, sink := range n.sinks {
-		if b := n.boxes[sink.Name]; b != nil && len(b.Pending) > 0 {
-			return false
+		b := n.boxes[sink.Name]
+		if b == nil || len(b.Pending) == 0 {
+			continue
 		}
+		l := Left{Webhook: sink.Name, Failed: b.failures > 0 && !b.busy}
+		for _, e := range b.Pending {
+			l.Events = append(l.Events, e.Event)
+		}
+		all = append(all, l)
 	}
-	return true
+	return all
 }
 
 func shorten(text string) string {

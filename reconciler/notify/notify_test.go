@@ -24,6 +24,7 @@ import (
 type memory struct {
 	mu   sync.Mutex
 	kept map[string][]byte
+	put  chan struct{} // holds one where something was kept since it was last looked at
 }
 
 func (m *memory) Get(_ context.Context, name string) ([]byte, error) {
@@ -36,6 +37,10 @@ func (m *memory) Put(_ context.Context, name string, value []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.kept[name] = value
+	select {
+	case m.put <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -59,7 +64,7 @@ type received struct {
 }
 
 func newWorld(t *testing.T, answer func(n int, w http.ResponseWriter)) *world {
-	w := &world{T: t, store: &memory{kept: map[string][]byte{}}, at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), answer: answer}
+	w := &world{T: t, store: &memory{kept: map[string][]byte{}, put: make(chan struct{}, 1)}, at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), answer: answer}
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		one := received{header: r.Header, body: body}
@@ -127,8 +132,11 @@ func (w *world) run(n *notify.Notifier) {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
-	for !n.Idle() && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
+	for len(n.Left()) > 0 && ctx.Err() == nil {
+		select {
+		case <-w.store.put:
+		case <-ctx.Done():
+		}
 	}
 	if ctx.Err() != nil {
 		w.Error("it is not sent")
@@ -246,13 +254,15 @@ func TestAWebhookThatHangsHoldsUpNobody(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		w.mu.Lock()
-		told := len(w.got)
-		w.mu.Unlock()
-		if told >= 256 {
-			break
+	for left := n.Left(); len(left) > 1; left = n.Left() { // Each event that is taken is taken out of the store.
+		select {
+		case <-w.store.put:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d events are left for the other", len(left[1].Events))
 		}
+	}
+	if left := n.Left(); len(left) != 1 || left[0].Webhook != "slow" || len(left[0].Events) != 256 || left[0].Failed {
+		t.Errorf("what is left is %+v", left)
 	}
 	stop()
 	<-ended

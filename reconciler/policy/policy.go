@@ -231,8 +231,12 @@ func evaluate(p *spec.Policy, rule spec.Rule, vars map[string]any) (Decision, bo
 	case spec.DecisionAllow, spec.DecisionPropose:
 	case spec.DecisionLimit:
 		if call, _ := vars["call"].(map[string]any); call["effect"] != spec.EffectWrite {
-			const reason = "only calls of write tools are counted, when they are executed; a rule that limits others denies them"
-			return Decision{Decision: spec.DecisionDeny, Rule: name, Reason: strings.TrimSpace(rule.Reason + " (" + reason + ")")}, holds
+			const reason = `only calls of write tools are counted, when they are executed, and a rule that limits others denies them: write call.effect == "write" into its condition`
+			why := reason
+			if rule.Reason != "" {
+				why = rule.Reason + " (" + reason + ")"
+			}
+			return Decision{Decision: spec.DecisionDeny, Rule: name, Reason: why}, holds
 		}
 	default:
 		decision = spec.DecisionDeny // It is deny, or a word that package spec has let through by mistake.

@@ -125,6 +125,9 @@ func checkOrigin(p spec.Proposal) error {
 	if !branchRE.MatchString(string(p.Base)) {
 		return fmt.Errorf("the base %q is not a revision", p.Base)
 	}
+	if p.Agent == spec.RollbackAgent && p.Kind != spec.ProposalRollback {
+		return fmt.Errorf("no agent is called %s, so that the kind %q is none of its", p.Agent, p.Kind)
+	}
 	switch p.Kind {
 	case spec.ProposalChange:
 		if p.Action != "" {

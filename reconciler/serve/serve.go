@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -176,15 +177,37 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, v 
 		return fmt.Errorf("ask the daemon: %w", err)
 	}
 	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
-		if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, maxReply)).Decode(v); err != nil {
-			return fmt.Errorf("read the daemon's answer: %w", err)
-		}
-		return nil
-	case http.StatusNotFound:
-		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
-	default:
-		return fmt.Errorf("the daemon answered %s", resp.Status)
+	if err := refused(resp); err != nil {
+		return err
 	}
+	if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, maxReply)).Decode(v); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
 }
+
+// maxReason bounds what the daemon says instead of an answer, in bytes.
+const maxReason = 64 << 10
+
+// refused returns what the daemon says instead of an answer, or nil.
+func refused(resp *http.Response) error {
+	if resp.StatusCode < 300 {
+		return nil
+	}
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxReason)) // What could be read says most.
+	text := strings.TrimSpace(string(said))
+	if text == "" {
+		text = "the daemon answered " + resp.Status
+	}
+	return &refusedError{text: text, missing: resp.StatusCode == http.StatusNotFound}
+}
+
+// refusedError is what the daemon says instead of an answer.
+type refusedError struct {
+	text    string
+	missing bool
+}
+
+func (e *refusedError) Error() string { return e.text }
+
+func (e *refusedError) Is(target error) bool { return e.missing && target == fs.ErrNotExist }

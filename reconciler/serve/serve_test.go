@@ -112,6 +112,30 @@ func TestARunIsCancelledThroughTheSocket(t *testing.T) {
 	}
 }
 
+func TestARefusalReachesTheClientWithItsReason(t *testing.T) {
+	no := errors.New("trigger nightly is not declared: `mainstay get resources` lists what is")
+	path := start(t, serve.Views{
+		Status: func(context.Context) (any, error) { return state{}, nil },
+		Runs:   func(context.Context, url.Values) (any, error) { return nil, no },
+		Suspensions: serve.Suspensions{
+			Suspend: func(context.Context, serve.Suspend) error { return no },
+			Resume:  func(context.Context, serve.Suspend) (bool, error) { return false, no },
+		},
+	})
+	client := serve.Dial(path)
+	_, resumed := client.Resume(t.Context(), serve.Suspend{By: "ada"})
+	for call, err := range map[string]error{
+		"suspend": client.Suspend(t.Context(), serve.Suspend{By: "ada"}), "resume": resumed, "runs": client.Runs(t.Context(), nil, &state{}),
+	} {
+		if err == nil || err.Error() != no.Error() {
+			t.Errorf("%s: got %v", call, err)
+		}
+	}
+	if err := client.Suspend(t.Context(), serve.Suspend{}); err == nil || !strings.Contains(err.Error(), `send {"ref"`) {
+		t.Errorf("nobody asks: %v", err)
+	}
+}
+
 func TestNobodyServing(t *testing.T) {
 	var s state
 	if err := serve.Dial(filepath.Join(t.TempDir(), "none.sock")).Status(t.Context(), &s); !errors.Is(err, serve.ErrNotServing) {

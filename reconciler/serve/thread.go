@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -35,11 +34,8 @@ type Said struct {
 	Text  string `json:"text"`
 }
 
-// maxSaid bounds the body of a request, in bytes; maxReason an error's text that a client reads.
-const (
-	maxSaid   = 4 << 20
-	maxReason = 64 << 10
-)
+// maxSaid bounds the body of a request, in bytes.
+const maxSaid = 4 << 20
 
 // route serves threads: GET /v1/threads, GET and DELETE /v1/threads/{thread}, and, on /v1/threads/{thread}/run, POST to say
 // something, GET to follow the run under way, and DELETE to cancel it. What is followed comes as JSON values, one a line.
@@ -161,9 +157,8 @@ func (c *Client) stream(ctx context.Context, method, path string, body io.Reader
 		return fmt.Errorf("ask the daemon: %w", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		said, _ := io.ReadAll(io.LimitReader(resp.Body, maxReason)) // What could be read says most.
-		return &refusedError{text: strings.TrimSpace(string(said)), missing: resp.StatusCode == http.StatusNotFound}
+	if err := refused(resp); err != nil {
+		return err
 	}
 	if each == nil {
 		return nil
@@ -184,13 +179,3 @@ func (c *Client) stream(ctx context.Context, method, path string, body io.Reader
 	}
 	return nil
 }
-
-// refusedError is what the daemon says instead of an answer.
-type refusedError struct {
-	text    string
-	missing bool
-}
-
-func (e *refusedError) Error() string { return e.text }
-
-func (e *refusedError) Is(target error) bool { return e.missing && target == fs.ErrNotExist }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/reconciler/approver"
@@ -114,7 +115,7 @@ func (d *Driver) mayApprove(v view, h head, a Approval) error {
 	// The signer must be listed on the branch: that this process knows a key is not enough.
 	signers := v.fleet.Ledger.Signers
 	if h.Kind == spec.ProposalRollback {
-		signers = v.fleet.Approvers
+		signers = people(v.fleet)
 	}
 	if _, err := remote.VerifyCommit(h.commit, signers); err != nil {
 		return fmt.Errorf("its signature does not count: %w", err)
@@ -126,7 +127,7 @@ func (d *Driver) mayApprove(v view, h head, a Approval) error {
 		return errors.Join(err, fmt.Errorf("its base %s is not in the history of %s any more: delete the branch", h.Base.Short(), d.opts.Branch))
 	}
 	if h.Kind == spec.ProposalRollback {
-		return d.stillExact(v, h)
+		return errors.Join(d.exact(h), d.stillExact(v, h))
 	}
 	if h.Kind != spec.ProposalAction {
 		return nil
@@ -177,6 +178,15 @@ func (d *Driver) stillExact(v view, h head) error {
 		}
 	}
 	return nil
+}
+
+// people are the approvers but for reconcilers, whose keys count for nothing that a person decides, even where mainstay.yaml lists
+// them as both.
+func people(fleet *spec.Fleet) []spec.Key {
+	if fleet.Ledger == nil {
+		return fleet.Approvers
+	}
+	return slices.DeleteFunc(slices.Clone(fleet.Approvers), func(k spec.Key) bool { return slices.ContainsFunc(fleet.Ledger.Signers, k.Same) })
 }
 
 // reviewer returns which approver a person is. No reconciler is one, even where mainstay.yaml lists its key as both.

@@ -72,7 +72,7 @@ func (d *Driver) read(v view, branch, tip string) (head, error) {
 	h.Proposal = p
 	trusted := v.trusted
 	if p.Kind == spec.ProposalRollback {
-		trusted = v.fleet.Approvers
+		trusted = people(v.fleet)
 	}
 	h.signer, err = remote.VerifyCommit(h.commit, trusted)
 	switch {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
@@ -45,9 +47,48 @@ func (d *Driver) openRollback(ctx context.Context, p spec.Proposal, head string,
 	if err := proposal.Check(h.Proposal, d.opts.Path); err != nil && h.Problem == "" {
 		return err
 	}
+	if err := d.exact(h); err != nil {
+		return err
+	}
 	old := v.branches[p.Branch()]
 	if old == "" {
 		return d.opts.Remote.Push(ctx, p.Branch(), "", head)
 	}
 	return d.opts.Remote.ReplaceBranch(ctx, p.Branch(), old, head)
+}
+
+// exact reports why a rollback does not bring back what a commit in the history of its base declares, as its key says: whoever
+// approves it reads the title, and seldom all that comes back. mainstay.yaml may stay as it is. That nothing else is changed
+// [proposal.Check] says.
+func (d *Driver) exact(h head) error {
+	history, err := d.opts.Remote.Between("", h.Base.Commit())
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(history, func(commit string) bool { return proposal.RollbackKey(commit) == h.Key })
+	if i < 0 {
+		return fmt.Errorf("its key is that of no commit in the history of %s, so that it brings nothing back: delete the branch", h.Base.Short())
+	}
+	for _, name := range spec.RollbackPaths() {
+		at := path.Join(d.opts.Path, name)
+		was, err := d.opts.Remote.ObjectAt(history[i], at)
+		if err != nil {
+			return err
+		}
+		is, err := d.opts.Remote.ObjectAt(h.Head, at)
+		if err != nil {
+			return err
+		}
+		if is == was {
+			continue
+		}
+		before, err := d.opts.Remote.ObjectAt(h.Base.Commit(), at)
+		if err != nil {
+			return err
+		}
+		if name != spec.FileOf(spec.Ref{Kind: spec.KindFleet}) || is != before {
+			return fmt.Errorf("%s is not as it was at %.7s, which it says it brings back: delete the branch, and run mainstay rollback again", at, history[i])
+		}
+	}
+	return nil
 }
