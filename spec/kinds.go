@@ -527,8 +527,9 @@ type Evidence struct {
 	Revision Revision `json:"revision" check:"required,pattern=revision"`
 	// Key is the proposal's key.
 	Key ProposalKey `json:"key" check:"required,pattern=key"`
-	// Undoes is the Action of the same run that this one undoes, and Failed says what failed after that. Mainstay sets them
-	// where a tool declares an undo; the exchange is then 1000000 and that of the Action.
+	// Undoes is the Action of the same run that this one undoes. Mainstay sets it where a tool declares an undo; the exchange is
+	// then 1000000 more than that of the Action.
 	Undoes ActionID `json:"undoes,omitempty"`
-	Failed string   `json:"failed,omitempty" check:"max=1000"`
+	// Failed says what failed after that Action.
+	Failed string `json:"failed,omitempty" check:"max=1000"`
 }

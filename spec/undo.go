@@ -83,6 +83,9 @@ func (u Undo) Render(arguments map[string]any, result json.RawMessage) (map[stri
 		return nil, err
 	}
 	rendered, err := compiled.value(map[string]any{"arguments": arguments, "result": value})
+	if err != nil && value == nil {
+		return nil, fmt.Errorf("%w (the receipt holds no result)", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +119,7 @@ func (t Tool) Fits(arguments map[string]any) error {
 
 // undo checks how a tool is undone.
 func (l *loader) undo(e *entry[ToolServerSpec], name string, t ToolSpec) {
-	if t.Undo == nil {
+	if t.Undo == nil || t.Effect != EffectWrite {
 		return
 	}
 	u, n, server := t.Undo, e.spec.at("tools", name).at("undo"), e.name
