@@ -20,6 +20,8 @@
 //     approval counts: a list of approvers is only changed by an approver.
 //  7. waiting.go: a receipt, a merge or a rejection is the answer the run has waited for. The run is queued again and
 //     resumed by replaying its record.
+//     undo.go: what a run did before something failed in it is offered to be undone, where a tool declares how; package undo
+//     decides which.
 //  8. delegate.go: an agent's task for another agent is a run of its own, and its end the answer; who ends a run ends those
 //     beneath it.
 //  9. handover.go: where no state lasts between two processes, as on CI, the records of waiting runs travel on the

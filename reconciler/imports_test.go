@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	// ask it about one person, and policy beneath both.
 	"reconciler/approver":   {"spec", "reconciler/policy"},
 	"reconciler/execute":    {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
+	"reconciler/undo":       {"spec"}, // which effects are offered to be undone
 	"reconciler/shelf":      {"spec", "reconciler/remote"},
 	"reconciler/store":      {"spec"},
 	"reconciler/serve":      {"spec"},
@@ -74,7 +75,7 @@ var mayImport = map[string][]string{
 	// The loop.
 	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
 		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool",
-		"reconciler/proposal", "reconciler/execute", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/notify"},
+		"reconciler/proposal", "reconciler/execute", "reconciler/undo", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/notify"},
 
 	// A finished run, once more, without effect: the engine over a memory, with the record in place of the broker, whose
 	// verdicts and lists of tools it asks for.

@@ -154,7 +154,7 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 func (r *Reconciler) actionStatus(action *spec.Action, state execute.State) ActionStatus {
 	return ActionStatus{ID: action.ID, Digest: action.Digest, Summary: action.Spec.Summary, State: cmp.Or(string(state.State), "pending"),
 		Settled: state.Settled(), Message: cmp.Or(state.Message, string(state.Result)), Expires: action.Expires,
-		Approval: state.Approval, Executor: state.Executor, Conditions: r.resources[action.Ref]}
+		Approval: state.Approval, Executor: state.Executor, Undoes: action.Spec.Evidence.Undoes, Undo: r.undoStatus(action), Conditions: r.resources[action.Ref]}
 }
 
 // shownState is where an action stands, as far as this process knows. Where it has never read the ledger, the action may

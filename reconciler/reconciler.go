@@ -120,6 +120,7 @@ type Reconciler struct {
 	resources   map[spec.Ref][]metav1.Condition
 	actions     map[spec.ActionID]execute.State
 	executing   map[spec.ActionID]bool
+	undos       map[spec.ActionID]string // why what is wanted is not offered
 	finished    map[spec.RunID]bool
 	suspended   []Suspension         // by persons, at once; see suspend.go
 	asking      bool                 // only agents that runs need are started
@@ -244,6 +245,7 @@ func (r *Reconciler) pass(ctx context.Context) error {
 		{"apply the plan", false, func(ctx context.Context) error { r.checkServers(ctx); r.checkModels(ctx); r.apply(ctx); return nil }},
 		{"start runs", false, r.trigger},
 		{"wake runs", true, r.wake},
+		{"offer what undoes", true, r.offerUndos},
 		{"look at the proposals", true, r.listProposals},
 		{"forget old runs", true, r.retain},
 		{"publish the state", false, r.publish},

@@ -106,9 +106,12 @@ type ActionStatus struct {
 	Expires time.Time `json:"expires"`
 	// Approval is who approved it, and Rule the policy rule that let it be executed without a review. It has one of them once
 	// that is known. Executor made the newest entry in the ledger.
-	Approval   *spec.Approval     `json:"approval,omitempty"`
-	Rule       string             `json:"rule,omitempty"`
-	Executor   string             `json:"executor,omitempty"`
+	Approval *spec.Approval `json:"approval,omitempty"`
+	Rule     string         `json:"rule,omitempty"`
+	Executor string         `json:"executor,omitempty"`
+	// Undoes is the Action that this one undoes, and Undo says how this one is undone, or why not, where its tool declares it.
+	Undoes     spec.ActionID      `json:"undoes,omitempty"`
+	Undo       string             `json:"undo,omitempty"`
 	Conditions []metav1.Condition `json:"conditions"`
 }
 

@@ -101,5 +101,8 @@ func (l *loader) evidence(e *entry[ActionSpec]) {
 		if err := CheckActionID(ActionID(e.name), w.Agent, w.Run); err != nil {
 			l.error(e.named, "", "%s", err)
 		}
+		if err := checkUndoes(w); err != nil {
+			l.error(n.at("undoes"), "only Mainstay proposes an undo", "%s", err)
+		}
 	}
 }

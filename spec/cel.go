@@ -73,6 +73,9 @@ var (
 	argumentsLanguage = newLanguage("arguments", func() []cel.EnvOption {
 		return []cel.EnvOption{cel.Variable("arguments", cel.MapType(cel.StringType, cel.DynType))}
 	})
+	undoLanguage = newLanguage("arguments and result", func() []cel.EnvOption {
+		return []cel.EnvOption{cel.Variable("arguments", cel.MapType(cel.StringType, cel.DynType)), cel.Variable("result", cel.DynType)}
+	})
 	scriptLanguage = newLanguage("the conversation", func() []cel.EnvOption {
 		message := cel.MapType(cel.StringType, cel.DynType)
 		return []cel.EnvOption{

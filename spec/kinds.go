@@ -436,6 +436,9 @@ type ToolSpec struct {
 	Idempotent bool `json:"idempotent,omitempty"`
 	// Precondition is checked right before the effect. For write tools.
 	Precondition *Precondition `json:"precondition,omitempty"`
+	// Undo says how an effect of the tool is compensated. Once something fails after it in the same run, the call that undoes it
+	// is offered as a proposal, which a person merges or rejects like any other. For write tools.
+	Undo *Undo `json:"undo,omitempty"`
 	// Concurrency is how many calls with the same target may be under way at once, whoever executes them. The target is that
 	// of the server's tools: two tools that name the same arguments as their target, with the same values, share it. A call
 	// of which nobody knows whether it happened is under way until a person has resolved it. For write tools.
@@ -479,6 +482,18 @@ type Precondition struct {
 	Check string `json:"check" check:"required" hint:"write an expression over result, such as check: result.ready == true"`
 }
 
+// Undo is a call of another write tool that compensates for a call.
+type Undo struct {
+	// Server names the ToolServer of the tool. Default: the same server.
+	Server string `json:"server,omitempty" check:"pattern=name"`
+	// Tool is a write tool, and another one than that which it undoes.
+	Tool string `json:"tool" check:"required" hint:"name the write tool that takes the effect back"`
+	// Arguments are JSON values; each string in them is a template with `${ CEL }` over `arguments`, those of the call that is
+	// undone, and `result`, what its receipt holds: the tool's structured result, or else its text, or null where there is none.
+	// An undo whose arguments cannot be made of these is not offered.
+	Arguments map[string]any `json:"arguments,omitempty"`
+}
+
 // ActionSpec is one approved tool call. Agents propose Actions; merging one is its approval.
 type ActionSpec struct {
 	// Summary is one sentence for the reviewer.
@@ -512,4 +527,9 @@ type Evidence struct {
 	Revision Revision `json:"revision" check:"required,pattern=revision"`
 	// Key is the proposal's key.
 	Key ProposalKey `json:"key" check:"required,pattern=key"`
+	// Undoes is the Action of the same run that this one undoes. Mainstay sets it where a tool declares an undo; the exchange is
+	// then 1000000 more than that of the Action.
+	Undoes ActionID `json:"undoes,omitempty"`
+	// Failed says what failed after that Action.
+	Failed string `json:"failed,omitempty" check:"max=1000"`
 }

@@ -26,7 +26,7 @@ func (l *loader) resolveServers() map[string]*ToolServer {
 			refs = append(refs, v.From)
 		}
 		pins := l.pinsOf(e)
-		out[name] = resolved(l, e.document, l.sealedAs(refs...)+" "+l.pinned(e, pins), func() (*ToolServer, []Ref) { return l.server(e, pins), nil })
+		out[name] = resolved(l, e.document, l.sealedAs(refs...)+" "+l.pinned(e, pins)+" "+l.undoneElsewhere(e), func() (*ToolServer, []Ref) { return l.server(e, pins), nil })
 	}
 	return out
 }
@@ -99,7 +99,7 @@ func (l *loader) tool(e *entry[ToolServerSpec], name string, t ToolSpec, timeout
 		l.error(key, "choose a shorter name for the server", "%s, the name that models see, is longer than %d characters", full, maxFullName)
 	}
 	if t.Effect == EffectRead || t.Effect == EffectDenied {
-		for _, field := range []string{"summary", "target", "touches", "idempotent", "precondition", "concurrency", "limit"} {
+		for _, field := range []string{"summary", "target", "touches", "idempotent", "precondition", "undo", "concurrency", "limit"} {
 			if n.has(field) {
 				l.error(n.keyOf(field), "remove it, or declare effect: write", "%q is for write tools, and %q is %s", field, name, t.Effect)
 			}
@@ -116,6 +116,7 @@ func (l *loader) tool(e *entry[ToolServerSpec], name string, t ToolSpec, timeout
 		l.templates(argumentsLanguage, n.at("precondition").get("arguments"), "arguments")
 		l.precondition(n.at("precondition"), t.Precondition, e.name, e.written.Tools)
 	}
+	l.undo(e, name, t)
 	t.Timeout = cmp.Or(t.Timeout, Duration(timeout))
 	return t
 }

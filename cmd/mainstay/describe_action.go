@@ -56,6 +56,12 @@ func describeAction(w io.Writer, s reconciler.Status, id, output string) error {
 	if a.Executor != "" {
 		row("Executor", a.Executor)
 	}
+	if a.Undoes != "" {
+		row("Undoes", string(a.Undoes))
+	}
+	if a.Undo != "" {
+		row("Undo", a.Undo)
+	}
 	row("Expires", a.Expires.UTC().Format(time.RFC3339))
 	if err := tw.Flush(); err != nil {
 		return err

@@ -97,17 +97,21 @@ func ledgerTable(entries []execute.Entry) table {
 // entryStory says in a few words what an entry is about and what it says.
 func entryStory(e execute.Entry) (step, about, what string) {
 	if e.Ledger == nil {
-		var rejection struct {
+		var said struct {
 			Step   string `json:"step"`
 			Agent  string `json:"agent"`
 			Reason string `json:"reason"`
+			Action string `json:"action"`
+			Undoes string `json:"undoes"`
 		}
-		if err := json.Unmarshal(e.Content, &rejection); err != nil {
+		if err := json.Unmarshal(e.Content, &said); err != nil {
 			what = err.Error()
+		} else if said.Undoes != "" {
+			what = fmt.Sprintf("offers %s, which undoes %s", said.Action, said.Undoes)
 		} else {
-			what = fmt.Sprintf("no to %s: %s", rejection.Agent, rejection.Reason)
+			what = fmt.Sprintf("no to %s: %s", said.Agent, said.Reason)
 		}
-		return rejection.Step, "proposal " + string(e.Proposal), what
+		return said.Step, "proposal " + string(e.Proposal), what
 	}
 	l := e.Ledger
 	switch l.Step {

@@ -51,10 +51,13 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 	}
 	target := targetOf(t, c.arguments)
 	key, err := proposalKey(c.Agent.Name, spec.ProposalAction, target)
+	if c.undone != nil {
+		key, err = proposalKey(c.Agent.Name, kindUndo, c.undone.Action)
+	}
 	if err != nil {
 		return Reply{}, err
 	}
-	direct := c.decision.Decision == spec.DecisionAllow
+	direct := c.decision.Decision == spec.DecisionAllow && c.undone == nil // An undo is always for a person.
 	if direct && b.opts.Begun == nil {
 		return Reply{}, refuse("%s lets %s be called without a review, and nothing is executed here", c.decision.Rule, c.name)
 	}
@@ -64,16 +67,17 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 		return Reply{}, err
 	}
 	id := c.actionID()
+	evidence := spec.Evidence{Agent: c.Agent.Name, Run: c.Task.Run, Exchange: c.N, Revision: c.Task.Revision, Key: key}
+	if c.undone != nil {
+		evidence.Undoes, evidence.Failed = c.undone.Action, c.undone.Failed
+	}
 	ends := c.At.Add(c.Expires).UTC().Truncate(time.Second)
 	expires := ends.Format(time.RFC3339)
 	content, err := writeYAML(actionFile{
 		APIVersion: spec.APIVersion, Kind: spec.KindAction, Metadata: spec.Metadata{Name: string(id)},
 		Spec: spec.ActionSpec{
 			Summary: summary, Server: t.Server.Name, Tool: t.Name, Arguments: c.arguments,
-			Evidence: spec.Evidence{
-				Agent: c.Agent.Name, Run: c.Task.Run, Exchange: c.N, Revision: c.Task.Revision, Key: key,
-			},
-			Precondition: precondition, After: after(c.After), Expires: expires,
+			Evidence: evidence, Precondition: precondition, After: after(c.After), Expires: expires,
 		},
 	})
 	if err != nil {
@@ -93,6 +97,11 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 
 // summary is the sentence a reviewer reads: the tool's own, or a plain one where it has none or cannot be rendered.
 func (b *Broker) summary(c toolCall, t spec.Tool) string {
+	if c.undone != nil {
+		undone := *c.undone
+		c.undone = nil
+		return oneLine(fmt.Sprintf("Undo what %s did: %s", undone.Action, b.summary(c, t)), maxSummary)
+	}
 	if t.Summary != "" {
 		rendered, err := spec.RenderValue(t.Summary, map[string]any{"arguments": c.arguments})
 		if text, ok := rendered.(string); ok && err == nil && oneLine(text, maxSummary) != "" {
@@ -137,8 +146,14 @@ func proposalKey(agent spec.AgentName, kind string, target any) (spec.ProposalKe
 
 func actionBody(c toolCall, t spec.Tool, precondition *spec.Precondition, expires string) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Agent %s asks to call %s of tool server %s. Merging approves exactly this call: it is made once, before %s.\n\n",
-		c.Agent.Name, code(t.Name), code(t.Server.Name), expires)
+	if u := c.undone; u != nil {
+		fmt.Fprintf(&text, "Action %s of agent %s has taken effect, and then something failed: %s. This call of %s of tool server %s is declared to undo it. "+
+			"Merging approves exactly this call: it is made once, before %s. Reject it to leave things as they are.\n\n",
+			code(string(u.Action)), c.Agent.Name, code(u.Failed), code(t.Name), code(t.Server.Name), expires)
+	} else {
+		fmt.Fprintf(&text, "Agent %s asks to call %s of tool server %s. Merging approves exactly this call: it is made once, before %s.\n\n",
+			c.Agent.Name, code(t.Name), code(t.Server.Name), expires)
+	}
 	if len(c.arguments) > 0 {
 		text.WriteString("| argument | value |\n|---|---|\n")
 		for _, name := range slices.Sorted(maps.Keys(c.arguments)) {
@@ -152,6 +167,10 @@ func actionBody(c toolCall, t spec.Tool, precondition *spec.Precondition, expire
 	}
 	if c.After != "" {
 		fmt.Fprintf(&text, "It is made after %s is done, and not at all where that fails.\n\n", code(string(c.After)))
+	}
+	if c.undone != nil {
+		fmt.Fprintf(&text, "---\nRun %s on %s. No agent has asked for this.\n", c.Task.Run, c.Task.Revision)
+		return text.String()
 	}
 	fmt.Fprintf(&text, "---\nRun %s, request %d, on %s. Task: %s\n", c.Task.Run, c.N, c.Task.Revision, code(oneLine(c.Task.Text, maxSummary)))
 	return text.String()

@@ -22,6 +22,8 @@ type toolCall struct {
 	// arguments are JSON values whose numbers are json.Number, so that a server gets every digit.
 	arguments map[string]any
 	decision  policy.Decision
+	// undone is what the call undoes, where Mainstay makes it and no agent.
+	undone *Undone
 }
 
 // callTool serves a tool call, or turns it into a proposal.

@@ -71,6 +71,7 @@ type book struct {
 	tip        string
 	actions    map[spec.ActionID]*record
 	rejections map[string][]byte // by path
+	offers     map[spec.ActionID]Offer
 	ignored    []string
 	commits    int
 	size       int
@@ -79,7 +80,7 @@ type book struct {
 }
 
 func newBook(h History, t trust, lock sync.Locker) *book {
-	return &book{lock: lock, history: h, trust: t, actions: map[spec.ActionID]*record{}, rejections: map[string][]byte{}}
+	return &book{lock: lock, history: h, trust: t, actions: map[spec.ActionID]*record{}, rejections: map[string][]byte{}, offers: map[spec.ActionID]Offer{}}
 }
 
 // record returns what the ledger holds about an Action; an empty record where it holds nothing.
@@ -97,6 +98,7 @@ type entry struct {
 	// place is what the path says, ledger what the file says where it is about an Action.
 	place  place
 	ledger spec.LedgerEntry
+	offer  Offer
 	// signer is whose signature it carries, where that counts; ignored says why it does not.
 	signer  spec.Key
 	ignored string
@@ -111,9 +113,11 @@ type place struct {
 }
 
 // byPerson reports whether an approver signs the entry, and not a reconciler.
-func (p place) byPerson() bool { return p.action == "" || p.step == spec.StepResolution }
+func (p place) byPerson() bool {
+	return p.action == "" && p.step != stepOffer || p.step == spec.StepResolution
+}
 
-var placeRE = regexp.MustCompile(`^(?:actions/([a-z0-9-]{1,128})/(claim|started|receipt|resolution)|proposals/([0-9a-f]{16})/(rejection))(?:-([1-9][0-9]{0,5}))?\.json$`)
+var placeRE = regexp.MustCompile(`^(?:actions/([a-z0-9-]{1,128})/(claim|started|receipt|resolution)|proposals/([0-9a-f]{16})/(rejection|offer))(?:-([1-9][0-9]{0,5}))?\.json$`)
 
 func parsePlace(path string) (place, error) {
 	m := placeRE.FindStringSubmatch(path)
@@ -278,6 +282,11 @@ func (b *book) parse(path string, content []byte) (entry, error) {
 		if about.Step != e.place.step || about.Proposal != e.place.proposal {
 			return e, fmt.Errorf("%s is about %s of %s", path, about.Step, about.Proposal)
 		}
+		if about.Step == stepOffer {
+			if e.offer, err = b.parseOffer(e.place, content); err != nil {
+				return e, fmt.Errorf("%s: %w", path, err)
+			}
+		}
 		return e, nil
 	}
 	if err := json.Unmarshal(content, &e.ledger); err != nil {
@@ -336,11 +345,14 @@ func (b *book) add(commit string, e entry) {
 	switch {
 	case e.place.action == "" && e.ignored != "":
 		return
+	case e.place.step == stepOffer:
+		b.offers[e.offer.Undoes] = e.offer
 	case e.place.action == "":
 		b.rejections[e.path] = e.content
 	default:
 		r := b.record(e.place.action)
 		r.add(e.ledger, e.signer, e.ignored == "")
+		r.place(e.ledger, b.commits)
 		if e.ledger.Step == spec.StepClaim {
 			r.signers[e.ledger.Nonce] = e.signer.Fingerprint()
 		}

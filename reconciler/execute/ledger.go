@@ -60,6 +60,7 @@ type LedgerOptions struct {
 //	actions/<id>/started.json     the effect begins, under the claim with the same nonce; started-2.json after claim-2.json
 //	actions/<id>/receipt.json     how it ended
 //	actions/<id>/resolution.json  what a person decided about an unknown one, resolution-2.json after a retry; signed by an approver
+//	proposals/<key>/offer.json    a reconciler has offered to undo an Action with this proposal
 //	proposals/<key>/rejection.json, rejection-2.json  a person's no; signed by an approver
 //
 // So the tree at its tip is the state, and its history the audit log. It keeps what it has read in memory, and reads only

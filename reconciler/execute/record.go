@@ -16,6 +16,8 @@ type record struct {
 	receipt     *spec.LedgerEntry
 	resolutions []resolution
 	signers     map[string]string // the fingerprint of who signed a claim, by its nonce
+	// began and ended are which entries of the ledger are the last start and the receipt; 0 is none.
+	began, ended int
 }
 
 // resolution is what a person has decided. One that does not count is kept, because its path is taken.

@@ -209,7 +209,7 @@ func (m *model) book(tip string) *book {
 
 func (b *book) clone(lock sync.Locker) *book {
 	c := *b
-	c.lock, c.actions, c.rejections = lock, map[spec.ActionID]*record{}, maps.Clone(b.rejections)
+	c.lock, c.actions, c.rejections, c.offers = lock, map[spec.ActionID]*record{}, maps.Clone(b.rejections), maps.Clone(b.offers)
 	for id, r := range b.actions {
 		of := *r
 		of.claims, of.starts, of.signers = slices.Clone(r.claims), slices.Clone(r.starts), maps.Clone(r.signers)

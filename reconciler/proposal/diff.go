@@ -47,6 +47,9 @@ func diffFile(f spec.FileEdit, old string, had bool) (string, error) {
 func Sentence(p spec.Proposal) string {
 	p = Clean(p)
 	title := strings.TrimRight(p.Title, ".")
+	if p.Action.IsUndo() {
+		return fmt.Sprintf("Something failed in a run of %s, and this would undo a part of it, once: %s.", p.Agent, title)
+	}
 	if p.Kind == spec.ProposalAction {
 		return fmt.Sprintf("%s asks to do this once: %s.", p.Agent, title)
 	}

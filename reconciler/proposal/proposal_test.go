@@ -237,4 +237,8 @@ func TestEveryProposalIsOneSentence(t *testing.T) {
 	if got := Sentence(a); got != "triage asks to do this once: Restart deployment shop." {
 		t.Error(got)
 	}
+	a.Action = "triage-01jd00000000000000000000ab-1000003"
+	if got := Sentence(a); got != "Something failed in a run of triage, and this would undo a part of it, once: Restart deployment shop." {
+		t.Error(got)
+	}
 }

@@ -1,10 +1,13 @@
 // Command vault is an MCP server for tests that tells the secrets it was given, as careless servers do: in a result's
 // text and structured value, in an error, and on stderr. It also tells their lengths, by which a test knows them. Told
-// `describe FILE`, its tool reveal says of itself what is in the file.
+// `describe FILE`, its tool reveal says of itself what is in the file. It also books things, and appends each call of book and
+// cancel to the file BOOKINGS.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -55,8 +58,33 @@ func main() {
 		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			return mcp.NewToolResultText("rotated " + secret), nil
 		})
+	addBookings(s)
 	if err := server.ServeStdio(s); err != nil {
 		fmt.Fprintln(os.Stderr, "vault:", err)
 		os.Exit(1)
 	}
+}
+
+// addBookings adds book, which answers with an id and a note that the caller has chosen, and cancel.
+func addBookings(s *server.MCPServer) {
+	note := func(call string, args map[string]any) (*mcp.CallToolResult, error) {
+		f, err := os.OpenFile(os.Getenv("BOOKINGS"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return mcp.NewToolResultError(err.Error()), nil
+		}
+		text, err := json.Marshal(args)
+		_, wrote := fmt.Fprintf(f, "%s %s\n", call, text)
+		if err := errors.Join(err, wrote, f.Close()); err != nil {
+			return mcp.NewToolResultError(err.Error()), nil
+		}
+		return mcp.NewToolResultStructured(map[string]any{"id": fmt.Sprintf("b-%v", args["item"]), "note": args["note"]}, "booked"), nil
+	}
+	s.AddTool(mcp.NewTool("book", mcp.WithDescription("Book an item."), mcp.WithString("item", mcp.Required()), mcp.WithString("note")),
+		func(_ context.Context, q mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return note("book", q.GetArguments())
+		})
+	s.AddTool(mcp.NewTool("cancel", mcp.WithDescription("Cancel a booking."), mcp.WithString("id", mcp.Required()), mcp.WithString("why")),
+		func(_ context.Context, q mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return note("cancel", q.GetArguments())
+		})
 }
