@@ -16,7 +16,7 @@ func drawSummary(t *rapid.T, drawn map[string]spec.RunSummary) spec.RunSummary {
 	if sum, ok := drawn[key]; ok {
 		return sum
 	}
-	sum := spec.RunSummary{Task: spec.Task{Run: spec.RunID(fmt.Sprintf("01J%023d", n)), Agent: []spec.AgentName{"a", "b"}[n%2]}, Entries: entries}
+	sum := spec.RunSummary{Task: spec.Task{Run: spec.RunID(fmt.Sprintf("01j%023d", n)), Agent: []spec.AgentName{"a", "b"}[n%2]}, Entries: entries}
 	for _, day := range []string{"2026-11-27", "2026-11-28"} {
 		for _, model := range []string{"m", "n"} {
 			if tokens := rapid.IntRange(0, 100).Draw(t, "tokens"); tokens > 0 {
@@ -68,7 +68,7 @@ func TestSpendingOutlivesTheProcess(t *testing.T) {
 	s := open(t, Options{Dir: dir})
 	sum := func(run, tokens int) spec.RunSummary {
 		return spec.RunSummary{
-			Task: spec.Task{Run: spec.RunID(fmt.Sprintf("01J%023d", run)), Agent: "a"}, Entries: tokens,
+			Task: spec.Task{Run: spec.RunID(fmt.Sprintf("01j%023d", run)), Agent: "a"}, Entries: tokens,
 			Spent: []spec.Spent{{Day: "2026-11-28", Model: "m", Answers: 1, Usage: spec.Usage{Input: tokens}}},
 		}
 	}
