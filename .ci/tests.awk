@@ -26,6 +26,8 @@ function plain(text) {
 
 function name() { return package " " plain(test) }
 
+function elapsed() { return match($0, /"Elapsed":[0-9.]+/) ? substr($0, RSTART + 10, RLENGTH - 10) " s" : "" }
+
 # Keep no more of one test's output than a person can read.
 function keep(id, text) { if (length(output[id]) < 20000) output[id] = output[id] text }
 
@@ -37,7 +39,7 @@ action == "output" { keep(id, plain(field("Output"))) }
 action == "pass" && test != "" { passed++; delete output[id] }
 action == "skip" && test != "" { skipped++; printf "SKIPPED: %s\n%s", name(), output[id]; delete output[id] }
 action == "fail" && test != "" { failed++; failures[package]++; printf "FAILED: %s\n%s", name(), output[id]; delete output[id] }
-action == "pass" && test == "" { print "ok    " package; delete output[id] }
+action == "pass" && test == "" { print "ok    " package " " elapsed(); delete output[id] }
 action == "fail" && test == "" {
   if (!failures[package]) { failed++; printf "%s", output[id] }
   print "FAIL  " package
