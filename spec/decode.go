@@ -3,6 +3,8 @@ package spec
 import (
 	"fmt"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -144,13 +146,20 @@ func quoteHint(n *node) string {
 	return ""
 }
 
+// plainItem is a text that needs no quotes in a list of YAML.
+var plainItem = regexp.MustCompile(`^[A-Za-z0-9_/][A-Za-z0-9_./-]*$`)
+
 func (d *decoder) want(n *node, kind nodeKind, what, want string) bool {
 	if n.kind == kind {
 		return true
 	}
 	hint := ""
 	if kind == listNode && n.kind == scalarNode {
-		hint = fmt.Sprintf("write [%s]", shorten(n.written, 40))
+		item := shorten(n.written, 40)
+		if !plainItem.MatchString(item) {
+			item = strconv.Quote(item)
+		}
+		hint = fmt.Sprintf("write [%s]", item)
 	}
 	d.wrong(n, what, want, hint)
 	return false
