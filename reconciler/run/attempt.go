@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,14 +98,18 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 
 // waitsFor says what keeps a run waiting.
 func waitsFor(sum spec.RunSummary) string {
-	switch {
-	case len(sum.Children) == 0:
-		return "a review"
-	case len(sum.Waiting) == 0:
-		return "another agent"
-	default:
-		return "a review and another agent"
+	var all []string
+	direct := func(p spec.Proposal) bool { return p.Kind == spec.ProposalDirect }
+	if slices.ContainsFunc(sum.Waiting, func(p spec.Proposal) bool { return !direct(p) }) {
+		all = append(all, "a review")
 	}
+	if slices.ContainsFunc(sum.Waiting, direct) {
+		all = append(all, "the end of a call without a review")
+	}
+	if len(sum.Children) > 0 {
+		all = append(all, "another agent")
+	}
+	return strings.Join(all, " and ")
 }
 
 // read passes on what the agent sends until the session ends.
