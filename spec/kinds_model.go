@@ -19,20 +19,33 @@ const (
 	ProviderReplay = "replay"
 )
 
-// ModelSpec declares a model and who serves it. This version asks models of the providers scripted and ollama.
+// The APIs of provider openai.
+const (
+	// APIChatCompletions is the older one, which every compatible server has.
+	APIChatCompletions = "chatCompletions"
+	// APIResponses is the newer one.
+	APIResponses = "responses"
+)
+
+// ModelSpec declares a model and who serves it. This version does not answer from recordings yet.
 type ModelSpec struct {
 	// Provider is who serves the model: scripted by the rules in this file, replay by a recording, and the others by a server.
 	Provider string `json:"provider" check:"required,enum=anthropic|ollama|openai|replay|scripted" hint:"known are anthropic, ollama, openai, replay, scripted"`
 	// Name is the provider's name of the model, such as `qwen3:4b`. Required but for scripted and replay.
 	Name string `json:"name,omitempty" check:"max=512"`
-	// Endpoint is the base URL of the server. Default for ollama: OLLAMA_HOST in Mainstay's own environment, or else
-	// http://127.0.0.1:11434.
+	// Endpoint is the base URL of the server; a query in it is sent with every request. Default for ollama: OLLAMA_HOST in
+	// Mainstay's own environment, or else http://127.0.0.1:11434; for openai https://api.openai.com/v1; for anthropic
+	// https://api.anthropic.com.
 	Endpoint string `json:"endpoint,omitempty" check:"pattern=url"`
-	// APIKey is what the server knows Mainstay by. It is sent as a bearer token, and read again for each request.
+	// API is which of OpenAI's APIs a server of provider openai is asked by: chatCompletions, which all know, or responses.
+	API string `json:"api,omitempty" check:"enum=chatCompletions|responses,default=chatCompletions"`
+	// APIKey is what the server knows Mainstay by. It is sent as a bearer token, to Anthropic's API as x-api-key, and read again
+	// for each request.
 	APIKey *SecretRef `json:"apiKey,omitempty"`
 	// Headers are sent with every request.
 	Headers []Header `json:"headers,omitempty" check:"max=32"`
-	// Parameters are passed to the provider as they are, such as temperature, seed or num_ctx for ollama.
+	// Parameters are passed to the provider as they are: temperature, seed or num_ctx for ollama; for openai and anthropic any
+	// field of the request, such as reasoning_effort, thinking or max_tokens, which is 8192 for anthropic where it is missing.
 	Parameters map[string]any `json:"parameters,omitempty"`
 	// Rules are the answers of a scripted model: the first rule whose When holds answers.
 	Rules []ScriptRule `json:"rules,omitempty" check:"max=1000"`

@@ -57,7 +57,8 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 		if m.Spec.Recording == "" {
 			l.missing(e.document, e.spec.at("recording"), "write recording: PATH", "a model of provider replay has no recording")
 		}
-		l.without(e, "name", "endpoint", "parameters", "rules", "source", "apiKey", "headers")
+		l.without(e, "name", "endpoint", "parameters", "rules", "source", "apiKey", "headers", "api")
+		m.Later = append([]string{"provider " + m.Spec.Provider}, m.Later...)
 	case ProviderOllama, ProviderOpenAI, ProviderAnthropic:
 		if m.Spec.Name == "" {
 			l.missing(e.document, e.spec.at("name"), "write the server's name of the model, such as name: qwen3:4b", "a model of provider %s has no name", m.Spec.Provider)
@@ -65,7 +66,9 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 		l.without(e, "rules", "recording")
 		if m.Spec.Provider != ProviderOllama {
 			l.without(e, "source", "keepAlive")
-			m.Later = append([]string{"provider " + m.Spec.Provider}, m.Later...)
+		}
+		if m.Spec.Provider != ProviderOpenAI {
+			l.without(e, "api")
 		}
 	}
 	l.secret(e.document, e.spec.at("apiKey"), m.Spec.APIKey)
@@ -148,7 +151,7 @@ func (l *loader) checkFallbacks() {
 }
 
 func (l *loader) scripted(e *entry[ModelSpec], m *Model) {
-	l.without(e, "name", "endpoint", "parameters", "recording", "source", "keepAlive", "apiKey", "headers")
+	l.without(e, "name", "endpoint", "parameters", "recording", "source", "keepAlive", "apiKey", "headers", "api")
 	if len(m.Spec.Rules) == 0 {
 		l.missing(e.document, e.spec.at("rules"), "write rules, each with text or calls", "a scripted model has no rules")
 	}

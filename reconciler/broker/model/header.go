@@ -10,8 +10,14 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
+// keyHeader is how an API is sent a key: a header, and what stands before the key in it.
+type keyHeader struct{ name, prefix string }
+
+// bearer is the form of most APIs.
+var bearer = keyHeader{"Authorization", "Bearer "}
+
 // authorized returns a client that sends the model's key and headers to the endpoint, and to nobody else.
-func (p Providers) authorized(ctx context.Context, client *http.Client, endpoint *url.URL, m spec.ModelSpec) (*http.Client, error) {
+func (p Providers) authorized(ctx context.Context, client *http.Client, endpoint *url.URL, m spec.ModelSpec, key keyHeader) (*http.Client, error) {
 	header := http.Header{}
 	set := func(name, prefix, value string, from *spec.SecretRef) error {
 		if from != nil {
@@ -28,7 +34,7 @@ func (p Providers) authorized(ctx context.Context, client *http.Client, endpoint
 		return nil
 	}
 	if m.APIKey != nil {
-		if err := set("Authorization", "Bearer ", "", m.APIKey); err != nil {
+		if err := set(key.name, key.prefix, "", m.APIKey); err != nil {
 			return nil, err
 		}
 	}
@@ -41,13 +47,14 @@ func (p Providers) authorized(ctx context.Context, client *http.Client, endpoint
 		return client, nil
 	}
 	with := *client
-	with.Transport = headers{next: client.Transport, host: endpoint.Host, header: header}
+	with.Transport = headers{next: client.Transport, scheme: endpoint.Scheme, host: endpoint.Host, header: header}
 	return &with, nil
 }
 
-// headers adds headers to the requests to one host: a redirect to another one gets none.
+// headers adds headers to the requests to one host: a redirect to another one gets none, nor does one that leaves TLS.
 type headers struct {
 	next   http.RoundTripper
+	scheme string
 	host   string
 	header http.Header
 }
@@ -58,7 +65,7 @@ func (h headers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	if r.URL.Host == h.host {
+	if r.URL.Scheme == h.scheme && r.URL.Host == h.host {
 		r = r.Clone(r.Context())
 		for name, values := range h.header {
 			r.Header[name] = values

@@ -1,5 +1,6 @@
 // Package model asks models. A model's spec says who serves it: `scripted` answers by the rules in the spec, `ollama`
-// asks an Ollama server. The package keeps no conversation: every request holds all of it.
+// asks an Ollama server, `openai` any server that speaks OpenAI's protocol, `anthropic` Anthropic's API. The package keeps
+// no conversation: every request holds all of it.
 //
 // It never retries, and it never runs what a model asks for. An [Error] says why there is no answer.
 package model
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/plugins"
@@ -59,24 +61,22 @@ type Providers struct {
 	Secret func(ctx context.Context, ref spec.SecretRef) (secret.Value, error)
 	// Hide takes secrets out of a text before it is cut, for half a secret is found by nobody. Nil leaves all as it is.
 	Hide func(text string) string
+	// Now is the time, for servers that tell by date when to ask again. Nil is time.Now.
+	Now func() time.Time
 }
 
 // Chat asks m to continue the conversation. Where delta is not nil it is called with each piece of the text as it comes,
-// by the calling goroutine, and the pieces together are the text; an empty one says that something else has come. The calls of the answer have no ids. When ctx ends the
-// server is left at once and the error is the context's; any other wraps an [Error], or is [Refused].
+// by the calling goroutine, and the pieces together are the text; an empty one says that something else has come. The calls
+// of the answer have no ids. When ctx ends the server is left at once and the error is the context's; any other wraps an
+// [Error], or is [Refused].
 func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error) {
 	if delta == nil {
 		delta = func(string) {}
 	}
+	asked, err := p.provider(m.Spec.Provider)
 	var answer Answer
-	var err error
-	switch m.Spec.Provider {
-	case spec.ProviderScripted:
-		answer, err = scripted(m, request, delta)
-	case spec.ProviderOllama:
-		answer, err = p.ollama(ctx, m, request, delta)
-	default:
-		err = fmt.Errorf("provider %q is not known: use %s or %s", m.Spec.Provider, spec.ProviderScripted, spec.ProviderOllama)
+	if err == nil {
+		answer, err = asked.chat(ctx, m, request, delta)
 	}
 	if err == nil && len(answer.Calls) > MaxCalls {
 		err = fmt.Errorf("the answer asks for %d tool calls, at most %d are allowed", len(answer.Calls), MaxCalls)
@@ -85,6 +85,25 @@ func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, del
 		return Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
 	}
 	return answer, nil
+}
+
+// provider is who serves models: each does what [Providers.Chat] says.
+type provider interface {
+	chat(ctx context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error)
+}
+
+func (p Providers) provider(name string) (provider, error) {
+	switch name {
+	case spec.ProviderScripted:
+		return scripted{}, nil
+	case spec.ProviderOllama:
+		return ollama{p}, nil
+	case spec.ProviderOpenAI:
+		return openAI{p}, nil
+	case spec.ProviderAnthropic:
+		return anthropicAPI{p}, nil
+	}
+	return nil, fmt.Errorf("provider %q is not known: use one of %s", name, strings.Join([]string{spec.ProviderAnthropic, spec.ProviderOllama, spec.ProviderOpenAI, spec.ProviderScripted}, ", "))
 }
 
 // digestTimeout bounds how long a server is asked for a digest.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,12 +18,11 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// errCut ends a stream whose answer has become too long.
-var errCut = errors.New("the answer is too long")
-
 // ollama asks an Ollama server through POST /api/chat (https://docs.ollama.com/api/chat). The server is the model's
 // endpoint, or else OLLAMA_HOST, or else http://127.0.0.1:11434.
-func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error) {
+type ollama struct{ Providers }
+
+func (p ollama) chat(ctx context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error) {
 	client, endpoint, err := p.ollamaClient(ctx, m)
 	if err != nil {
 		return Answer{}, err
@@ -31,8 +31,7 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 	if err != nil {
 		return Answer{}, err
 	}
-	var answer Answer
-	var text strings.Builder
+	got := gathering{delta: delta}
 	var last api.ChatResponse
 	err = client.Chat(ctx, chat, func(part api.ChatResponse) error {
 		last = part
@@ -41,38 +40,28 @@ func (p Providers) ollama(ctx context.Context, m *spec.Model, request Request, d
 			if err != nil {
 				return err
 			}
-			answer.Calls = append(answer.Calls, plugins.ToolUse{Name: call.Function.Name, Arguments: arguments})
+			c, err := got.call("", call.Function.Name)
+			if err == nil {
+				err = got.argue(c, string(arguments))
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if len(answer.Calls) > MaxCalls {
-			return errCut
+		if part.Message.Thinking != "" {
+			got.stir()
 		}
-		piece, full := part.Message.Content, false
-		if room := MaxText - text.Len(); len(piece) > room {
-			piece, full = wholeRunes(piece, room), true
-		}
-		if piece != "" || len(part.Message.ToolCalls) > 0 || part.Message.Thinking != "" {
-			text.WriteString(piece)
-			delta(piece)
-		}
-		if full {
-			return errCut
-		}
-		return nil
+		return got.say(part.Message.Content)
 	})
 	if err == nil && !last.Done {
 		// The client takes the end of the connection for the end of the answer.
-		err = errors.New("the server ended the answer before it was complete")
+		err = errUnfinished
 	}
 	if err != nil && !errors.Is(err, errCut) {
 		return Answer{}, p.explain(ctx, err, endpoint, "/api/chat", m.Spec.Name)
 	}
-	answer.Text = text.String()
-	answer.finish()
-	if err != nil || last.DoneReason == "length" {
-		answer.Finish = plugins.FinishLength
-	}
-	answer.use(spec.Usage{Input: last.PromptEvalCount, Output: last.EvalCount, Busy: last.PromptEvalDuration + last.EvalDuration})
-	return answer, nil
+	got.cut = got.cut || last.DoneReason == "length"
+	return got.answer(spec.Usage{Input: last.PromptEvalCount, Output: last.EvalCount, Busy: last.PromptEvalDuration + last.EvalDuration})
 }
 
 // ollamaClient returns a client of the model's server, and where that is.
@@ -88,11 +77,20 @@ func (p Providers) ollamaClient(ctx context.Context, m *spec.Model) (*api.Client
 	if client == nil {
 		client = http.DefaultClient
 	}
-	client, err := p.authorized(ctx, client, endpoint, m.Spec)
+	client, err := p.authorized(ctx, client, endpoint, m.Spec, bearer)
 	if err != nil {
 		return nil, nil, err
 	}
-	return api.NewClient(endpoint, client), endpoint, nil
+	with := *client
+	with.Transport = checked{next: client.Transport, check: func(response *http.Response) error {
+		if response.StatusCode != http.StatusTooManyRequests { // Of all others the client itself tells what it needs.
+			return nil
+		}
+		body, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
+		return &Error{Reason: RateLimited, RetryAfter: p.retryAfter(response.Header), Err: fmt.Errorf(
+			"the Ollama server at %s asks to wait: %s", endpoint.Redacted(), p.short(readRefusal(response.StatusCode, body).message))}
+	}}
+	return api.NewClient(endpoint, &with), endpoint, nil
 }
 
 // ollamaDigest asks through GET /api/tags (https://docs.ollama.com/api/tags) for the digest of the model's manifest.
@@ -181,7 +179,12 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 	}
 	var status api.StatusError
 	var unauthorized api.AuthorizationError
-	var network *url.Error
+	if told, ok := errors.AsType[*Error](err); ok {
+		return told
+	}
+	if told, ok := p.unreached(err, "the Ollama server at "+endpoint.Redacted(), "start it with `ollama serve`"); ok {
+		return told
+	}
 	switch {
 	case errors.As(err, &unauthorized):
 		return failed(Unauthorized, "the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", endpoint.Redacted())
@@ -189,16 +192,17 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 		return missing(endpoint, name)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
 		return failed(Refused, "%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
-	case errors.As(err, &status) && status.StatusCode == http.StatusTooManyRequests:
-		return failed(RateLimited, "the Ollama server at %s asks to wait: %s", endpoint.Redacted(), p.short(status.Error()))
-	case errors.As(err, &status) && strings.Contains(status.ErrorMessage, "does not support tools"):
-		return failed(NoTools, "the Ollama server at %s refuses the request: %s", endpoint.Redacted(), p.short(status.Error()))
-	case errors.As(err, &status) && status.StatusCode < http.StatusInternalServerError:
-		return failed(Refused, "the Ollama server at %s refuses the request: %s", endpoint.Redacted(), p.short(status.Error()))
 	case errors.As(err, &status):
-		return failed(Unavailable, "the Ollama server at %s failed: %s", endpoint.Redacted(), p.short(status.Error()))
-	case errors.As(err, &network):
-		return failed(Unavailable, "the Ollama server at %s cannot be reached: %w: start it with `ollama serve`", endpoint.Redacted(), network.Err)
+		verb := "refuses the request"
+		if status.StatusCode >= http.StatusInternalServerError {
+			verb = "failed"
+		}
+		reason := refusal{status: status.StatusCode, message: status.ErrorMessage}.reason(true)
+		hint := ""
+		if reason == ContextExceeded {
+			hint = ": raise num_ctx among the model's parameters, or set its spec.context"
+		}
+		return failed(reason, "the Ollama server at %s %s: %s%s", endpoint.Redacted(), verb, p.short(status.Error()), hint)
 	default:
 		return failed(Unavailable, "the Ollama server at %s broke off: %s", endpoint.Redacted(), p.short(err.Error()))
 	}
@@ -210,6 +214,7 @@ func (p Providers) short(text string) string {
 	if p.Hide != nil {
 		text = p.Hide(text)
 	}
+	text = spec.Visible(text)
 	if len(text) <= most {
 		return text
 	}

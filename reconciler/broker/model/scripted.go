@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -10,7 +11,9 @@ import (
 )
 
 // scripted answers by the rules of the model's spec. The text is given out line by line, as a server would.
-func scripted(m *spec.Model, request Request, delta func(string)) (Answer, error) {
+type scripted struct{}
+
+func (scripted) chat(_ context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error) {
 	if m.Script == nil {
 		return Answer{}, fmt.Errorf("%s has no rules", m.Place.File)
 	}
