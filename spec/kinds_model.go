@@ -27,7 +27,7 @@ const (
 	APIResponses = "responses"
 )
 
-// ModelSpec declares a model and who serves it. This version does not answer from recordings yet.
+// ModelSpec declares a model and who serves it.
 type ModelSpec struct {
 	// Provider is who serves the model: scripted by the rules in this file, replay by a recording, and the others by a server.
 	Provider string `json:"provider" check:"required,enum=anthropic|ollama|openai|replay|scripted" hint:"known are anthropic, ollama, openai, replay, scripted"`
@@ -49,8 +49,12 @@ type ModelSpec struct {
 	Parameters map[string]any `json:"parameters,omitempty"`
 	// Rules are the answers of a scripted model: the first rule whose When holds answers.
 	Rules []ScriptRule `json:"rules,omitempty" check:"max=1000"`
-	// Recording is the path from the repository's root of the answers that a model of provider replay gives.
-	Recording string `json:"recording,omitempty" check:"later,max=1024"`
+	// Recording is the path from the folder of mainstay.yaml of the answers that a model of provider replay gives: the record of
+	// a run, as `mainstay logs RUN -o json` writes it.
+	Recording string `json:"recording,omitempty" check:"max=1024"`
+	// Match says what a model of provider replay does with a request that is not in its recording, the ids of calls apart:
+	// strict fails and says what differs, lenient gives the answer to the most similar request of the same turn.
+	Match string `json:"match,omitempty" check:"enum=lenient|strict,default=strict"`
 	// Source says where Ollama gets the model, and which one it must be.
 	Source *ModelSource `json:"source,omitempty" check:"later"`
 	// KeepAlive is how long Ollama keeps the model in memory after an answer.

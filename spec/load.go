@@ -75,6 +75,7 @@ type loader struct {
 	programs, imports []*file
 	evaluator         Evaluator
 	sealed            map[string]*encrypted // the files in secrets/ that were looked at
+	recordings        map[string]*recording // the files that models of provider replay answer from
 	unknown           bool                  // what the programs evaluate to could not be found out
 
 	// lock is the lock that holds, or nil.

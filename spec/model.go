@@ -23,6 +23,9 @@ func (l *loader) resolveModels() map[string]*Model {
 			}
 		}
 		sealed := l.sealedAs(append(secretsOf(e.written.Headers), e.written.APIKey)...)
+		if name := e.written.Recording; fs.ValidPath(name) && e.written.Provider == ProviderReplay {
+			sealed += string(l.recording(name).digest)
+		}
 		out[name] = resolved(l, e.document, sealed+" "+string(l.modelPin(e)), func() (*Model, []Ref) { return l.model(e, out), refs })
 	}
 	for _, name := range names(l.models) {
@@ -57,13 +60,18 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 		if m.Spec.Recording == "" {
 			l.missing(e.document, e.spec.at("recording"), "write recording: PATH", "a model of provider replay has no recording")
 		}
-		l.without(e, "name", "endpoint", "parameters", "rules", "source", "apiKey", "headers", "api")
-		m.Later = append([]string{"provider " + m.Spec.Provider}, m.Later...)
+		l.without(e, "name", "endpoint", "parameters", "rules", "source", "keepAlive", "apiKey", "headers", "api")
+		if name := m.Spec.Recording; fs.ValidPath(name) {
+			r := l.recording(name)
+			if m.Recorded = r.answers; r.problem != "" {
+				l.error(e.spec.at("recording"), r.hint, "%s: %s", name, r.problem)
+			}
+		}
 	case ProviderOllama, ProviderOpenAI, ProviderAnthropic:
 		if m.Spec.Name == "" {
 			l.missing(e.document, e.spec.at("name"), "write the server's name of the model, such as name: qwen3:4b", "a model of provider %s has no name", m.Spec.Provider)
 		}
-		l.without(e, "rules", "recording")
+		l.without(e, "rules", "recording", "match")
 		if m.Spec.Provider != ProviderOllama {
 			l.without(e, "source", "keepAlive")
 		}
@@ -93,6 +101,9 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 	m.Pin = l.modelPin(e)
 	if m.Digest = l.digest(m.Place, m.Spec); m.Pin != "" {
 		m.Digest = l.digest(m.Place, []any{m.Digest, m.Pin})
+	}
+	if m.Spec.Provider == ProviderReplay && fs.ValidPath(m.Spec.Recording) {
+		m.Digest = l.digest(m.Place, []any{m.Digest, l.recording(m.Spec.Recording).digest})
 	}
 	digests := []any{m.Digest}
 	for _, name := range m.Spec.others() {
@@ -151,7 +162,7 @@ func (l *loader) checkFallbacks() {
 }
 
 func (l *loader) scripted(e *entry[ModelSpec], m *Model) {
-	l.without(e, "name", "endpoint", "parameters", "recording", "source", "keepAlive", "apiKey", "headers", "api")
+	l.without(e, "name", "endpoint", "parameters", "recording", "match", "source", "keepAlive", "apiKey", "headers", "api")
 	if len(m.Spec.Rules) == 0 {
 		l.missing(e.document, e.spec.at("rules"), "write rules, each with text or calls", "a scripted model has no rules")
 	}

@@ -198,6 +198,8 @@ type Model struct {
 	Spec ModelSpec
 	// Script is set for provider scripted: the rules, compiled.
 	Script *Script
+	// Recorded is set for provider replay: what the recording holds, in order. The digest covers it.
+	Recorded []Recorded
 	// Pin is the digest that the fleet's lock pins for it, or "".
 	Pin Digest
 	// Routing are the conditions of Spec.Routes, compiled.

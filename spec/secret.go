@@ -145,47 +145,14 @@ func (l *loader) encrypted(name string) *encrypted {
 		l.sealed = map[string]*encrypted{}
 	}
 	l.sealed[name] = e
-	for dir, rest, more := "", name, true; more; {
-		var part string
-		part, rest, more = strings.Cut(rest, "/")
-		dir = path.Join(dir, part)
-		info, err := fs.Lstat(l.root, dir)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			e.err = &sops.Error{Summary: "there is no such file", Hint: didYouMean(name, l.sealedNames(path.Dir(name)), "write it with sops edit "+name+", and commit it")}
-		case err != nil:
-			e.err = &sops.Error{Summary: "it cannot be read: " + reason(err)}
-		case info.Mode()&fs.ModeSymlink != 0:
-			e.err = &sops.Error{Summary: dir + " is a symbolic link, and links are never followed", Hint: "put here what it points to"}
-		case more != info.IsDir() || !more && !info.Mode().IsRegular():
-			e.err = &sops.Error{Summary: "it is not a regular file"}
-		}
-		if e.err != nil {
-			return e
-		}
-	}
-	content, err := readAtMost(l.root, name, sops.MaxFile)
-	if err != nil {
-		e.err = &sops.Error{Summary: "it cannot be read: " + reason(err)}
-		return e
-	}
-	if l.total += len(content); l.total > maxTotal {
-		e.err = &sops.Error{Summary: fmt.Sprintf("the files are larger than %d MiB together", maxTotal>>20)}
+	content, bad := l.named(name, sops.MaxFile, "write it with sops edit "+name+", and commit it")
+	if bad != nil {
+		e.err = &sops.Error{Summary: bad.summary, Hint: bad.hint}
 		return e
 	}
 	e.digest = DigestBytes(content)
 	e.file, e.err = sops.Parse(name, content)
 	return e
-}
-
-// sealedNames are the files in a folder, for hints.
-func (l *loader) sealedNames(folder string) []string {
-	entries, _ := fs.ReadDir(l.root, folder)
-	var all []string
-	for _, e := range entries {
-		all = append(all, path.Join(folder, e.Name()))
-	}
-	return all
 }
 
 // sealedAs is the same as long as the encrypted files behind references are.

@@ -1,6 +1,6 @@
 // Package model asks models. A model's spec says who serves it: `scripted` answers by the rules in the spec, `ollama`
-// asks an Ollama server, `openai` any server that speaks OpenAI's protocol, `anthropic` Anthropic's API. The package keeps
-// no conversation: every request holds all of it.
+// asks an Ollama server, `openai` any server that speaks OpenAI's protocol, `anthropic` Anthropic's API, and `replay`
+// answers from the record of a run. The package keeps no conversation: every request holds all of it.
 //
 // It never retries, and it never runs what a model asks for. An [Error] says why there is no answer.
 package model
@@ -102,8 +102,10 @@ func (p Providers) provider(name string) (provider, error) {
 		return openAI{p}, nil
 	case spec.ProviderAnthropic:
 		return anthropicAPI{p}, nil
+	case spec.ProviderReplay:
+		return replay{p}, nil
 	}
-	return nil, fmt.Errorf("provider %q is not known: use one of %s", name, strings.Join([]string{spec.ProviderAnthropic, spec.ProviderOllama, spec.ProviderOpenAI, spec.ProviderScripted}, ", "))
+	return nil, fmt.Errorf("provider %q is not known: use one of %s", name, strings.Join([]string{spec.ProviderAnthropic, spec.ProviderOllama, spec.ProviderOpenAI, spec.ProviderReplay, spec.ProviderScripted}, ", "))
 }
 
 // digestTimeout bounds how long a server is asked for a digest.

@@ -54,6 +54,8 @@ func (g *response) add(event responses.ResponseStreamEventUnion) error {
 	case "response.failed":
 		e := event.Response.Error
 		return refusal{words: strings.ToLower(string(e.Code)) + " ", message: e.Message}
+	case "response.reasoning_text.delta", "response.reasoning_summary_text.delta":
+		g.stir()
 	case "error":
 		return refusal{words: strings.ToLower(event.Code) + " ", message: event.Message}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// scripted answers by the rules of the model's spec. The text is given out line by line, as a server would.
+// scripted answers by the rules of the model's spec.
 type scripted struct{}
 
 func (scripted) chat(_ context.Context, m *spec.Model, request Request, delta func(string)) (Answer, error) {
@@ -38,13 +38,18 @@ func (scripted) chat(_ context.Context, m *spec.Model, request Request, delta fu
 		}
 		answer.Calls = append(answer.Calls, plugins.ToolUse{Name: call.Tool, Arguments: arguments})
 	}
-	for line := range strings.SplitAfterSeq(said.Text, "\n") {
+	lines(said.Text, delta)
+	answer.finish()
+	return answer, nil
+}
+
+// lines gives a text out line by line, as a server would.
+func lines(text string, delta func(string)) {
+	for line := range strings.SplitAfterSeq(text, "\n") {
 		if line != "" {
 			delta(line)
 		}
 	}
-	answer.finish()
-	return answer, nil
 }
 
 // structured returns a tool's text as a value where it is a JSON object or list, as a runtime shows structured results;
