@@ -49,7 +49,8 @@ func (g *response) add(event responses.ResponseStreamEventUnion) error {
 			Input: int(u.InputTokens), Output: int(u.OutputTokens),
 			Cached: int(u.InputTokensDetails.CachedTokens), Reasoning: int(u.OutputTokensDetails.ReasoningTokens),
 		}
-		g.cut = event.Response.IncompleteDetails.Reason == "max_output_tokens"
+		// Not every server tells what made the answer incomplete.
+		g.cut = event.Response.Status == responses.ResponseStatusIncomplete && event.Response.IncompleteDetails.Reason != "content_filter"
 		g.done = true
 	case "response.failed":
 		e := event.Response.Error
