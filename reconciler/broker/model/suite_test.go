@@ -78,9 +78,14 @@ func TestCallsAreAskedForAndAnswered(t *testing.T) {
 			said{text: []string{"It runs."}})
 		request := question
 		request.Tools = toolsOf("cluster__get", "cluster__list")
-		got, err := p.Chat(t.Context(), m, request, nil)
+		var pieces []string
+		got, err := p.Chat(t.Context(), m, request, func(piece string) { pieces = append(pieces, piece) })
 		if err != nil {
 			t.Fatal(err)
+		}
+		// An empty piece says that something else than text has come.
+		if len(pieces) < 3 || pieces[0] != "I look." || strings.Join(pieces[1:], "") != "" {
+			t.Errorf("it comes in the pieces %q", pieces)
 		}
 		want := plugins.ModelAnswer{Text: "I look.", Finish: plugins.FinishCalls, Calls: []plugins.ToolUse{
 			{Name: "cluster__get", Arguments: json.RawMessage(`{"n":3,"name":"web"}`)},
