@@ -13,11 +13,14 @@ import (
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
+	"github.com/mainstay-dev/mainstay/reconciler/broker/gateway"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
+	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// BenchmarkOverhead compares Chat with the bare SDK against the same server: one answer of a word, and one of a thousand
-// tokens, of which each is an event. What Chat adds is to be less than a twentieth of a call of 10 ms, and than 20 us for each token.
+// BenchmarkOverhead compares Chat, and the gateway above it with all that a Model may declare, with the bare SDK against the same
+// server: one answer of a word, and one of a thousand tokens, of which each is an event. What they add is to be less than a twentieth
+// of a call of 10 ms, and than 20 us for each token.
 func BenchmarkOverhead(b *testing.B) {
 	for _, f := range forms[1:] {
 		for _, tokens := range []int{1, 1000} {
@@ -30,6 +33,11 @@ func BenchmarkOverhead(b *testing.B) {
 			m := f.of(server.URL)
 			client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 			p := model.Providers{HTTP: client}
+			m.Spec.Retry, m.Spec.Breaker, m.Spec.Hedge = &spec.Retry{}, &spec.Breaker{}, &spec.Hedge{After: spec.Duration(time.Minute)}
+			m.Spec.Timeouts = &spec.ModelTimeouts{FirstToken: spec.Duration(time.Minute), Total: spec.Duration(time.Minute)}
+			m.Spec.Rate, m.Spec.Budget = &spec.Rate{Concurrent: 10, RequestsPerMinute: 1e6}, &spec.Budget{TokensPerRun: 1e9, TokensPerDay: 1e9}
+			g := gateway.New(gateway.Options{Chat: p.Chat, Now: time.Now})
+			asking := gateway.Asking{Run: "r", Agent: &spec.Agent{Name: "a"}, Turn: 1, Request: func(*spec.Model) model.Request { return question }}
 			ways := map[string]func() int{
 				"sdk": func() int { return bare(b, f, m.Spec.Endpoint, client) },
 				"chat": func() int {
@@ -39,9 +47,16 @@ func BenchmarkOverhead(b *testing.B) {
 					}
 					return n
 				},
+				"gateway": func() int {
+					n := 0
+					if _, _, err := g.Ask(b.Context(), m, asking, func(string) { n++ }); err != nil {
+						b.Error(err)
+					}
+					return n
+				},
 			}
 			name := strings.ReplaceAll(f.name, " ", "-")
-			for _, way := range []string{"sdk", "chat"} {
+			for _, way := range []string{"sdk", "chat", "gateway"} {
 				b.Run(name+"/tokens="+map[int]string{1: "1", 1000: "1000"}[tokens]+"/"+way, func(b *testing.B) {
 					begin, n := time.Now(), 0
 					for b.Loop() {
