@@ -344,6 +344,31 @@ func TestABreakerLeavesAServerAlone(t *testing.T) {
 	})
 }
 
+// TestABreakerCountsAnswersThatBreakOff checks that a server which begins each answer and ends none is left alone, too.
+func TestABreakerCountsAnswersThatBreakOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		off := fails(model.Unavailable, 0)
+		off.pieces = []string{"half"}
+		p := &peers{tries: map[string][]try{"a": {off, says("yes"), off, off, off, says("yes")}}}
+		g, m := p.gateway(nil), declared(t, map[string]spec.ModelSpec{"a": {Breaker: &spec.Breaker{Failures: 2, Cooldown: minute}}})["a"]
+		for i, want := range []int{1, 2, 3, 4, 4} {
+			if _, _, err := g.Ask(t.Context(), m, asking("r"), nil); (err == nil) != (i == 1) || len(p.asked) != want {
+				t.Fatalf("question %d: asked %d times, want %d: %v", i+1, len(p.asked), want, err)
+			}
+		}
+		time.Sleep(time.Minute)
+		for _, want := range []int{5, 5} { // One is let through, and breaks off.
+			if _, _, err := g.Ask(t.Context(), m, asking("r"), nil); err == nil || len(p.asked) != want {
+				t.Fatalf("asked %d times, want %d: %v", len(p.asked), want, err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if _, _, err := g.Ask(t.Context(), m, asking("r"), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestASplitIsStickyAndFair checks that a run keeps its model, and that many runs are shared out by weight.
 func TestASplitIsStickyAndFair(t *testing.T) {
 	specs := map[string]spec.ModelSpec{"a": {Split: []spec.Share{{Model: "a", Weight: 3}, {Model: "b", Weight: 1}}}, "b": {}}

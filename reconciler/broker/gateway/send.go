@@ -106,11 +106,9 @@ func (q *question) send(ctx context.Context, m *spec.Model, s *server, request m
 		return model.Answer{}, err
 	}
 	answer, shown, err := first.rest(q.delta)
+	s.ended(m, err)
 	if err == nil {
 		return answer, nil
-	}
-	if s.breaker != nil && broken(s.breaker, err) {
-		s.breaker.RecordError(err)
 	}
 	q.attempt(m, err)
 	if shown {

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
@@ -46,6 +48,8 @@ type server struct {
 	breaker circuitbreaker.CircuitBreaker[*stream]
 	policy  failsafe.Executor[*stream]
 	rate    *rate
+	// broke counts the answers in a row that have begun and broke off.
+	broke atomic.Int32
 
 	mu     sync.Mutex
 	agents *simplelru.LRU[spec.AgentName, *rate]
@@ -60,6 +64,21 @@ func newServer(m *spec.Model) *server {
 	s.agents = agents
 	s.policy, s.breaker = newPolicy(m)
 	return s
+}
+
+// ended tells the breaker how an answer that had begun has ended. Its beginning was a success to the breaker, which would therefore
+// never count those that break off each time.
+func (s *server) ended(m *spec.Model, err error) {
+	switch {
+	case s.breaker == nil:
+	case err == nil:
+		s.broke.Store(0)
+	case !broken(s.breaker, err):
+	case int(s.broke.Add(1)) >= cmp.Or(m.Spec.Breaker.Failures, failures):
+		s.breaker.Open()
+	default:
+		s.breaker.RecordError(err)
+	}
 }
 
 // maxWait is how long a request waits for its turn.
