@@ -369,6 +369,40 @@ func TestABreakerCountsAnswersThatBreakOff(t *testing.T) {
 	})
 }
 
+// TestWhoeverLeavesDoesNotCloseABreaker checks that a server is not trusted because the one request that was let through was left.
+func TestWhoeverLeavesDoesNotCloseABreaker(t *testing.T) {
+	for name, leaving := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"a deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		},
+		"a cause": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeoutCause(ctx, time.Second, errors.New("somebody cancels the run"))
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &peers{tries: map[string][]try{"a": {fails(model.Unavailable, 0), {silent: time.Hour}}}}
+			g, m := p.gateway(nil), declared(t, map[string]spec.ModelSpec{"a": {Breaker: &spec.Breaker{Failures: 1, Cooldown: minute}}})["a"]
+			g.Ask(t.Context(), m, asking("r"), nil)
+			time.Sleep(time.Minute)
+			ctx, cancel := leaving(t.Context())
+			defer cancel()
+			done := make(chan error)
+			go func() { _, _, err := g.Ask(ctx, m, asking("r"), nil); done <- err }()
+			synctest.Wait()
+			_, _, err := g.Ask(t.Context(), m, asking("r"), nil)
+			if want := "ask model a: it is left alone until another request has shown that it works again, because it failed 1 times in a row"; err == nil || err.Error() != want {
+				t.Errorf("%s: %v, want %s", name, err, want)
+			}
+			if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, _, err := g.Ask(t.Context(), m, asking("r"), nil); err == nil || len(p.asked) != 2 {
+				t.Errorf("%s: asked %d times: %v", name, len(p.asked), err)
+			}
+		})
+	}
+}
+
 // TestASplitIsStickyAndFair checks that a run keeps its model, and that many runs are shared out by weight.
 func TestASplitIsStickyAndFair(t *testing.T) {
 	specs := map[string]spec.ModelSpec{"a": {Split: []spec.Share{{Model: "a", Weight: 3}, {Model: "b", Weight: 1}}}, "b": {}}

@@ -78,7 +78,7 @@ func broken(breaker circuitbreaker.CircuitBreaker[*stream], err error) bool {
 	case model.Unavailable, model.TimedOut, model.OutOfMemory:
 		return err != nil
 	}
-	return errors.Is(err, context.Canceled) && breaker.IsHalfOpen()
+	return (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) && breaker.IsHalfOpen()
 }
 
 func retryAfter(err error) time.Duration {
@@ -97,9 +97,12 @@ func (q *question) send(ctx context.Context, m *spec.Model, s *server, request m
 		return model.Answer{}, ctx.Err()
 	}
 	if errors.Is(err, circuitbreaker.ErrOpen) {
-		wait := s.breaker.RemainingDelay()
+		wait, how := s.breaker.RemainingDelay(), "until another request has shown that it works again"
+		if wait > 0 {
+			how = "for " + wait.Round(time.Millisecond).String()
+		}
 		err = fmt.Errorf("ask model %s: %w", m.Name, &model.Error{Reason: model.Unavailable, RetryAfter: wait,
-			Err: fmt.Errorf("it is left alone for %s, because it failed %d times in a row", wait.Round(time.Millisecond), cmp.Or(m.Spec.Breaker.Failures, failures))})
+			Err: fmt.Errorf("it is left alone %s, because it failed %d times in a row", how, cmp.Or(m.Spec.Breaker.Failures, failures))})
 		q.attempt(m, err)
 	}
 	if err != nil {

@@ -105,11 +105,12 @@ func (s *stream) end() error {
 	if s.total != nil {
 		s.total.Stop()
 	}
-	if cause := context.Cause(s.ctx); cause != nil {
+	if cause := context.Cause(s.ctx); errors.Is(cause, errGivenUp) {
 		s.err = cause
-		if _, ok := errors.AsType[*model.Error](cause); ok {
-			s.err = fmt.Errorf("ask model %s: %w", s.model.Name, cause)
-		}
+	} else if _, ok := errors.AsType[*model.Error](cause); ok {
+		s.err = fmt.Errorf("ask model %s: %w", s.model.Name, cause)
+	} else if cause != nil {
+		s.err = s.ctx.Err() // Whoever asks has left, for reasons of his own.
 	}
 	s.cancel(nil)
 	return s.err
