@@ -403,6 +403,28 @@ func TestWhoeverLeavesDoesNotCloseABreaker(t *testing.T) {
 	}
 }
 
+// TestARateBelievesAServerOnlySoFar checks that a server that tells of absurdly many tokens does not block its model for good.
+func TestARateBelievesAServerOnlySoFar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chat := func(context.Context, *spec.Model, model.Request, func(string)) (model.Answer, error) {
+			return model.Answer{Used: spec.Usage{Input: 1 << 40}}, nil
+		}
+		g := gateway.New(gateway.Options{Chat: chat, Now: time.Now})
+		m := declared(t, map[string]spec.ModelSpec{"a": {Rate: &spec.Rate{TokensPerMinute: 1000}}})["a"]
+		ask := func() error { _, _, err := g.Ask(t.Context(), m, asking("r"), nil); return err }
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+		if err := ask(); model.ReasonOf(err) != model.RateLimited {
+			t.Fatal(err)
+		}
+		time.Sleep(11 * time.Minute)
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestASplitIsStickyAndFair checks that a run keeps its model, and that many runs are shared out by weight.
 func TestASplitIsStickyAndFair(t *testing.T) {
 	specs := map[string]spec.ModelSpec{"a": {Split: []spec.Share{{Model: "a", Weight: 3}, {Model: "b", Weight: 1}}}, "b": {}}

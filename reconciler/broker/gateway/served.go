@@ -107,6 +107,9 @@ func (s *server) admit(ctx context.Context, m *spec.Model, agent spec.AgentName,
 	return func(u spec.Usage) { own(u); its(u) }, nil
 }
 
+// maxDebt is for how many minutes at most one answer uses up a rate of tokens.
+const maxDebt = 10
+
 // rateOf returns the rate of one agent.
 func (s *server) rateOf(m *spec.Model, agent spec.AgentName) *rate {
 	if m.Spec.AgentRate == nil {
@@ -178,8 +181,8 @@ func (r *rate) admit(ctx context.Context, wait time.Duration, tokens int) (relea
 		before := release
 		release = func(u spec.Usage) {
 			before(u)
-			// What was estimated too low is taken from those who come later.
-			if more := u.Input + u.Output - estimate; more > 0 {
+			// What was estimated too low is taken from those who come later, as far as a server can be believed.
+			if more := min(u.Input+u.Output-estimate, maxDebt*r.spec.TokensPerMinute); more > 0 {
 				r.tokens.ReservePermits(uint(more))
 			}
 		}
