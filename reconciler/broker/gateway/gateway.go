@@ -107,7 +107,7 @@ func (q *question) ask(ctx context.Context, m *spec.Model, why string) (model.An
 	reason := model.ReasonOf(err)
 	for _, f := range m.Spec.Fallbacks {
 		other := m.Other(f.Model)
-		if other == nil || len(f.On) > 0 && !slices.Contains(f.On, reason.Case()) {
+		if other == nil || !asks(f, reason) {
 			continue
 		}
 		before := len(q.asked)
@@ -121,6 +121,11 @@ func (q *question) ask(ctx context.Context, m *spec.Model, why string) (model.An
 		err = both(m, err, its)
 	}
 	return model.Answer{}, err
+}
+
+// asks says whether a fallback is asked in a case.
+func asks(f spec.Fallback, reason model.Reason) bool {
+	return len(f.On) == 0 || slices.Contains(f.On, reason.Case())
 }
 
 // both is the error of a model that failed, and of one that was asked instead. It may be mended later where one of them may.

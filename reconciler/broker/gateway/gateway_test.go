@@ -425,6 +425,31 @@ func TestARateBelievesAServerOnlySoFar(t *testing.T) {
 	})
 }
 
+// TestAFallbackForAllIsAskedAtOnce checks that a fallback that names no case is one for a rate that is reached.
+func TestAFallbackForAllIsAskedAtOnce(t *testing.T) {
+	for _, on := range [][]string{nil, {"failed", "rateLimited"}, {"failed"}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &peers{tries: map[string][]try{"a": {says("a")}, "b": {says("b")}}}
+			g, m := p.gateway(nil), declared(t, map[string]spec.ModelSpec{"a": {
+				Rate: &spec.Rate{RequestsPerMinute: 1}, Fallbacks: []spec.Fallback{{Model: "b", On: on}},
+			}, "b": {}})["a"]
+			want, longest := []string{"a", "b"}, time.Duration(0)
+			if slices.Equal(on, []string{"failed"}) {
+				want, longest = []string{"a", "a"}, time.Minute
+			}
+			start := time.Now()
+			for range want {
+				if _, _, err := g.Ask(t.Context(), m, asking("r"), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(start); !slices.Equal(p.asked, want) || took > longest {
+				t.Errorf("on %v: asked %v in %s, want %v in at most %s", on, p.asked, took, want, longest)
+			}
+		})
+	}
+}
+
 // TestASplitIsStickyAndFair checks that a run keeps its model, and that many runs are shared out by weight.
 func TestASplitIsStickyAndFair(t *testing.T) {
 	specs := map[string]spec.ModelSpec{"a": {Split: []spec.Share{{Model: "a", Weight: 3}, {Model: "b", Weight: 1}}}, "b": {}}

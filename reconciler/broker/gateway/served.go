@@ -89,10 +89,8 @@ const maxWait = time.Minute
 func (s *server) admit(ctx context.Context, m *spec.Model, agent spec.AgentName, tokens int) (release func(spec.Usage), err error) {
 	wait := maxWait
 	for _, f := range m.Spec.Fallbacks {
-		for _, on := range f.On {
-			if on == model.RateLimited.Case() {
-				wait = 0
-			}
+		if asks(f, model.RateLimited) {
+			wait = 0
 		}
 	}
 	own, err := s.rate.admit(ctx, wait, tokens)
