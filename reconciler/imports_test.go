@@ -46,21 +46,22 @@ var mayImport = map[string][]string{
 
 	// The stages of the loop, in the order of the path. Package remote, one Git remote, lies beneath those that need it, and
 	// so does diff, how a change of a text is shown.
-	"reconciler/remote":               {"spec", "spec/pgp"},
-	"reconciler/diff":                 {"spec"},
-	"reconciler/source":               {"spec", "reconciler/remote"},
-	"reconciler/plan":                 {"spec", "reconciler/diff"},
-	"reconciler/policy":               {"spec"},
-	"reconciler/host":                 {"spec", "plugins", "plugins/pluginpb"},
-	"reconciler/run":                  {"spec"},
-	"reconciler/broker":               {"spec", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/secret"},
-	"reconciler/broker/gateway":       {"spec", "plugins", "reconciler/broker/model"},
-	"reconciler/broker/model":         {"spec", "plugins", "reconciler/secret"},
-	"reconciler/broker/tool":          {"spec", "reconciler/secret"},
-	"reconciler/secret":               {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
-	"reconciler/broker/tool/tooltest": {"spec"},
-	"reconciler/proposal":             {"spec", "reconciler/diff"},
-	"reconciler/proposal/local":       {"spec", "reconciler/remote", "reconciler/proposal", "reconciler/approver"},
+	"reconciler/remote":                  {"spec", "spec/pgp"},
+	"reconciler/diff":                    {"spec"},
+	"reconciler/source":                  {"spec", "reconciler/remote"},
+	"reconciler/plan":                    {"spec", "reconciler/diff"},
+	"reconciler/policy":                  {"spec"},
+	"reconciler/host":                    {"spec", "plugins", "plugins/pluginpb"},
+	"reconciler/run":                     {"spec"},
+	"reconciler/broker":                  {"spec", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/secret"},
+	"reconciler/broker/gateway":          {"spec", "plugins", "reconciler/broker/model"},
+	"reconciler/broker/model":            {"spec", "plugins", "reconciler/secret"},
+	"reconciler/broker/model/ollamatest": nil, // a real Ollama server, for tests of several packages
+	"reconciler/broker/tool":             {"spec", "reconciler/secret"},
+	"reconciler/secret":                  {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
+	"reconciler/broker/tool/tooltest":    {"spec"},
+	"reconciler/proposal":                {"spec", "reconciler/diff"},
+	"reconciler/proposal/local":          {"spec", "reconciler/remote", "reconciler/proposal", "reconciler/approver"},
 	// Who may approve, and what is decided about a call, are functions: approver lies beneath execute and proposal/local, which
 	// ask it about one person, and policy beneath both.
 	"reconciler/approver":   {"spec", "reconciler/policy"},
