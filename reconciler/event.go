@@ -30,6 +30,7 @@ const (
 	RunRetrying    EventType = "RunRetrying"    // Run, Err, Text: the time until the next try
 	RunFinished    EventType = "RunFinished"    // Run, Outcome
 	ActionSettled  EventType = "ActionSettled"  // Action, Approval, Text; Err when it failed or was refused
+	ModelChanged   EventType = "ModelChanged"   // Resource, Text: what its server does with it, or that it is there; Err: what is wrong with it
 	RunsForgotten  EventType = "RunsForgotten"  // Text: how many finished runs were older than the fleet keeps them
 	Warned         EventType = "Warned"         // Err: something needs a person and concerns no single resource
 )
@@ -43,6 +44,7 @@ type Event struct {
 	Problems spec.Problems
 	Steps    []plan.Step
 	Step     plan.Step
+	Resource spec.Ref
 	Task     spec.Task
 	Run      spec.RunID
 	N        int

@@ -46,25 +46,28 @@ var mayImport = map[string][]string{
 
 	// The stages of the loop, in the order of the path. Package remote, one Git remote, lies beneath those that need it, and
 	// so does diff, how a change of a text is shown.
-	"reconciler/remote":               {"spec", "spec/pgp"},
-	"reconciler/diff":                 {"spec"},
-	"reconciler/source":               {"spec", "reconciler/remote"},
-	"reconciler/plan":                 {"spec", "reconciler/diff"},
-	"reconciler/policy":               {"spec"},
-	"reconciler/host":                 {"spec", "plugins", "plugins/pluginpb"},
-	"reconciler/run":                  {"spec"},
-	"reconciler/broker":               {"spec", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/secret"},
-	"reconciler/broker/gateway":       {"spec", "plugins", "reconciler/broker/model"},
-	"reconciler/broker/model":         {"spec", "plugins", "reconciler/secret"},
-	"reconciler/broker/tool":          {"spec", "reconciler/secret"},
-	"reconciler/secret":               {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
-	"reconciler/broker/tool/tooltest": {"spec"},
-	"reconciler/proposal":             {"spec", "reconciler/diff"},
-	"reconciler/proposal/local":       {"spec", "reconciler/remote", "reconciler/proposal", "reconciler/approver"},
+	"reconciler/remote":                  {"spec", "spec/pgp"},
+	"reconciler/diff":                    {"spec"},
+	"reconciler/source":                  {"spec", "reconciler/remote"},
+	"reconciler/plan":                    {"spec", "reconciler/diff"},
+	"reconciler/policy":                  {"spec"},
+	"reconciler/host":                    {"spec", "plugins", "plugins/pluginpb"},
+	"reconciler/run":                     {"spec"},
+	"reconciler/broker":                  {"spec", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/secret"},
+	"reconciler/broker/gateway":          {"spec", "plugins", "reconciler/broker/model"},
+	"reconciler/broker/model":            {"spec", "plugins", "reconciler/secret"},
+	"reconciler/broker/model/ollamatest": nil, // a real Ollama server, for tests of several packages
+	"reconciler/broker/tool":             {"spec", "reconciler/secret"},
+	"reconciler/secret":                  {"spec", "spec/sops"}, // references to secrets, for the broker's tool servers
+	"reconciler/broker/tool/tooltest":    {"spec"},
+	"reconciler/proposal":                {"spec", "reconciler/diff"},
+	"reconciler/proposal/local":          {"spec", "reconciler/remote", "reconciler/proposal", "reconciler/approver"},
 	// Who may approve, and what is decided about a call, are functions: approver lies beneath execute and proposal/local, which
 	// ask it about one person, and policy beneath both.
-	"reconciler/approver":   {"spec", "reconciler/policy"},
-	"reconciler/execute":    {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
+	"reconciler/approver": {"spec", "reconciler/policy"},
+	"reconciler/execute":  {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
+	// Pulls and creates models through broker/model, which asks servers and decides nothing.
+	"reconciler/models":     {"spec", "reconciler/broker/model"},
 	"reconciler/undo":       {"spec"}, // which effects are offered to be undone
 	"reconciler/shelf":      {"spec", "reconciler/remote"},
 	"reconciler/store":      {"spec"},
@@ -74,7 +77,7 @@ var mayImport = map[string][]string{
 
 	// The loop.
 	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
-		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool",
+		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/models",
 		"reconciler/proposal", "reconciler/execute", "reconciler/undo", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/notify"},
 
 	// A finished run, once more, without effect: the engine over a memory, with the record in place of the broker, whose
@@ -87,7 +90,7 @@ var mayImport = map[string][]string{
 	// The command line.
 	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
-		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/proposal", "reconciler/proposal/local",
+		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/audit", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",
 		"examples/quickstart", "examples/quickstart/cluster"},
 

@@ -9,6 +9,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/models"
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
 	"github.com/mainstay-dev/mainstay/reconciler/run"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -17,8 +18,9 @@ import (
 // join makes the stages that need to know what is declared, and gives each the others' answers through small adapters.
 func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
+	r.keeper = models.New(models.Options{Models: r.parts.Models, Memory: madeModels{r.parts.Store}, Now: r.opts.Now, Changed: r.modelChanged})
 	r.broker = broker.New(broker.Options{
-		Models: r.parts.Models, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
+		Models: r.parts.Models, Chat: r.keeper.Chat, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
 		Spent: r.parts.Store.Spent,
 		Suspended: func(server string) string {
 			return r.suspendedAny(spec.Ref{Kind: spec.KindToolServer, Name: server})

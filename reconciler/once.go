@@ -30,10 +30,11 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	defer stop()
 	var queue <-chan error
 	r.background.Go(func() { _ = r.notifier.Run(working) }) // It only ends with its context.
-	err := r.converge(ctx, func() { queue = r.work(working, queue) })
+	err := r.converge(working, func() { queue = r.work(working, queue) })
 	r.flush(ctx)
 	stop()
 	r.background.Wait()
+	r.keeper.Wait()
 	if queue != nil {
 		err = errors.Join(err, <-queue)
 	}
@@ -89,7 +90,7 @@ func (r *Reconciler) busy(ctx context.Context) (bool, error) {
 	r.mu.Lock()
 	executing := len(r.executing) > 0
 	r.mu.Unlock()
-	if executing {
+	if executing || r.keeper.Busy() {
 		return true, nil
 	}
 	for _, step := range plan.Diff(r.observed(), fleet) {

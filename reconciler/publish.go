@@ -38,7 +38,7 @@ func StoredStatus(ctx context.Context, st *store.Store) (Status, error) {
 	}
 	value, err := st.Get(ctx, statusKey)
 	if errors.Is(err, store.ErrNotFound) && len(runs) > 0 { // Only conversations were held here.
-		return Status{Revisions: []RevisionStatus{}, Agents: []AgentStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{},
+		return Status{Revisions: []RevisionStatus{}, Agents: []AgentStatus{}, Models: []ModelStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{},
 			Proposals: []ProposalStatus{}, Runs: runs}, nil
 	}
 	if err != nil {
@@ -116,7 +116,7 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := Status{At: r.opts.Now().UTC(), Seen: r.seen, Applied: r.applied, Source: r.source, Runs: runs,
-		Revisions: slices.Clone(r.revisions), Agents: []AgentStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{}}
+		Revisions: slices.Clone(r.revisions), Agents: []AgentStatus{}, Models: []ModelStatus{}, Resources: []ResourceStatus{}, Actions: []ActionStatus{}}
 	s.Proposals = ProposalStatuses(r.open)
 	s.Suspended = slices.Clone(r.suspended)
 	if r.forgotten != nil && !r.forgotten.Before.IsZero() {
@@ -138,6 +138,10 @@ func (r *Reconciler) Status(ctx context.Context) (Status, error) {
 	for _, res := range r.fleet.Resources {
 		s.Resources = append(s.Resources, ResourceStatus{Resource: res, Conditions: r.resources[res.Ref]})
 	}
+	for _, m := range r.fleet.Models {
+		s.Models = append(s.Models, r.modelStatus(m))
+	}
+	slices.SortFunc(s.Models, func(a, b ModelStatus) int { return cmp.Compare(a.Name, b.Name) })
 	for name, agent := range r.fleet.Agents {
 		s.Agents = append(s.Agents, r.agentStatus(agent, running[name]))
 	}
@@ -241,6 +245,9 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 	case spec.KindToolServer, spec.KindModel:
 		if err := r.refused(res.Ref); err != nil {
 			return stalled(ReasonLockMismatch, err.Error())
+		}
+		if v, ok := r.modelVerdict(res); ok {
+			return v
 		}
 		if err := r.serverErrs[res.Digest]; err != nil {
 			return stalled("ServerFailed", err.Error())

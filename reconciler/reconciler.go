@@ -17,6 +17,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/models"
 	"github.com/mainstay-dev/mainstay/reconciler/notify"
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
@@ -88,6 +89,7 @@ type Reconciler struct {
 	opts       Options
 	proposals  proposal.Driver
 	broker     *broker.Broker
+	keeper     *models.Keeper
 	engine     *run.Engine
 	queue      *run.Queue
 	ledger     *execute.Ledger
@@ -191,12 +193,14 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			r.background.Wait()
+			r.keeper.Wait()
 			if queue == nil {
 				return nil
 			}
 			return r.ended(ctx, <-queue)
 		case err := <-queue: // It ends with ctx, or before where the queue cannot be read.
 			r.background.Wait()
+			r.keeper.Wait()
 			if err != nil {
 				err = fmt.Errorf("work on runs: %w", err)
 			}
@@ -242,7 +246,13 @@ func (r *Reconciler) pass(ctx context.Context) error {
 	}{
 		{"follow the actions", true, r.readLedger},
 		{"take over waiting runs", true, r.takeOver},
-		{"apply the plan", false, func(ctx context.Context) error { r.checkServers(ctx); r.checkModels(ctx); r.apply(ctx); return nil }},
+		{"apply the plan", false, func(ctx context.Context) error {
+			r.checkServers(ctx)
+			r.checkModels(ctx)
+			r.keepModels(ctx)
+			r.apply(ctx)
+			return nil
+		}},
 		{"start runs", false, r.trigger},
 		{"wake runs", true, r.wake},
 		{"offer what undoes", true, r.offerUndos},

@@ -19,6 +19,7 @@ type Status struct {
 	Source    []metav1.Condition `json:"source,omitempty"`
 	Revisions []RevisionStatus   `json:"revisions"`
 	Agents    []AgentStatus      `json:"agents"`
+	Models    []ModelStatus      `json:"models"`
 	Resources []ResourceStatus   `json:"resources"`
 	Actions   []ActionStatus     `json:"actions"`
 	Proposals []ProposalStatus   `json:"proposals"`
@@ -48,6 +49,18 @@ type RevisionStatus struct {
 // ResourceStatus is one declared resource.
 type ResourceStatus struct {
 	spec.Resource
+	Conditions []metav1.Condition `json:"conditions"`
+}
+
+// ModelStatus is one declared model, and what its server has.
+type ModelStatus struct {
+	Name     string `json:"name"`
+	Provider string `json:"provider"`
+	// Model is the provider's name of it, and Has the digest of what the server has, where that is known.
+	Model string      `json:"model,omitempty"`
+	Has   spec.Digest `json:"has,omitempty"`
+	// Percent is how much is there of a model that is being pulled; 100 of one that is there.
+	Percent    int                `json:"percent,omitempty"`
 	Conditions []metav1.Condition `json:"conditions"`
 }
 

@@ -55,10 +55,12 @@ type ModelSpec struct {
 	// Match says what a model of provider replay does with a request that is not in its recording, the ids of calls apart:
 	// strict fails and says what differs, lenient gives the answer to the most similar request of the same turn.
 	Match string `json:"match,omitempty" check:"enum=lenient|strict,default=strict"`
-	// Source says where Ollama gets the model, and which one it must be.
-	Source *ModelSource `json:"source,omitempty" check:"later"`
-	// KeepAlive is how long Ollama keeps the model in memory after an answer.
-	KeepAlive Duration `json:"keepAlive,omitempty" check:"later,min=1s,max=24h"`
+	// Source says where Ollama gets the model, and which one it must be. Without it a model that the server does not have is
+	// missing, and nobody pulls it.
+	Source *ModelSource `json:"source,omitempty"`
+	// KeepAlive is how long Ollama keeps the model in memory after an answer. Default: what the server is set to, normally
+	// five minutes.
+	KeepAlive Duration `json:"keepAlive,omitempty" check:"min=1s,max=24h"`
 	// Fallbacks are asked in this order when the model cannot answer.
 	Fallbacks []Fallback `json:"fallbacks,omitempty" check:"max=16"`
 	// Routes choose another model by what is asked: the first one that holds.
@@ -94,9 +96,12 @@ type ModelSpec struct {
 
 // ModelSource says where Ollama gets a model.
 type ModelSource struct {
-	// Pull says when the model is pulled from its registry.
+	// Pull says when the model is pulled from its registry: when the server does not have it, also once whenever it is declared
+	// anew or Mainstay starts, or never. A name that begins with http:// is pulled without TLS.
 	Pull string `json:"pull,omitempty" check:"enum=always|missing|never,default=missing"`
-	// File is the path from the repository's root of a GGUF file or Modelfile that the model is created from, instead.
+	// File is the path from the folder of mainstay.yaml of a GGUF file or Modelfile that the model is created from, instead. A path
+	// that begins with / is that of a GGUF file on the machine that Mainstay runs on, and FROM in a Modelfile may be one too.
+	// When the file changes the model is made again, if it is the one that Mainstay had made.
 	File string `json:"file,omitempty" check:"max=1024"`
 	// Digest is the model's, as the server reports it. Another one is refused.
 	Digest string `json:"digest,omitempty" check:"pattern=digest"`

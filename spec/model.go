@@ -72,6 +72,9 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 			l.missing(e.document, e.spec.at("name"), "write the server's name of the model, such as name: qwen3:4b", "a model of provider %s has no name", m.Spec.Provider)
 		}
 		l.without(e, "rules", "recording", "match")
+		if _, twice := m.Spec.Parameters["keep_alive"]; twice && m.Spec.KeepAlive != 0 {
+			l.error(e.spec.keyOf("keepAlive"), "keep one of them", "keepAlive is also among the parameters, as keep_alive")
+		}
 		if m.Spec.Provider != ProviderOllama {
 			l.without(e, "source", "keepAlive")
 		}
@@ -89,7 +92,9 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 		if s.File != "" && s.Pull != "" {
 			l.error(n, "keep one of them", "a model is pulled, or created from a file, and not both")
 		}
-		l.inRepository(n.at("file"), s.File)
+		if !strings.HasPrefix(s.File, "/") {
+			l.inRepository(n.at("file"), s.File)
+		}
 	}
 	l.inRepository(e.spec.at("recording"), m.Spec.Recording)
 	if b := m.Spec.Budget; b != nil && (b.CostPerRun > 0 || b.CostPerDay > 0 || b.CostPerAgentDay > 0) && m.Spec.Price == nil {

@@ -52,6 +52,13 @@ var views = map[string]func(s reconciler.Status, now time.Time) table{
 		}
 		return t
 	},
+	"models": func(s reconciler.Status, _ time.Time) table {
+		t := table{header: []string{"NAME", "READY", "PROVIDER", "MODEL", "HAS", "MESSAGE"}, items: s.Models}
+		for _, m := range s.Models {
+			t.rows = append(t.rows, []string{m.Name, readiness(m.Conditions), m.Provider, dash(spec.Visible(m.Model)), dash(m.Has.Short()), message(m.Conditions)})
+		}
+		return t
+	},
 	"resources": func(s reconciler.Status, _ time.Time) table {
 		t := table{header: []string{"RESOURCE", "READY", "DIGEST", "FILE", "MESSAGE"}, items: s.Resources}
 		for _, r := range s.Resources {
@@ -90,13 +97,13 @@ func agentRuns(a reconciler.AgentStatus) string {
 
 func newGet() *cobra.Command {
 	var state, output string
-	names := []string{"agents", "runs", "proposals", "actions", "revisions", "resources", "suspensions"}
+	names := []string{"agents", "runs", "proposals", "actions", "revisions", "models", "resources", "suspensions"}
 	var singular []string
 	for _, name := range names {
 		singular = append(singular, strings.TrimSuffix(name, "s"))
 	}
 	cmd := &cobra.Command{
-		Use:   "get agents|runs|proposals|actions|revisions|resources|suspensions [NAME]",
+		Use:   "get agents|runs|proposals|actions|revisions|models|resources|suspensions [NAME]",
 		Short: "Show what runs, what waits and what was done, or the one with a name",
 		Example: "  mainstay get agents\n" +
 			"  mainstay get agent triage -o yaml\n" +

@@ -181,7 +181,7 @@ func newRoot(env environment) *cobra.Command {
 	root.AddCommand(
 		newDemo(env), newInit(), newRun(env), newValidate(), newFmt(), newBuild(env), newLock(env), newPlan(env), newExplain(), newSchema(), newAsk(env), newChat(env), newThreads(), newRuns(env), newGet(), newDescribe(), newLogs(),
 		newSuspend(env), newResume(env),
-		newProposals(env), newActions(env), newRollback(env), newLedger(env), newVerify(env), newPlugin(), newVersion(),
+		newProposals(env), newActions(env), newRollback(env), newLedger(env), newVerify(env), newModels(env), newDoctor(env), newPlugin(), newVersion(),
 	)
 	for _, group := range root.Commands() {
 		if group.HasSubCommands() && !group.Runnable() {

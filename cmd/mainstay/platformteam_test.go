@@ -2,16 +2,21 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	platformteam "github.com/mainstay-dev/mainstay/examples/platform-team"
+	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/model/ollamatest"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -34,8 +39,71 @@ var firstQuestions = map[spec.AgentName][2]string{
 	"runbook-keeper":      {"Are the runbooks true?", "Say in the runbook of frontend that it has 4 replicas"},
 }
 
-// One reconciler runs the whole example. Each agent does its work, and calls no tool that its spec does not give it.
+// One reconciler runs the whole example. Each agent does its work, and calls no tool that its spec does not give it. Then a real
+// Ollama server, with a model that says what the rules of the rehearsal have said, does the same work.
 func TestEveryAgentOfThePlatformTeamAnswers(t *testing.T) {
+	exchanges := askThePlatformTeam(t, func(string) {})
+	t.Run("over a real Ollama", func(t *testing.T) {
+		server := ollamatest.Start(t)
+		script := ollamatest.Script{Tools: true, Of: map[string][][]string{}}
+		for _, e := range exchanges {
+			remember(t, script.Of, e)
+		}
+		server.Create("team", script)
+		askThePlatformTeam(t, func(repo string) {
+			for _, name := range []string{"fast", "default", "deep"} {
+				model := fmt.Sprintf("{apiVersion: %s, kind: Model, metadata: {name: %s}, spec: {provider: ollama, name: team, endpoint: %q, parameters: null}}\n", spec.APIVersion, name, server.URL)
+				if err := os.WriteFile(filepath.Join(repo, "overlays", "rehearsal", name+".yaml"), []byte(model), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	})
+}
+
+// commitID is an id in a task, which differs where the files do.
+var commitID = regexp.MustCompile(`\b[0-9a-f]{7,40}\b`)
+
+// remember writes the answer of a model into the dialogue that it is of.
+func remember(t *testing.T, dialogues map[string][][]string, e spec.Entry) {
+	t.Helper()
+	if e.Request == nil || e.Request.Kind != spec.RequestModel || e.Answer == nil {
+		return
+	}
+	var request plugins.ModelRequest
+	var answer plugins.ModelAnswer
+	if err := errors.Join(json.Unmarshal(e.Request.Body, &request), json.Unmarshal(e.Answer.Body, &answer)); err != nil {
+		t.Fatal(err)
+	}
+	begin, n := "", 0
+	for _, m := range request.Messages {
+		if m.Role == plugins.RoleUser && begin == "" {
+			begin = m.Text
+		}
+		if m.Role == plugins.RoleAssistant {
+			n++
+		}
+	}
+	begin = commitID.ReplaceAllStringFunc(begin, func(id string) string { return strings.Repeat(ollamatest.Any, len(id)) })
+	var turn []string
+	if answer.Text != "" {
+		turn = append(turn, answer.Text)
+	}
+	for _, call := range answer.Calls {
+		turn = append(turn, ollamatest.Call(call.Name, call.Arguments))
+	}
+	switch known := dialogues[begin]; {
+	case n == len(known):
+		dialogues[begin] = append(known, turn)
+	case n > len(known) || !slices.Equal(known[n], turn):
+		t.Fatalf("answer %d to %q is %q, after %q", n, begin, turn, known)
+	}
+}
+
+// askThePlatformTeam runs the example once, with its files as change leaves them, checks what every agent does, and returns the
+// exchanges of all runs: each request with its answer, in their order.
+func askThePlatformTeam(t *testing.T, change func(repo string)) []spec.Entry {
+	t.Helper()
 	w := world{t, t.TempDir()}
 	w.git(".", "init", "-q", "--bare", "-b", "main", w.path("remote.git"))
 	if err := os.CopyFS(w.path("repo"), platformteam.Files()); err != nil {
@@ -49,6 +117,7 @@ func TestEveryAgentOfThePlatformTeamAnswers(t *testing.T) {
 	if err := os.WriteFile(w.path("repo/triggers/questions.yaml"), []byte(questions.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	change(w.path("repo"))
 	w.git("repo", "init", "-q", "-b", "main")
 	w.git("repo", "add", ".")
 	w.git("repo", "commit", "-q", "-m", "seed")
@@ -71,6 +140,7 @@ func TestEveryAgentOfThePlatformTeamAnswers(t *testing.T) {
 	var runs []spec.RunSummary
 	mainstay(&runs, "get", "runs", "-o", "json", "--state", w.path("state"))
 	asked := map[spec.AgentName]bool{}
+	var exchanges []spec.Entry
 	for name, agent := range loaded(t, w.path("repo"), "rehearsal").Agents {
 		for _, run := range runs {
 			if run.Agent != name {
@@ -79,6 +149,15 @@ func TestEveryAgentOfThePlatformTeamAnswers(t *testing.T) {
 			var entries []spec.Entry
 			mainstay(&entries, "logs", string(run.Run), "-o", "json", "--state", w.path("state"))
 			said := checkTools(t, agent, entries)
+			requests := map[int]*spec.Request{}
+			for _, e := range entries {
+				if e.Request != nil {
+					requests[e.N] = e.Request
+				}
+				if e.Answer != nil {
+					exchanges = append(exchanges, spec.Entry{N: e.N, Request: requests[e.N], Answer: e.Answer})
+				}
+			}
 			if run.Trigger == "ask-"+string(name) {
 				asked[name] = true
 				if want := firstQuestions[name][1]; !strings.Contains(said, want) {
@@ -90,6 +169,7 @@ func TestEveryAgentOfThePlatformTeamAnswers(t *testing.T) {
 			t.Errorf("%s was not asked", name)
 		}
 	}
+	return exchanges
 }
 
 // checkTools checks that a run called only tools that its agent has, without one refusal, and returns what the run has

@@ -186,6 +186,12 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 			} else {
 				log.Error("run failed", append([]any{"run", e.Run, "reason", e.Outcome.Reason, "message", e.Outcome.Message}, doneSoFar(e.Outcome)...)...)
 			}
+		case reconciler.ModelChanged:
+			if e.Err != nil {
+				log.Error("model cannot be used", "resource", e.Resource, "reason", e.Err)
+			} else {
+				log.Info("model", "resource", e.Resource, "state", e.Text)
+			}
 		case reconciler.RunsForgotten:
 			log.Info("finished runs are forgotten", "runs", e.Text)
 		case reconciler.ActionSettled:

@@ -20,6 +20,7 @@ import (
 	platformteam "github.com/mainstay-dev/mainstay/examples/platform-team"
 	"github.com/mainstay-dev/mainstay/examples/quickstart"
 	"github.com/mainstay-dev/mainstay/plugins/langgraph/langgraphtest"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/model/ollamatest"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 )
 
@@ -111,6 +112,12 @@ func TestStories(t *testing.T) {
 					return false, nil
 				}
 				return err == nil, err
+			case "ollama":
+				if os.Getenv(ollamatest.Variable) == "" {
+					t.Logf("SKIPPED: %s is not set; .ci/run builds a real Ollama server and sets it", ollamatest.Variable)
+					return false, nil
+				}
+				return true, nil
 			case "readable:/proc/kmsg": // A regular file that does not end. It is for root, on Linux.
 			default:
 				return false, fmt.Errorf("unknown condition %q", name)
@@ -125,7 +132,7 @@ func TestStories(t *testing.T) {
 			"quickstart": writeQuickstart, "langgraph": writeLangGraph, "platformteam": writePlatformTeam, "seed": seed, "commit": commit,
 			"eventually": eventually, "exits": exits, "pick": pick, "grepcount": grepCount, "nowhere": nowhere,
 			"sops": sopsFile, "kubesecret": kubeSecret, "replace": replace, "mode": mode, "terminate": terminate, "gone": gone, "reads": reads,
-			"webhook": webhook,
+			"webhook": webhook, "ollama": func(ts *testscript.TestScript, neg bool, args []string) { startOllama(t, ts, neg, args) },
 		},
 	})
 }
@@ -139,6 +146,22 @@ func writeQuickstart(ts *testscript.TestScript, neg bool, args []string) {
 		"  env:\n    - name: CLUSTER_FILE\n      from: {env: CLUSTER_FILE}\n",
 		filepath.Join(args[0], "tools", "cluster.yaml"),
 	})
+}
+
+// startOllama is `ollama DIR`: it starts a real Ollama server with a model that can call no tools, talker, and one in a registry on
+// loopback, $PULLED, which it does not have. Into DIR it writes the file of a third, made.gguf, and its Modelfile. All of them
+// say what they are.
+func startOllama(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "ollama DIR")
+	server := ollamatest.Start(t)
+	server.Create("talker", ollamatest.Script{Turns: [][]string{{"I am talker."}}})
+	server.Create("pulled", ollamatest.Script{Tools: true, Turns: [][]string{{"I am pulled."}}})
+	registry := ollamatest.NewRegistry(t, server)
+	server.Forget("pulled")
+	ts.Setenv("OLLAMA_HOST", server.URL)
+	ts.Setenv("PULLED", registry.Name("pulled"))
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o755))
+	ts.Check(ollamatest.Write(ts.MkAbs(args[0]), "made", ollamatest.Script{Tools: true, Turns: [][]string{{"I am made."}}}))
 }
 
 // writePlatformTeam is `platformteam DIR`: it writes examples/platform-team into DIR, without its approvers, so that seed can

@@ -58,6 +58,12 @@ func (s *story) tell(e reconciler.Event) {
 		s.line("agent", "%s is ready: its %s\nit holds no secret and has no network; all it can do is ask its host", step(e), e.Text)
 	case reconciler.StepFailed:
 		s.line("failed", "%s: %v", step(e), e.Err)
+	case reconciler.ModelChanged:
+		if e.Err != nil {
+			s.line("model", "%s: %v", e.Resource, e.Err)
+		} else {
+			s.line("model", "%s: %s", e.Resource, e.Text)
+		}
 	case reconciler.RunQueued:
 		if s.first == "" {
 			s.first = e.Run

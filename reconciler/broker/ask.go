@@ -103,7 +103,7 @@ func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request,
 	if err := b.checkPin(ctx, m); err != nil {
 		return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
 	}
-	return b.opts.Models.Chat(ctx, m, request, delta)
+	return b.opts.Chat(ctx, m, request, delta)
 }
 
 // hideIn takes secrets out of the errors of a decision.

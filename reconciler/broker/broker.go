@@ -24,10 +24,12 @@ import (
 // maxBody is the largest body of an answer, in bytes. It leaves room for the envelope within plugins.MaxMessage.
 const maxBody = plugins.MaxMessage - 64<<10
 
-// Options are what [New] needs. All fields are required, but for Models, Spent, Lock, Described, Begun, Describe,
+// Options are what [New] needs. All fields are required, but for Models, Chat, Spent, Lock, Described, Begun, Describe,
 // Suspended and Root.
 type Options struct {
 	Models model.Providers
+	// Chat asks a model once. Nil is that of Models.
+	Chat func(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error)
 	// Spent returns what a model has answered on a day (see [spec.Day]), to one agent or with "" to all. A nil Spent knows
 	// of nothing.
 	Spent func(ctx context.Context, day, model string, agent spec.AgentName) (spec.Usage, error)
@@ -68,6 +70,9 @@ type Broker struct {
 
 // New returns a Broker.
 func New(opts Options) *Broker {
+	if opts.Chat == nil {
+		opts.Chat = opts.Models.Chat
+	}
 	b := &Broker{opts: opts}
 	b.models = gateway.New(gateway.Options{Chat: b.chat, Spent: opts.Spent, Now: opts.Now})
 	return b

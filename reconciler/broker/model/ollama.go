@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/ollama/ollama/api"
@@ -58,7 +59,7 @@ func (p ollama) chat(ctx context.Context, m *spec.Model, request Request, delta 
 		err = errUnfinished
 	}
 	if err != nil && !errors.Is(err, errCut) {
-		return Answer{}, p.explain(ctx, err, endpoint, "/api/chat", m.Spec.Name)
+		return Answer{}, p.explain(ctx, err, endpoint, "/api/chat", m)
 	}
 	got.cut = got.cut || last.DoneReason == "length"
 	return got.answer(spec.Usage{Input: last.PromptEvalCount, Output: last.EvalCount, Busy: last.PromptEvalDuration + last.EvalDuration})
@@ -66,18 +67,15 @@ func (p ollama) chat(ctx context.Context, m *spec.Model, request Request, delta 
 
 // ollamaClient returns a client of the model's server, and where that is.
 func (p Providers) ollamaClient(ctx context.Context, m *spec.Model) (*api.Client, *url.URL, error) {
-	endpoint := envconfig.Host()
-	if m.Spec.Endpoint != "" {
-		var err error
-		if endpoint, err = url.Parse(m.Spec.Endpoint); err != nil {
-			return nil, nil, fmt.Errorf("endpoint %q: %w", m.Spec.Endpoint, err)
-		}
+	endpoint, err := ollamaEndpoint(m)
+	if err != nil {
+		return nil, nil, err
 	}
 	client := p.HTTP
 	if client == nil {
 		client = http.DefaultClient
 	}
-	client, err := p.authorized(ctx, client, endpoint, m.Spec, bearer)
+	client, err = p.authorized(ctx, client, endpoint, m.Spec, bearer)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,6 +91,17 @@ func (p Providers) ollamaClient(ctx context.Context, m *spec.Model) (*api.Client
 	return api.NewClient(endpoint, &with), endpoint, nil
 }
 
+func ollamaEndpoint(m *spec.Model) (*url.URL, error) {
+	if m.Spec.Endpoint == "" {
+		return envconfig.Host(), nil
+	}
+	endpoint, err := url.Parse(m.Spec.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint %q: %w", m.Spec.Endpoint, err)
+	}
+	return endpoint, nil
+}
+
 // ollamaDigest asks through GET /api/tags (https://docs.ollama.com/api/tags) for the digest of the model's manifest.
 func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest, error) {
 	client, endpoint, err := p.ollamaClient(ctx, m)
@@ -101,9 +110,9 @@ func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest
 	}
 	list, err := client.List(ctx)
 	if err != nil {
-		return "", p.explain(ctx, err, endpoint, "/api/tags", m.Spec.Name)
+		return "", p.explain(ctx, err, endpoint, "/api/tags", m)
 	}
-	name := m.Spec.Name
+	name := strings.TrimPrefix(strings.TrimPrefix(m.Spec.Name, "http://"), "https://")
 	if !strings.Contains(name[strings.LastIndex(name, "/")+1:], ":") {
 		name += ":latest"
 	}
@@ -125,9 +134,13 @@ func missing(endpoint *url.URL, name string) error {
 }
 
 // chatRequest writes the request in Ollama's form. The parameters think and keep_alive are fields of their own there; all
-// others are options.
+// others are options. A conversation that is too long is an error, where the server would leave out its beginning and say nothing.
 func chatRequest(m spec.ModelSpec, request Request) (*api.ChatRequest, error) {
-	chat := &api.ChatRequest{Model: m.Name, Format: request.OutputSchema, Options: map[string]any{}}
+	no := false
+	chat := &api.ChatRequest{Model: m.Name, Format: request.OutputSchema, Options: map[string]any{}, Truncate: &no, Shift: &no}
+	if m.KeepAlive != 0 {
+		chat.KeepAlive = &api.Duration{Duration: time.Duration(m.KeepAlive)}
+	}
 	for name, value := range m.Parameters {
 		switch name {
 		case "think":
@@ -173,7 +186,7 @@ func chatRequest(m spec.ModelSpec, request Request) (*api.ChatRequest, error) {
 }
 
 // explain says what to do about an error, and whether a later try may mend it.
-func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, path, name string) error {
+func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, path string, m *spec.Model) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -189,23 +202,32 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 	case errors.As(err, &unauthorized):
 		return failed(Unauthorized, "the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", endpoint.Redacted())
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && strings.Contains(status.ErrorMessage, "model"):
-		return missing(endpoint, name)
+		return missing(endpoint, m.Spec.Name)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
 		return failed(Refused, "%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
-	case errors.As(err, &status):
-		verb := "refuses the request"
-		if status.StatusCode >= http.StatusInternalServerError {
-			verb = "failed"
-		}
-		reason := refusal{status: status.StatusCode, message: status.ErrorMessage}.reason(true)
-		hint := ""
-		if reason == ContextExceeded {
-			hint = ": raise num_ctx among the model's parameters, or set its spec.context"
-		}
-		return failed(reason, "the Ollama server at %s %s: %s%s", endpoint.Redacted(), verb, p.short(status.Error()), hint)
-	default:
-		return failed(Unavailable, "the Ollama server at %s broke off: %s", endpoint.Redacted(), p.short(err.Error()))
 	}
+	said := refusal{message: err.Error()} // In the middle of an answer there is no status.
+	verb := "broke off"
+	if errors.As(err, &status) {
+		said = refusal{status: status.StatusCode, message: status.ErrorMessage}
+		if verb = "failed"; status.StatusCode < http.StatusInternalServerError {
+			verb = "refuses the request"
+		}
+	}
+	reason, text := said.reason(true), p.short(err.Error())
+	switch {
+	case reason == NoTools:
+		return failed(reason, "the Ollama server at %s %s: %s: choose another model; `mainstay doctor` lists those there that can", endpoint.Redacted(), verb, text)
+	case reason == ContextExceeded:
+		return failed(reason, "the Ollama server at %s %s: %s: raise spec.parameters.num_ctx of Model/%s, or say in its spec.context how a conversation is made to fit",
+			endpoint.Redacted(), verb, text, m.Name)
+	case reason == OutOfMemory:
+		return failed(reason, "the Ollama server at %s has no room for %s: %s: free some with `ollama stop`, lower spec.parameters.num_ctx of Model/%s, or choose a smaller model",
+			endpoint.Redacted(), m.Spec.Name, text, m.Name)
+	case said.status == 0:
+		reason = Unavailable
+	}
+	return failed(reason, "the Ollama server at %s %s: %s", endpoint.Redacted(), verb, text)
 }
 
 // short keeps a page of HTML, or whatever else a server sends, out of messages.

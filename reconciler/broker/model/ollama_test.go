@@ -116,6 +116,8 @@ func TestOllamaIsAskedInItsOwnForm(t *testing.T) {
 		"model":      "qwen3:4b",
 		"keep_alive": "10m0s",
 		"think":      false,
+		"truncate":   false,
+		"shift":      false,
 		"format":     map[string]any{"type": "object"},
 		"options":    map[string]any{"temperature": 0.0, "seed": 7.0},
 		"messages": []any{
@@ -153,7 +155,9 @@ func TestOllamaErrorsSayWhatToDo(t *testing.T) {
 	}{
 		{"a model that is not there", fails(404, `{"error":"model \"qwen3:4b\" not found, try pulling it first"}`), false, "run `ollama pull qwen3:4b`"},
 		{"a server that is something else", fails(404, `<html>not here</html>`), false, "has no /api/chat"},
-		{"a model that knows no tools", fails(400, `{"error":"qwen3:4b does not support tools"}`), false, "does not support tools"},
+		{"a model that knows no tools", fails(400, `{"error":"qwen3:4b does not support tools"}`), false, "does not support tools: choose another model"},
+		{"a conversation that is too long", fails(400, `{"error":"the input length exceeds the context length"}`), false, "raise spec.parameters.num_ctx of Model/local"},
+		{"a model that does not fit", fails(500, `{"error":"model requires more system memory (9.0 GiB) than is available (2.0 GiB)"}`), true, "`ollama stop`"},
 		{"a server that wants a sign-in", fails(401, `{"error":"unauthorized"}`), false, "ollama signin"},
 		{"a server that fails", fails(500, `{"error":"out of memory"}`), true, "out of memory"},
 		{"a server that is busy", fails(503, `{"error":"server busy"}`), true, "server busy"},

@@ -72,10 +72,10 @@ func readRefusal(status int, body []byte) refusal {
 // have their own.
 var (
 	contextWords = []string{"context_length_exceeded", "exceed_context_size", "contextwindowexceeded", "maximum context length",
-		"context window", "context limit", "context size", "prompt is too long", "request_too_large", "input token count", "input is too long"}
+		"context window", "context limit", "context size", "prompt is too long", "request_too_large", "input token count", "input is too long", "exceeds the context length"}
 	toolWords = []string{"does not support tools", "not support tool", "not support function", "tool_choice", "tool choice", "tool-call-parser",
 		"tools param requires", "tool use is not supported", "tools are not supported", "function calling is not"}
-	memoryWords = []string{"out of memory", "outofmemory"}
+	memoryWords = []string{"out of memory", "outofmemory", "more system memory", "unable to allocate", "failed to allocate", "cudamalloc failed"}
 )
 
 func (r refusal) says(words ...string) bool {
