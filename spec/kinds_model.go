@@ -27,7 +27,8 @@ const (
 	APIResponses = "responses"
 )
 
-// ModelSpec declares a model and who serves it.
+// ModelSpec declares a model and who serves it. An answer that is of no use, because it is empty, repeats itself without end, or calls
+// a tool wrongly, is asked for again at most twice; after that the request has failed.
 type ModelSpec struct {
 	// Provider is who serves the model: scripted by the rules in this file, replay by a recording, and the others by a server.
 	Provider string `json:"provider" check:"required,enum=anthropic|ollama|openai|replay|scripted" hint:"known are anthropic, ollama, openai, replay, scripted"`

@@ -169,6 +169,21 @@ func excerpt(text string, most int) string {
 // leftOut stands where the result of a tool was.
 const leftOut = "(left out, because the conversation is longer than the model reads)"
 
+// promptBytes is about how long a request is, in bytes.
+func promptBytes(r model.Request) int {
+	n := len(r.Instructions)
+	for _, message := range r.Messages {
+		n += len(message.Text) + envelope
+		for _, call := range message.Calls {
+			n += len(call.Name) + len(call.Arguments) + envelope
+		}
+	}
+	for _, t := range r.Tools {
+		n += len(t.Name) + len(t.Description) + len(t.InputSchema) + envelope
+	}
+	return n
+}
+
 // fit leaves out the oldest results of tools, if the model declares so, until the conversation fits. What the model has not
 // answered to yet stays.
 func fit(m *spec.Model, instructions string, messages []plugins.Message) []plugins.Message {
@@ -176,12 +191,8 @@ func fit(m *spec.Model, instructions string, messages []plugins.Message) []plugi
 	if most == 0 || compactBy(m) != spec.CompactDropToolResults {
 		return messages
 	}
-	n, answered := len(instructions), 0
+	n, answered := promptBytes(model.Request{Instructions: instructions, Messages: messages}), 0
 	for i, message := range messages {
-		n += len(message.Text) + envelope
-		for _, call := range message.Calls {
-			n += len(call.Name) + len(call.Arguments) + envelope
-		}
 		if message.Role == plugins.RoleAssistant {
 			answered = i
 		}
