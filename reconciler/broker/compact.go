@@ -184,25 +184,45 @@ func promptBytes(r model.Request) int {
 	return n
 }
 
-// fit leaves out the oldest results of tools, if the model declares so, until the conversation fits. What the model has not
+// fit leaves out the oldest results of tools, if the model declares so, until the request fits. What the model has not
 // answered to yet stays.
-func fit(m *spec.Model, instructions string, messages []plugins.Message) []plugins.Message {
+func fit(m *spec.Model, r model.Request) model.Request {
 	most := window(m)
 	if most == 0 || compactBy(m) != spec.CompactDropToolResults {
-		return messages
+		return r
 	}
-	n, answered := promptBytes(model.Request{Instructions: instructions, Messages: messages}), 0
-	for i, message := range messages {
+	n, answered := promptBytes(r), 0
+	for i, message := range r.Messages {
 		if message.Role == plugins.RoleAssistant {
 			answered = i
 		}
 	}
-	messages = slices.Clone(messages)
+	r.Messages = slices.Clone(r.Messages)
 	for i := 0; i < answered && n > most; i++ {
-		if message := &messages[i]; message.Role == plugins.RoleTool && len(message.Text) > len(leftOut) {
+		if message := &r.Messages[i]; message.Role == plugins.RoleTool && len(message.Text) > len(leftOut) {
 			n -= len(message.Text) - len(leftOut)
 			message.Text = leftOut
 		}
 	}
-	return messages
+	return r
+}
+
+// checkSize refuses a request that is longer than what the model reads, where that is declared: some servers cut such a one without a
+// word. A summary is made of what was cut already.
+func checkSize(m *spec.Model, r model.Request) error {
+	n, most := promptBytes(r), window(m)
+	if most == 0 || n <= most || r.Instructions == summaryInstructions {
+		return nil
+	}
+	field := "spec.context.window"
+	if c := m.Spec.Context; c == nil || c.Window == 0 {
+		field = "num_ctx in spec.parameters"
+	}
+	hint := fmt.Sprintf("raise %s of Model/%s, or name a fallback on contextExceeded that reads more", field, m.Name)
+	results := slices.ContainsFunc(r.Messages, func(m plugins.Message) bool { return m.Role == plugins.RoleTool })
+	if results && compactBy(m) != spec.CompactDropToolResults {
+		hint = fmt.Sprintf("set spec.context.compact of Model/%s to %s, raise %s, or name a fallback on contextExceeded that reads more", m.Name, spec.CompactDropToolResults, field)
+	}
+	return &model.Error{Reason: model.ContextExceeded, Err: fmt.Errorf(
+		"the conversation with its tools has about %d tokens, and the model reads %d: %s", (n+bytesPerToken-1)/bytesPerToken, most/bytesPerToken, hint)}
 }

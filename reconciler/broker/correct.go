@@ -27,6 +27,9 @@ func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request,
 	if err := b.checkPin(ctx, m); err != nil {
 		return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
 	}
+	if err := checkSize(m, request); err != nil {
+		return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
+	}
 	if m.Spec.Provider == spec.ProviderScripted || m.Spec.Provider == spec.ProviderReplay {
 		return b.opts.Models.Chat(ctx, m, request, delta)
 	}
