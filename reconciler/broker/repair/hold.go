@@ -17,6 +17,8 @@ type Hold struct {
 	// given is how many bytes were given on.
 	given int
 	held  string
+	// after is what follows held once a call has begun: it is long, and only put away.
+	after strings.Builder
 	// stuck says that a call has begun, first that nothing but blanks has come, fresh that a line begins.
 	stuck, first, fresh, thinking bool
 	// tail is the end of what was given on, in which the thoughts may end.
@@ -30,15 +32,28 @@ func NewHold(r model.Request, out func(string)) *Hold {
 
 // Write takes the next piece, and reports whether it has given something on.
 func (h *Hold) Write(piece string) bool {
+	if h.stuck {
+		h.after.WriteString(piece)
+		return false
+	}
 	before := h.given
 	h.held += piece
 	for h.held != "" && !h.stuck && h.step() {
 	}
+	if len(h.held) > maxUndecided {
+		h.stuck = true
+	}
 	return h.given > before
 }
 
+// maxUndecided is how long a beginning may be, in bytes, before it is put away with all that follows: it is looked at again with each
+// piece.
+const maxUndecided = 4 << 10
+
 // Close gives on what is held, up to so many bytes of the whole text. It may not be valid UTF-8.
 func (h *Hold) Close(upTo int) {
+	h.held += h.after.String()
+	h.after.Reset()
 	if n := min(upTo-h.given, len(h.held)); n > 0 {
 		h.give(n)
 	}

@@ -304,6 +304,24 @@ func TestTextIsHeldNoLongerThanNeeded(t *testing.T) {
 	}
 }
 
+// TestWhatIsHeldIsPutAwayOnce checks that the time it takes follows the length of what a model writes.
+func TestWhatIsHeldIsPutAwayOnce(t *testing.T) {
+	for _, begin := range []string{"<tool_call>", " ", "{\"name\": \""} {
+		var shown strings.Builder
+		hold := repair.NewHold(model.Request{Tools: offered}, func(piece string) { shown.WriteString(piece) })
+		text := strings.Repeat(begin, 2) + strings.Repeat(" \n\t", model.MaxText/3)
+		for i := 0; i < len(text); i++ {
+			hold.Write(text[i : i+1])
+		}
+		if shown.Len() > 0 {
+			t.Errorf("of %q is shown %.20q", begin, shown.String())
+		}
+		if hold.Close(len(text)); shown.String() != text {
+			t.Errorf("of %q are %d bytes shown, want %d", begin, shown.Len(), len(text))
+		}
+	}
+}
+
 func FuzzFind(f *testing.F) {
 	for _, text := range fragments {
 		f.Add(text, "", false)
