@@ -53,7 +53,8 @@ var mayImport = map[string][]string{
 	"reconciler/policy":                  {"spec"},
 	"reconciler/host":                    {"spec", "plugins", "plugins/pluginpb"},
 	"reconciler/run":                     {"spec"},
-	"reconciler/broker":                  {"spec", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/secret"},
+	"reconciler/broker":                  {"spec", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/repair", "reconciler/broker/tool", "reconciler/secret"},
+	"reconciler/broker/repair":           {"spec", "plugins", "reconciler/broker/model"}, // what models answer is mended, or it is said what is wrong
 	"reconciler/broker/gateway":          {"spec", "plugins", "reconciler/broker/model"},
 	"reconciler/broker/model":            {"spec", "plugins", "reconciler/secret"},
 	"reconciler/broker/model/ollamatest": nil, // a real Ollama server, for tests of several packages

@@ -24,7 +24,7 @@ const maxFaultDepth = 64
 // faults says what of an answer does not fit the schema: each place, what is wrong there, and what is allowed. The validator
 // has found that something is; it says where in the schema, and whoever mends the answer needs to know where in the answer.
 func (c *OutputCheck) faults(value any, err error) string {
-	f := faultFinder{root: c.schema}
+	f := faultFinder{root: c.schema, whole: "the answer"}
 	f.look(c.schema, value, "", 0)
 	if len(f.found) == 0 {
 		f.add("", "%s", shorten(err.Error(), 500))
@@ -41,14 +41,41 @@ func (c *OutputCheck) faults(value any, err error) string {
 	return b.String()
 }
 
+// SchemaFaults says what of the arguments of a tool does not fit the tool's JSON Schema: each place, what is wrong there, and what is
+// allowed, at most ten of them. It returns nil where they fit, and where the schema is of a kind that is not checked here.
+func SchemaFaults(schema, arguments json.RawMessage) []string {
+	read, resolved, err := readSchema(schema)
+	if err != nil {
+		return nil
+	}
+	var value any
+	if err := json.Unmarshal(arguments, &value); err != nil {
+		return []string{err.Error()}
+	}
+	if _, err := plainValue(value); err != nil {
+		return []string{err.Error()}
+	}
+	if err = resolved.Validate(value); err == nil {
+		return nil
+	}
+	f := faultFinder{root: read, whole: "the object"}
+	f.look(read, value, "", 0)
+	if len(f.found) == 0 {
+		f.add("", "is wrong: %s", shorten(err.Error(), 500))
+	}
+	return f.found[:min(len(f.found), maxFaults)]
+}
+
 // faultFinder walks through a value and its schema side by side.
 type faultFinder struct {
-	root  *jsonschema.Schema
+	root *jsonschema.Schema
+	// whole is what the value is called.
+	whole string
 	found []string
 }
 
 func (f *faultFinder) add(path, format string, args ...any) {
-	where := "the answer"
+	where := f.whole
 	if path != "" {
 		where = "`" + shorten(strings.TrimPrefix(path, "."), 200) + "`"
 	}

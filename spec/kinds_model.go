@@ -27,7 +27,8 @@ const (
 	APIResponses = "responses"
 )
 
-// ModelSpec declares a model and who serves it.
+// ModelSpec declares a model and who serves it. An answer that is of no use, because it is empty, repeats itself without end, or calls
+// a tool wrongly, is asked for again at most twice; after that the request has failed.
 type ModelSpec struct {
 	// Provider is who serves the model: scripted by the rules in this file, replay by a recording, and the others by a server.
 	Provider string `json:"provider" check:"required,enum=anthropic|ollama|openai|replay|scripted" hint:"known are anthropic, ollama, openai, replay, scripted"`
@@ -247,11 +248,12 @@ const (
 
 // Context says what happens when a conversation outgrows a model. Tokens are estimated, at three bytes each.
 type Context struct {
-	// Window is how many tokens the model reads at once. Half of them are for what was said before in a thread. Default: for
-	// ollama, num_ctx among the parameters; where that is missing too, 256 KiB of a thread are remembered.
+	// Window is how many tokens the model reads at once. A longer request is refused and not sent. Half of them are for what was
+	// said before in a thread. Default: for ollama, num_ctx among the parameters; where that is missing too, nothing is refused,
+	// and 256 KiB of a thread are remembered.
 	Window int `json:"window,omitempty" check:"min=256,max=100000000"`
 	// Compact says how a conversation that is too long is made to fit: dropOldest leaves out the oldest messages of a thread,
 	// summarize has the model write a summary of them, which counts for the run, dropToolResults leaves out the oldest results
-	// of tools within a run, and fail ends a run whose thread is too long.
+	// of tools within a run, and fail ends a run whose thread is too long. What is longer than the window all the same is refused.
 	Compact string `json:"compact,omitempty" check:"enum=dropOldest|dropToolResults|fail|summarize,default=fail"`
 }

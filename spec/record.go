@@ -56,6 +56,8 @@ type ModelDecision struct {
 	Why string `json:"why,omitempty"`
 	// Attempts are the tries that failed before, in order.
 	Attempts []ModelAttempt `json:"attempts,omitempty"`
+	// Repaired says what was wrong with the answer and was mended, and why the model was asked again, in order.
+	Repaired []string `json:"repaired,omitempty"`
 }
 
 // ModelAttempt is a try to ask a model that gave no answer.
@@ -64,6 +66,8 @@ type ModelAttempt struct {
 	// Reason is a word for what went wrong, such as `rateLimited`; Error says it in full, without secrets.
 	Reason string `json:"reason"`
 	Error  string `json:"error"`
+	// Usage is what it cost all the same, where the model has answered and its answers were of no use.
+	Usage *Usage `json:"usage,omitempty"`
 }
 
 // Usage counts tokens, as the models told them, and what they cost.

@@ -52,7 +52,7 @@ func describeRun(ctx context.Context, w io.Writer, state, name, output string, n
 	row("Started", "%s ago", since(now, sum.At))
 	row("Started by", "%s", startedBy(sum.Task))
 	row("Attempts", "%d", sum.Attempts)
-	row("Used", "%s, %s, %d+%d tokens", count(sum.Turns, "turn"), count(sum.ToolCalls, "tool call"), sum.Usage.Input, sum.Usage.Output)
+	row("Used", "%s, %s, %s", count(sum.Turns, "turn"), count(sum.ToolCalls, "tool call"), usageText(sum.Usage))
 	if waits := waitsFor(sum); waits != "" {
 		row("Waits", "%s", strings.TrimPrefix(waits, "waits "))
 	}

@@ -113,6 +113,13 @@ func runAndServe(ctx context.Context, env environment, w *wired, following *foll
 				}
 				return w.Runs(ctx, f)
 			},
+			Costs: func(ctx context.Context, query url.Values) (any, error) {
+				q, err := reconciler.ParseCostQuery(query)
+				if err != nil {
+					return nil, err
+				}
+				return w.Costs(ctx, q)
+			},
 			Record: w.Record,
 			Cancel: func(ctx context.Context, run spec.RunID, c serve.Cancel) (any, error) {
 				return notThere(w.Cancel(ctx, run, c.By, c.Reason))

@@ -111,7 +111,7 @@ func (w *teller) turn(t *transcript.Transcript, s transcript.Step) {
 		title += ", " + brief(s.Took)
 	}
 	if u := s.Model.Usage; u != nil && *u != (spec.Usage{}) {
-		title += fmt.Sprintf(", %d tokens read and %d written", u.Input, u.Output)
+		title += ", " + usageText(*u)
 	}
 	fmt.Fprintf(&w.b, "\n%s\n", spec.Visible(title))
 	if s.Model.Afresh {
@@ -126,6 +126,9 @@ func (w *teller) turn(t *transcript.Transcript, s transcript.Step) {
 	if s.Refused != "" {
 		w.text("refused", s.Refused)
 	}
+	if d := s.Model.Decision; d != nil {
+		w.decision(d, s.Refused)
+	}
 	if s.Model.Says != "" {
 		w.text("says", s.Model.Says)
 	}
@@ -135,6 +138,32 @@ func (w *teller) turn(t *transcript.Transcript, s transcript.Step) {
 	}
 	if len(names) > 0 {
 		w.line("calls", strings.Join(names, " and "))
+	}
+}
+
+// decision tells how a model came to answer, where that is more than that the agent's own was asked and what it was refused for.
+func (w *teller) decision(d *spec.ModelDecision, refused string) {
+	var tried []string
+	for _, a := range d.Attempts {
+		text := fmt.Sprintf("%s, %s: %s", a.Model, a.Reason, a.Error)
+		if strings.Contains(refused, a.Error) {
+			text = ""
+		}
+		if a.Usage != nil {
+			text = cmp.Or(text, a.Model+", "+a.Reason) + " (" + usageText(*a.Usage) + ")"
+		}
+		if text != "" {
+			tried = append(tried, text)
+		}
+	}
+	if d.Why != "" || len(tried) > 0 {
+		w.line("model", strings.TrimSuffix(d.Model+", "+d.Why, ", "))
+	}
+	for _, text := range tried {
+		w.text("tried", text)
+	}
+	for _, repaired := range d.Repaired {
+		w.text("repaired", repaired)
 	}
 }
 

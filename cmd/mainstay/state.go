@@ -133,6 +133,7 @@ func socketPath(state string) (string, error) {
 type reader struct {
 	status func(ctx context.Context) (reconciler.Status, error)
 	runs   func(ctx context.Context, f reconciler.RunFilter) (reconciler.RunList, error)
+	costs  func(ctx context.Context, q reconciler.CostQuery) ([]reconciler.Cost, error)
 	record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
 	// live says whether a daemon answers, which client asks. Else store is the folder's, open.
 	live   bool
@@ -170,7 +171,10 @@ func openReader(ctx context.Context, state string) (*reader, error) {
 		runs := func(ctx context.Context, f reconciler.RunFilter) (list reconciler.RunList, err error) {
 			return list, client.Runs(ctx, f.Query(), &list)
 		}
-		return &reader{status: status, runs: runs, record: client.Record, live: true, client: client, close: func() {}}, nil
+		costs := func(ctx context.Context, q reconciler.CostQuery) (list []reconciler.Cost, err error) {
+			return list, client.Costs(ctx, q.Query(), &list)
+		}
+		return &reader{status: status, runs: runs, costs: costs, record: client.Record, live: true, client: client, close: func() {}}, nil
 	}
 	return &reader{
 		status: func(ctx context.Context) (reconciler.Status, error) {
@@ -182,6 +186,9 @@ func openReader(ctx context.Context, state string) (*reader, error) {
 		},
 		runs: func(ctx context.Context, f reconciler.RunFilter) (reconciler.RunList, error) {
 			return reconciler.StoredRuns(ctx, st, f)
+		},
+		costs: func(ctx context.Context, q reconciler.CostQuery) ([]reconciler.Cost, error) {
+			return reconciler.StoredCosts(ctx, st, q)
 		},
 		record: func(ctx context.Context, run spec.RunID) ([]spec.Entry, error) {
 			entries, _, err := st.Record(ctx, run)

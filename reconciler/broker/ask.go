@@ -50,11 +50,7 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	}
 	got, decision, err := b.models.Ask(ctx, call.Agent.Model, gateway.Asking{
 		Run: call.Task.Run, Agent: call.Agent, Task: call.Task.Text, Turn: call.Turn, Spent: call.Spent,
-		Request: func(m *spec.Model) model.Request {
-			fitted := request
-			fitted.Messages = fit(m, request.Instructions, request.Messages)
-			return fitted
-		},
+		Request: func(m *spec.Model) model.Request { return fit(m, request) },
 	}, delta)
 	b.hideIn(decision)
 	if err != nil {
@@ -98,18 +94,13 @@ func answeredBy(m *spec.Model, d *spec.ModelDecision) *spec.Model {
 	return m
 }
 
-// chat asks a model once, if it is the one that is pinned.
-func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error) {
-	if err := b.checkPin(ctx, m); err != nil {
-		return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
-	}
-	return b.opts.Chat(ctx, m, request, delta)
-}
-
-// hideIn takes secrets out of the errors of a decision.
+// hideIn takes secrets out of what a decision quotes.
 func (b *Broker) hideIn(d *spec.ModelDecision) {
 	for i := range d.Attempts {
 		d.Attempts[i].Error = b.opts.Redactor.Text(d.Attempts[i].Error)
+	}
+	for i := range d.Repaired {
+		d.Repaired[i] = b.opts.Redactor.Text(d.Repaired[i])
 	}
 }
 

@@ -211,7 +211,7 @@ func TestAModelIsAskedWithWhatTheHostKnows(t *testing.T) {
 		}
 	}
 	server := newOllama(t, &asked, `{"message":{"content":"my token is s3c"},"done":false}`,
-		`{"message":{"content":"ret-value, keep it","tool_calls":[{"function":{"name":"cluster__get","arguments":{"name":"`+token+`"}}},{"function":{"name":"x","arguments":{}}}]},"done":true,"prompt_eval_count":5,"eval_count":6}`)
+		`{"message":{"content":"ret-value, keep it","tool_calls":[{"function":{"name":"cluster__get","arguments":{"name":"`+token+`"}}},{"function":{"name":"repo__read","arguments":{"path":"a"}}}]},"done":true,"prompt_eval_count":5,"eval_count":6}`)
 	w := newWorld(t)
 	w.agent.Model = server
 	if got := w.result(w.tool("cluster__environment", `{}`)); strings.Contains(got.Text, token) || !strings.Contains(got.Text, "TOKEN=[redacted]") {
@@ -243,7 +243,7 @@ func TestAModelIsAskedWithWhatTheHostKnows(t *testing.T) {
 	if diff := cmp.Diff([]string{"my token is ", "[redacted], keep it"}, shown); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(`{"calls":[{"arguments":{"name":"[redacted]"},"id":"call-7-0","name":"cluster__get"},{"arguments":{},"id":"call-7-1","name":"x"}],`+
+	if diff := cmp.Diff(`{"calls":[{"arguments":{"name":"[redacted]"},"id":"call-7-0","name":"cluster__get"},{"arguments":{"path":"a"},"id":"call-7-1","name":"repo__read"}],`+
 		`"finish":"calls","text":"my token is [redacted], keep it","usage":{"input":5,"output":6}}`, string(reply.Answer.Body)); diff != "" {
 		t.Error(diff)
 	}

@@ -169,29 +169,60 @@ func excerpt(text string, most int) string {
 // leftOut stands where the result of a tool was.
 const leftOut = "(left out, because the conversation is longer than the model reads)"
 
-// fit leaves out the oldest results of tools, if the model declares so, until the conversation fits. What the model has not
-// answered to yet stays.
-func fit(m *spec.Model, instructions string, messages []plugins.Message) []plugins.Message {
-	most := window(m)
-	if most == 0 || compactBy(m) != spec.CompactDropToolResults {
-		return messages
-	}
-	n, answered := len(instructions), 0
-	for i, message := range messages {
+// promptBytes is about how long a request is, in bytes.
+func promptBytes(r model.Request) int {
+	n := len(r.Instructions)
+	for _, message := range r.Messages {
 		n += len(message.Text) + envelope
 		for _, call := range message.Calls {
 			n += len(call.Name) + len(call.Arguments) + envelope
 		}
+	}
+	for _, t := range r.Tools {
+		n += len(t.Name) + len(t.Description) + len(t.InputSchema) + envelope
+	}
+	return n
+}
+
+// fit leaves out the oldest results of tools, if the model declares so, until the request fits. What the model has not
+// answered to yet stays.
+func fit(m *spec.Model, r model.Request) model.Request {
+	most := window(m)
+	if most == 0 || compactBy(m) != spec.CompactDropToolResults {
+		return r
+	}
+	n, answered := promptBytes(r), 0
+	for i, message := range r.Messages {
 		if message.Role == plugins.RoleAssistant {
 			answered = i
 		}
 	}
-	messages = slices.Clone(messages)
+	r.Messages = slices.Clone(r.Messages)
 	for i := 0; i < answered && n > most; i++ {
-		if message := &messages[i]; message.Role == plugins.RoleTool && len(message.Text) > len(leftOut) {
+		if message := &r.Messages[i]; message.Role == plugins.RoleTool && len(message.Text) > len(leftOut) {
 			n -= len(message.Text) - len(leftOut)
 			message.Text = leftOut
 		}
 	}
-	return messages
+	return r
+}
+
+// checkSize refuses a request that is longer than what the model reads, where that is declared: some servers cut such a one without a
+// word. A summary is made of what was cut already.
+func checkSize(m *spec.Model, r model.Request) error {
+	n, most := promptBytes(r), window(m)
+	if most == 0 || n <= most || r.Instructions == summaryInstructions {
+		return nil
+	}
+	field := "spec.context.window"
+	if c := m.Spec.Context; c == nil || c.Window == 0 {
+		field = "num_ctx in spec.parameters"
+	}
+	hint := fmt.Sprintf("raise %s of Model/%s, or name a fallback on contextExceeded that reads more", field, m.Name)
+	results := slices.ContainsFunc(r.Messages, func(m plugins.Message) bool { return m.Role == plugins.RoleTool })
+	if results && compactBy(m) != spec.CompactDropToolResults {
+		hint = fmt.Sprintf("set spec.context.compact of Model/%s to %s, raise %s, or name a fallback on contextExceeded that reads more", m.Name, spec.CompactDropToolResults, field)
+	}
+	return &model.Error{Reason: model.ContextExceeded, Err: fmt.Errorf(
+		"the conversation with its tools has about %d tokens, and the model reads %d: %s", (n+bytesPerToken-1)/bytesPerToken, most/bytesPerToken, hint)}
 }

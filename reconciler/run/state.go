@@ -176,22 +176,35 @@ func (s *state) count(x *exchange, at time.Time) {
 	s.spend(at, x.answer.Model, x.answer.Usage)
 }
 
-// spend counts what an answer has cost. One that no model of its own gave is of a child, whose record says what it asked of models.
+// spend counts what an answer has cost, and what models before had cost that gave none of use. One that no model of its own gave is
+// of a child, whose record says what it asked of models.
 func (s *state) spend(at time.Time, by *spec.ModelDecision, u *spec.Usage) {
+	if by != nil {
+		for _, tried := range by.Attempts {
+			if tried.Usage != nil {
+				s.usage = s.usage.Add(*tried.Usage)
+				s.spendOn(at, tried.Model, 0, *tried.Usage)
+			}
+		}
+	}
 	if u == nil {
 		return
 	}
 	s.usage = s.usage.Add(*u)
-	if by == nil {
-		return
+	if by != nil {
+		s.spendOn(at, by.Model, 1, *u)
 	}
+}
+
+// spendOn counts what a model has cost on the day of a time.
+func (s *state) spendOn(at time.Time, model string, answers int, u spec.Usage) {
 	day := spec.Day(at)
-	i := slices.IndexFunc(s.spent, func(old spec.Spent) bool { return old.Day == day && old.Model == by.Model })
+	i := slices.IndexFunc(s.spent, func(old spec.Spent) bool { return old.Day == day && old.Model == model })
 	if i < 0 {
-		i, s.spent = len(s.spent), append(s.spent, spec.Spent{Day: day, Model: by.Model})
+		i, s.spent = len(s.spent), append(s.spent, spec.Spent{Day: day, Model: model})
 	}
-	s.spent[i].Answers++
-	s.spent[i].Usage = s.spent[i].Usage.Add(*u)
+	s.spent[i].Answers += answers
+	s.spent[i].Usage = s.spent[i].Usage.Add(u)
 }
 
 func (s *state) work(at time.Time) {

@@ -27,6 +27,8 @@ type Views struct {
 	Status func(ctx context.Context) (any, error)
 	// Runs lists the runs that a query chooses, as a value that encodes to JSON.
 	Runs func(ctx context.Context, query url.Values) (any, error)
+	// Costs sums what models have cost, as a query says, as a value that encodes to JSON.
+	Costs func(ctx context.Context, query url.Values) (any, error)
 	// Record returns the record of a run, or an error that wraps fs.ErrNotExist.
 	Record func(ctx context.Context, run spec.RunID) ([]spec.Entry, error)
 	// Cancel ends a run and returns what was ended as a value that encodes to JSON, or an error that wraps fs.ErrNotExist.
@@ -46,7 +48,7 @@ type Cancel struct {
 // maxCancel bounds a [Cancel] as JSON, in bytes.
 const maxCancel = 16 << 10
 
-// Handler serves views: GET /v1/status, GET /v1/runs, GET /v1/runs/{run}, POST /v1/runs/{run}/cancel, /v1/threads, and POST
+// Handler serves views: GET /v1/status, GET /v1/runs, GET /v1/runs/{run}, GET /v1/costs, POST /v1/runs/{run}/cancel, /v1/threads, and POST
 // /v1/suspend and /v1/resume.
 func Handler(views Views) http.Handler {
 	mux := http.NewServeMux()
@@ -56,6 +58,10 @@ func Handler(views Views) http.Handler {
 	})
 	mux.HandleFunc("GET /v1/runs", func(w http.ResponseWriter, r *http.Request) {
 		v, err := views.Runs(r.Context(), r.URL.Query())
+		reply(w, v, err)
+	})
+	mux.HandleFunc("GET /v1/costs", func(w http.ResponseWriter, r *http.Request) {
+		v, err := views.Costs(r.Context(), r.URL.Query())
 		reply(w, v, err)
 	})
 	mux.HandleFunc("GET /v1/runs/{run}", func(w http.ResponseWriter, r *http.Request) {
@@ -138,6 +144,11 @@ func (c *Client) Status(ctx context.Context, v any) error { return c.get(ctx, "/
 // Runs decodes the runs that a query chooses into v.
 func (c *Client) Runs(ctx context.Context, query url.Values, v any) error {
 	return c.get(ctx, "/v1/runs?"+query.Encode(), v)
+}
+
+// Costs decodes what models have cost, as a query says, into v.
+func (c *Client) Costs(ctx context.Context, query url.Values, v any) error {
+	return c.get(ctx, "/v1/costs?"+query.Encode(), v)
 }
 
 // Record returns the record of a run. The error wraps fs.ErrNotExist where there is no such run.

@@ -101,6 +101,10 @@ func (s *Store) loadRuns(ctx context.Context) error {
 	for _, summary := range runs {
 		s.summarize(summary)
 	}
+	if err := s.loadForgotten(ctx); err != nil {
+		s.summaries = nil // Nothing is known in part.
+		return err
+	}
 	return nil
 }
 

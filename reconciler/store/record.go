@@ -200,18 +200,27 @@ func (s *Store) Forget(ctx context.Context, run spec.RunID) error {
 	}
 	s.glance.Lock()
 	defer s.glance.Unlock()
+	if err := s.loadRuns(ctx); err != nil {
+		return err
+	}
 	return s.forget(ctx, run, subj)
 }
 
-// forget is called by whoever holds s.glance.
+// forget is called by whoever holds s.glance, and has loaded all summaries. What the run has cost stays known.
 func (s *Store) forget(ctx context.Context, run spec.RunID, subj string) error {
+	if err := s.keepSpent(ctx, run); err != nil {
+		return err
+	}
 	return s.durable(ctx, "forget", func(ctx context.Context) error {
-		delete(s.summaries, run)
 		s.unshow(run, math.MaxInt)
 		// In this order, because a summary without its record would look like damage.
 		if err := s.runs.Purge(ctx, string(run)); err != nil {
 			return fmt.Errorf("forget run %s: %w", run, err)
 		}
+		delete(s.summaries, run)
+		s.showing.Lock()
+		s.forgot(run)
+		s.showing.Unlock()
 		if err := s.records.Purge(ctx, jetstream.WithPurgeSubject(subj)); err != nil {
 			return fmt.Errorf("forget run %s: %w", run, err)
 		}

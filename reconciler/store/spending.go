@@ -10,8 +10,9 @@ import (
 // has changed. Store.showing guards it.
 type spending struct {
 	sums map[spendingOf]spec.Usage
-	// counted is how much of each run is in the sums.
+	// counted is how much of each run is in the sums, and gone what forgotten runs have spent.
 	counted map[spec.RunID]countedRun
+	gone    []spentBy
 }
 
 type spendingOf struct {
@@ -21,17 +22,20 @@ type spendingOf struct {
 
 type countedRun struct {
 	entries int
+	agent   spec.AgentName
 	spent   []spec.Spent
+	// forgotten says that it is in gone.
+	forgotten bool
 }
 
 func newSpending() spending {
-	return spending{map[spendingOf]spec.Usage{}, map[spec.RunID]countedRun{}}
+	return spending{sums: map[spendingOf]spec.Usage{}, counted: map[spec.RunID]countedRun{}}
 }
 
 // spend counts a run's summary in place of the one before, unless that one is derived from more of the record.
 func (s *spending) spend(sum spec.RunSummary) {
 	before := s.counted[sum.Run]
-	if before.entries > sum.Entries || len(before.spent)+len(sum.Spent) == 0 {
+	if before.forgotten || before.entries > sum.Entries || len(before.spent)+len(sum.Spent) == 0 {
 		return
 	}
 	for _, spent := range before.spent {
@@ -40,7 +44,19 @@ func (s *spending) spend(sum spec.RunSummary) {
 	for _, spent := range sum.Spent {
 		s.add(sum.Agent, spent, 1)
 	}
-	s.counted[sum.Run] = countedRun{sum.Entries, sum.Spent}
+	s.counted[sum.Run] = countedRun{entries: sum.Entries, agent: sum.Agent, spent: sum.Spent}
+}
+
+// forgot goes on to count a run that has been forgotten.
+func (s *spending) forgot(run spec.RunID) {
+	was, ok := s.counted[run]
+	if !ok || was.forgotten {
+		return
+	}
+	for _, spent := range was.spent {
+		s.gone = addSpent(s.gone, spentBy{was.agent, spent})
+	}
+	s.counted[run] = countedRun{forgotten: true}
 }
 
 func (s *spending) add(agent spec.AgentName, spent spec.Spent, sign int) {
@@ -55,15 +71,44 @@ func (s *spending) add(agent spec.AgentName, spent spec.Spent, sign int) {
 }
 
 // Spent returns what a model has answered on a day (see [spec.Day]) to the runs of an agent, or to those of all agents where
-// that is "". Runs that have been forgotten are in it until the store is closed.
+// that is "". Runs that have been forgotten are in it, for 400 days.
 func (s *Store) Spent(ctx context.Context, day, model string, agent spec.AgentName) (spec.Usage, error) {
-	s.glance.Lock()
-	err := s.loadRuns(ctx)
-	s.glance.Unlock()
-	if err != nil {
+	if err := s.loadSpending(ctx); err != nil {
 		return spec.Usage{}, err
 	}
 	s.showing.Lock()
 	defer s.showing.Unlock()
 	return s.sums[spendingOf{day, model, agent}], nil
+}
+
+func (s *Store) loadSpending(ctx context.Context) error {
+	s.glance.Lock()
+	defer s.glance.Unlock()
+	return s.loadRuns(ctx)
+}
+
+// Spending is what a run of an agent has asked of one model on one day, or with Run "" what all runs of it have that are forgotten.
+type Spending struct {
+	Run   spec.RunID
+	Agent spec.AgentName
+	spec.Spent
+}
+
+// Spendings returns what all runs have asked of models, in no particular order.
+func (s *Store) Spendings(ctx context.Context) ([]Spending, error) {
+	if err := s.loadSpending(ctx); err != nil {
+		return nil, err
+	}
+	s.showing.Lock()
+	defer s.showing.Unlock()
+	var all []Spending
+	for _, spent := range s.gone {
+		all = append(all, Spending{"", spent.Agent, spent.Spent})
+	}
+	for run, c := range s.counted {
+		for _, spent := range c.spent {
+			all = append(all, Spending{run, c.agent, spent})
+		}
+	}
+	return all, nil
 }

@@ -67,6 +67,8 @@ type Model struct {
 	Says  string            `json:"says,omitempty"`
 	Calls []plugins.ToolUse `json:"calls,omitempty"`
 	Usage *spec.Usage       `json:"usage,omitempty"`
+	// Decision says which model answered, and how it came to that.
+	Decision *spec.ModelDecision `json:"decision,omitempty"`
 }
 
 // Tool is a tool call, and what became of it.
@@ -277,7 +279,7 @@ func (r *reading) answer(e spec.Entry) {
 		s.Other.Answer = a.Body
 	}
 	if s.Model != nil {
-		s.Model.Usage = a.Usage
+		s.Model.Usage, s.Model.Decision = a.Usage, a.Model
 	}
 }
 

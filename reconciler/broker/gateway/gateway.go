@@ -163,6 +163,7 @@ func (q *question) one(ctx context.Context, m *spec.Model) (model.Answer, error)
 	if err != nil {
 		return model.Answer{}, err
 	}
+	q.decision.Repaired = answer.Repaired
 	if cached && answer.Finish != plugins.FinishLength {
 		s.cache.put(key, answer.ModelAnswer, q.gateway.opts.Now())
 	}
@@ -194,7 +195,12 @@ func (q *question) attempt(m *spec.Model, err error) {
 			err = inner
 		}
 	}
-	q.decision.Attempts = append(q.decision.Attempts, spec.ModelAttempt{Model: m.Name, Reason: string(model.ReasonOf(err)), Error: err.Error()})
+	tried := spec.ModelAttempt{Model: m.Name, Reason: string(model.ReasonOf(err)), Error: err.Error()}
+	if e, ok := errors.AsType[*model.Error](err); ok && e.Used != (spec.Usage{}) {
+		used := m.Spec.Price.Of(e.Used)
+		tried.Usage = &used
+	}
+	q.decision.Attempts = append(q.decision.Attempts, tried)
 }
 
 // bytesPerToken estimates a text's tokens, on the careful side: most texts have more bytes to a token.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/mainstay-dev/mainstay/spec"
 )
 
 // Reason is why a model gave no answer, for those who decide what to do about it.
@@ -49,7 +51,9 @@ type Error struct {
 	Reason Reason
 	// RetryAfter is how long the server asks to wait before the next try; 0 where it does not say.
 	RetryAfter time.Duration
-	Err        error
+	// Used is what answers took that were of no use, without its cost.
+	Used spec.Usage
+	Err  error
 }
 
 // Error returns the text of Err.

@@ -50,6 +50,8 @@ type Answer struct {
 	plugins.ModelAnswer
 	// Used is what it took, without its cost.
 	Used spec.Usage
+	// Repaired says what of it was mended; see [spec.ModelDecision]. This package mends nothing.
+	Repaired []string
 }
 
 // Providers ask models. They are safe for concurrent use, and keep nothing.
