@@ -249,8 +249,8 @@ const (
 // Context says what happens when a conversation outgrows a model. Tokens are estimated, at three bytes each.
 type Context struct {
 	// Window is how many tokens the model reads at once. A longer request is refused and not sent. Half of them are for what was
-	// said before in a thread. Default: for ollama, num_ctx among the parameters; where that is missing too, nothing is refused,
-	// and 256 KiB of a thread are remembered.
+	// said before in a thread. Default: for ollama, num_ctx among the parameters, and the server refuses what is longer; where
+	// that is missing too, 256 KiB of a thread are remembered.
 	Window int `json:"window,omitempty" check:"min=256,max=100000000"`
 	// Compact says how a conversation that is too long is made to fit: dropOldest leaves out the oldest messages of a thread,
 	// summarize has the model write a summary of them, which counts for the run, dropToolResults leaves out the oldest results

@@ -207,21 +207,18 @@ func fit(m *spec.Model, r model.Request) model.Request {
 	return r
 }
 
-// checkSize refuses a request that is longer than what the model reads, where that is declared: some servers cut such a one without a
-// word. A summary is made of what was cut already.
+// checkSize refuses a request that is longer than what the model reads, where its context declares that: some servers cut such a one
+// without a word. Where only num_ctx says it the server is asked, which counts where this estimates. A summary is made of what was cut
+// already.
 func checkSize(m *spec.Model, r model.Request) error {
 	n, most := promptBytes(r), window(m)
-	if most == 0 || n <= most || r.Instructions == summaryInstructions {
+	if m.Spec.Context == nil || m.Spec.Context.Window == 0 || n <= most || r.Instructions == summaryInstructions {
 		return nil
 	}
-	field := "spec.context.window"
-	if c := m.Spec.Context; c == nil || c.Window == 0 {
-		field = "num_ctx in spec.parameters"
-	}
-	hint := fmt.Sprintf("raise %s of Model/%s, or name a fallback on contextExceeded that reads more", field, m.Name)
+	hint := fmt.Sprintf("raise spec.context.window of Model/%s, or name a fallback on contextExceeded that reads more", m.Name)
 	results := slices.ContainsFunc(r.Messages, func(m plugins.Message) bool { return m.Role == plugins.RoleTool })
 	if results && compactBy(m) != spec.CompactDropToolResults {
-		hint = fmt.Sprintf("set spec.context.compact of Model/%s to %s, raise %s, or name a fallback on contextExceeded that reads more", m.Name, spec.CompactDropToolResults, field)
+		hint = fmt.Sprintf("set spec.context.compact of Model/%s to %s, raise spec.context.window, or name a fallback on contextExceeded that reads more", m.Name, spec.CompactDropToolResults)
 	}
 	return &model.Error{Reason: model.ContextExceeded, Err: fmt.Errorf(
 		"the conversation with its tools has about %d tokens, and the model reads %d: %s", (n+bytesPerToken-1)/bytesPerToken, most/bytesPerToken, hint)}

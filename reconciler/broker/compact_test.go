@@ -182,16 +182,19 @@ func TestALongerRequestThanTheModelReadsIsNotSent(t *testing.T) {
 	}{
 		{&spec.Context{Window: 300}, "set spec.context.compact of Model/local to dropToolResults, raise spec.context.window, or name a fallback on contextExceeded that reads more"},
 		{&spec.Context{Window: 300, Compact: spec.CompactDropToolResults}, "raise spec.context.window of Model/local, or name a fallback on contextExceeded that reads more"},
-		{nil, "set spec.context.compact of Model/local to dropToolResults, raise num_ctx in spec.parameters, or name a fallback on contextExceeded that reads more"},
 	} {
-		w.agent.Model.Spec.Context, w.agent.Model.Spec.Parameters = test.context, nil
-		if test.context == nil {
-			w.agent.Model.Spec.Parameters = map[string]any{"num_ctx": 300.0}
-		}
+		w.agent.Model.Spec.Context = test.context
 		reply := w.answer(spec.RequestModel, long)
 		if reply.Answer.Error != begins+test.want || len(s.asked) > 0 || reply.Answer.Model.Attempts[0].Reason != "contextExceeded" {
 			t.Errorf("%+v, asked %d times", reply.Answer, len(s.asked))
 		}
+	}
+
+	exact := newWorld(t)
+	exact.talks("It fits.")
+	exact.agent.Model.Spec.Parameters = map[string]any{"num_ctx": 300.0}
+	if reply := exact.answer(spec.RequestModel, long); !strings.Contains(string(reply.Answer.Body), "It fits.") {
+		t.Errorf("what the server counts is estimated: %+v", reply.Answer)
 	}
 
 	larger := newWorld(t)
