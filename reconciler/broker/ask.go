@@ -114,7 +114,11 @@ func modelError(ctx context.Context, m *spec.Model, err error) error {
 		if e, ok := errors.AsType[*model.Error](err); ok {
 			after = e.RetryAfter
 		}
-		return &Unavailable{What: "model " + m.Name, Err: errors.Unwrap(err), After: after}
+		name, why := m.Name, err
+		if of, ok := errors.AsType[*model.AskError](err); ok { // The agent's own may have sent the question to another one.
+			name, why = of.Model, of.Err
+		}
+		return &Unavailable{What: "model " + name, Err: why, After: after}
 	}
 	return refuse("%v", err)
 }

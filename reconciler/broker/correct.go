@@ -25,10 +25,10 @@ const (
 // the same again.
 func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error) {
 	if err := b.checkPin(ctx, m); err != nil {
-		return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
+		return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
 	}
 	if err := checkSize(m, request); err != nil {
-		return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
+		return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
 	}
 	if m.Spec.Provider == spec.ProviderScripted || m.Spec.Provider == spec.ProviderReplay {
 		return b.opts.Chat(ctx, m, request, delta)
@@ -58,8 +58,8 @@ func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request,
 			return got, nil
 		}
 		if n == maxCorrections {
-			return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, &model.Error{Reason: model.Refused, Used: used,
-				Err: fmt.Errorf("its answer is of no use, and it was told so %d times: %s: try another model, or fewer and simpler tools", maxCorrections, problem)})
+			return model.Answer{}, &model.AskError{Model: m.Name, Err: &model.Error{Reason: model.Refused, Used: used,
+				Err: fmt.Errorf("its answer is of no use, and it was told so %d times: %s: try another model, or fewer and simpler tools", maxCorrections, problem)}}
 		}
 		repaired = append(repaired, "it was asked again, because of its answer: "+problem)
 		if open {

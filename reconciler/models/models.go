@@ -7,7 +7,6 @@ package models
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"sync"
 	"time"
@@ -277,7 +276,7 @@ func (k *Keeper) State(m *spec.Model) (State, bool) {
 // an answer tells of the model is remembered.
 func (k *Keeper) Chat(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error) {
 	if s, ok := k.State(m); ok && (s.Reason == Pulling || s.Reason == Creating) {
-		return model.Answer{}, &model.Error{Reason: model.Unavailable, Err: fmt.Errorf("ask model %s: %s", m.Name, s.Message)}
+		return model.Answer{}, &model.AskError{Model: m.Name, Err: &model.Error{Reason: model.Unavailable, Err: errors.New(s.Message)}}
 	}
 	answer, err := k.opts.Models.Chat(ctx, m, request, delta)
 	if ctx.Err() == nil {

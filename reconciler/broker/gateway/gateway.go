@@ -138,11 +138,11 @@ func both(m *spec.Model, first, second error) error {
 		of.Reason, of.RetryAfter = e.Reason, e.RetryAfter
 	}
 	why := first
-	if inner := errors.Unwrap(first); inner != nil {
-		why = inner
+	if inner, ok := errors.AsType[*model.AskError](first); ok {
+		why = inner.Err
 	}
 	of.Err = fmt.Errorf("%w; asked instead: %w", why, second)
-	return fmt.Errorf("ask model %s: %w", m.Name, of)
+	return &model.AskError{Model: m.Name, Err: of}
 }
 
 // one has a model answer, from its cache or by asking it.
@@ -185,15 +185,13 @@ func (q *question) within(ctx context.Context, m *spec.Model, s *server, request
 		return model.Answer{}, ctx.Err()
 	}
 	q.attempt(m, err)
-	return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
+	return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
 }
 
 // attempt notes a try that gave no answer.
 func (q *question) attempt(m *spec.Model, err error) {
-	if inner := errors.Unwrap(err); inner != nil && inner.Error() != "" {
-		if _, ok := errors.AsType[*model.Error](inner); ok {
-			err = inner
-		}
+	if inner, ok := errors.AsType[*model.AskError](err); ok {
+		err = inner.Err
 	}
 	tried := spec.ModelAttempt{Model: m.Name, Reason: string(model.ReasonOf(err)), Error: err.Error()}
 	if e, ok := errors.AsType[*model.Error](err); ok && e.Used != (spec.Usage{}) {

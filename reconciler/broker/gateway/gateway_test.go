@@ -76,7 +76,7 @@ func (p *peers) chat(ctx context.Context, m *spec.Model, _ model.Request, delta 
 		}
 	}
 	if now.err != nil {
-		return model.Answer{}, fmt.Errorf("ask model %s: %w", m.Name, now.err)
+		return model.Answer{}, &model.AskError{Model: m.Name, Err: now.err}
 	}
 	answer := model.Answer{Used: spec.Usage{Input: 100, Output: 10}}
 	answer.Text, answer.Finish = strings.Join(now.pieces, ""), plugins.FinishStop

@@ -101,8 +101,8 @@ func (q *question) send(ctx context.Context, m *spec.Model, s *server, request m
 		if wait > 0 {
 			how = "for " + wait.Round(time.Millisecond).String()
 		}
-		err = fmt.Errorf("ask model %s: %w", m.Name, &model.Error{Reason: model.Unavailable, RetryAfter: wait,
-			Err: fmt.Errorf("it is left alone %s, because it failed %d times in a row", how, cmp.Or(m.Spec.Breaker.Failures, failures))})
+		err = &model.AskError{Model: m.Name, Err: &model.Error{Reason: model.Unavailable, RetryAfter: wait,
+			Err: fmt.Errorf("it is left alone %s, because it failed %d times in a row", how, cmp.Or(m.Spec.Breaker.Failures, failures))}}
 		q.attempt(m, err)
 	}
 	if err != nil {

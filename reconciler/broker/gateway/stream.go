@@ -108,7 +108,7 @@ func (s *stream) end() error {
 	if cause := context.Cause(s.ctx); errors.Is(cause, errGivenUp) {
 		s.err = cause
 	} else if _, ok := errors.AsType[*model.Error](cause); ok {
-		s.err = fmt.Errorf("ask model %s: %w", s.model.Name, cause)
+		s.err = &model.AskError{Model: s.model.Name, Err: cause}
 	} else if cause != nil {
 		s.err = s.ctx.Err() // Whoever asks has left, for reasons of his own.
 	}

@@ -62,6 +62,18 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
+// AskError says which model an error is of.
+type AskError struct {
+	Model string
+	Err   error
+}
+
+// Error names the model and says what went wrong.
+func (e *AskError) Error() string { return "ask model " + e.Model + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *AskError) Unwrap() error { return e.Err }
+
 func failed(reason Reason, format string, args ...any) error {
 	return &Error{Reason: reason, Err: fmt.Errorf(format, args...)}
 }

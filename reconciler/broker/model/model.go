@@ -23,6 +23,8 @@ import (
 const (
 	// MaxText bounds the text of an answer, in bytes. A longer one is cut there and finishes with plugins.FinishLength.
 	MaxText = 1 << 20
+	// maxTokens bounds what a server is believed about the tokens of an answer.
+	maxTokens = 1 << 30
 	// MaxCalls bounds the tool calls of an answer. More are an error.
 	MaxCalls = 64
 )
@@ -84,7 +86,7 @@ func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, del
 		err = fmt.Errorf("the answer asks for %d tool calls, at most %d are allowed", len(answer.Calls), MaxCalls)
 	}
 	if err != nil {
-		return Answer{}, fmt.Errorf("ask model %s: %w", m.Name, err)
+		return Answer{}, &AskError{m.Name, err}
 	}
 	return answer, nil
 }
@@ -157,5 +159,9 @@ func (a *Answer) finish() {
 
 // use says what the answer took. Agents are told its tokens alone.
 func (a *Answer) use(u spec.Usage) {
+	for _, n := range []*int{&u.Input, &u.Output, &u.Cached, &u.Reasoning} {
+		*n = min(max(*n, 0), maxTokens) // A server may say anything.
+	}
+	u.Busy = max(u.Busy, 0)
 	a.Used, a.Usage = u, plugins.Usage{Input: u.Input, Output: u.Output}
 }
