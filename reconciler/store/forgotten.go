@@ -127,13 +127,13 @@ func (s *Store) loadForgotten(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		gone = addSpent(gone, d.all(s.isThere)...)
+		gone = append(gone, d.all(s.isThere)...)
 	}
 	s.showing.Lock()
 	defer s.showing.Unlock()
 	for _, spent := range gone {
 		s.add(spent.Agent, spent.Spent, 1)
+		s.leave(spent)
 	}
-	s.gone = gone
 	return nil
 }

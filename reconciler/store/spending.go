@@ -12,7 +12,13 @@ type spending struct {
 	sums map[spendingOf]spec.Usage
 	// counted is how much of each run is in the sums, and gone what forgotten runs have spent.
 	counted map[spec.RunID]countedRun
-	gone    []spentBy
+	gone    map[goneOf]spec.Spent
+}
+
+// goneOf is what a sum over forgotten runs is of. Sums of two currencies are two.
+type goneOf struct {
+	agent                spec.AgentName
+	day, model, currency string
 }
 
 type spendingOf struct {
@@ -29,7 +35,7 @@ type countedRun struct {
 }
 
 func newSpending() spending {
-	return spending{sums: map[spendingOf]spec.Usage{}, counted: map[spec.RunID]countedRun{}}
+	return spending{sums: map[spendingOf]spec.Usage{}, counted: map[spec.RunID]countedRun{}, gone: map[goneOf]spec.Spent{}}
 }
 
 // spend counts a run's summary in place of the one before, unless that one is derived from more of the record.
@@ -54,9 +60,19 @@ func (s *spending) forgot(run spec.RunID) {
 		return
 	}
 	for _, spent := range was.spent {
-		s.gone = addSpent(s.gone, spentBy{was.agent, spent})
+		s.leave(spentBy{was.agent, spent})
 	}
 	s.counted[run] = countedRun{forgotten: true}
+}
+
+// leave adds what forgotten runs have spent.
+func (s *spending) leave(by spentBy) {
+	key := goneOf{by.Agent, by.Day, by.Model, by.Usage.Currency}
+	if sum, ok := s.gone[key]; ok {
+		by.Answers += sum.Answers
+		by.Usage = sum.Usage.Add(by.Usage)
+	}
+	s.gone[key] = by.Spent
 }
 
 func (s *spending) add(agent spec.AgentName, spent spec.Spent, sign int) {
@@ -102,8 +118,8 @@ func (s *Store) Spendings(ctx context.Context) ([]Spending, error) {
 	s.showing.Lock()
 	defer s.showing.Unlock()
 	var all []Spending
-	for _, spent := range s.gone {
-		all = append(all, Spending{"", spent.Agent, spent.Spent})
+	for of, spent := range s.gone {
+		all = append(all, Spending{"", of.agent, spent})
 	}
 	for run, c := range s.counted {
 		for _, spent := range c.spent {
