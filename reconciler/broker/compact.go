@@ -15,13 +15,9 @@ import (
 )
 
 const (
-	// bytesPerToken estimates a text's tokens, on the careful side: most texts have more bytes to a token.
-	bytesPerToken = 3
 	// maxHistory bounds the history of a run in bytes, and unknownHistory where the model's window is not known.
 	maxHistory     = 1 << 20
 	unknownHistory = 256 << 10
-	// envelope is what a message costs besides its text, in bytes.
-	envelope = 16
 	// minExcerpt is what a summary is made of at least of each message, in bytes.
 	minExcerpt = 200
 )
@@ -75,11 +71,11 @@ func window(m *spec.Model) int {
 		return 0
 	}
 	if c := m.Spec.Context; c != nil && c.Window > 0 {
-		return c.Window * bytesPerToken
+		return c.Window * model.BytesPerToken
 	}
 	if m.Spec.Provider == spec.ProviderOllama {
 		if n, ok := m.Spec.Parameters["num_ctx"].(float64); ok && n >= 1 && n <= 100_000_000 {
-			return int(n) * bytesPerToken
+			return int(n) * model.BytesPerToken
 		}
 	}
 	return 0
@@ -95,7 +91,7 @@ func historyBytes(m *spec.Model) int {
 func bytesOf(history []spec.ThreadMessage) int {
 	n := 0
 	for _, m := range history {
-		n += len(m.Text) + envelope
+		n += len(m.Text) + model.Envelope
 	}
 	return n
 }
@@ -152,7 +148,7 @@ func excerpts(messages []spec.ThreadMessage, most int) []spec.ThreadMessage {
 			cut[i].Text = excerpt(cut[i].Text, each)
 		}
 	}
-	for len(cut) > 1 && bytesOf(cut) > most+len(cut)*envelope {
+	for len(cut) > 1 && bytesOf(cut) > most+len(cut)*model.Envelope {
 		cut = cut[1:]
 	}
 	return cut
@@ -169,21 +165,6 @@ func excerpt(text string, most int) string {
 // leftOut stands where the result of a tool was.
 const leftOut = "(left out, because the conversation is longer than the model reads)"
 
-// promptBytes is about how long a request is, in bytes.
-func promptBytes(r model.Request) int {
-	n := len(r.Instructions)
-	for _, message := range r.Messages {
-		n += len(message.Text) + envelope
-		for _, call := range message.Calls {
-			n += len(call.Name) + len(call.Arguments) + envelope
-		}
-	}
-	for _, t := range r.Tools {
-		n += len(t.Name) + len(t.Description) + len(t.InputSchema) + envelope
-	}
-	return n
-}
-
 // fit leaves out the oldest results of tools, if the model declares so, until the request fits. What the model has not
 // answered to yet stays.
 func fit(m *spec.Model, r model.Request) model.Request {
@@ -191,7 +172,7 @@ func fit(m *spec.Model, r model.Request) model.Request {
 	if most == 0 || compactBy(m) != spec.CompactDropToolResults {
 		return r
 	}
-	n, answered := promptBytes(r), 0
+	n, answered := r.Bytes(), 0
 	for i, message := range r.Messages {
 		if message.Role == plugins.RoleAssistant {
 			answered = i
@@ -211,7 +192,7 @@ func fit(m *spec.Model, r model.Request) model.Request {
 // without a word. Where only num_ctx says it the server is asked, which counts where this estimates. A summary is made of what was cut
 // already.
 func checkSize(m *spec.Model, r model.Request) error {
-	n, most := promptBytes(r), window(m)
+	n, most := r.Bytes(), window(m)
 	if m.Spec.Context == nil || m.Spec.Context.Window == 0 || n <= most || r.Instructions == summaryInstructions {
 		return nil
 	}
@@ -221,5 +202,5 @@ func checkSize(m *spec.Model, r model.Request) error {
 		hint = fmt.Sprintf("set spec.context.compact of Model/%s to %s, raise spec.context.window, or name a fallback on contextExceeded that reads more", m.Name, spec.CompactDropToolResults)
 	}
 	return &model.Error{Reason: model.ContextExceeded, Err: fmt.Errorf(
-		"the conversation with its tools has about %d tokens, and the model reads %d: %s", (n+bytesPerToken-1)/bytesPerToken, most/bytesPerToken, hint)}
+		"the conversation with its tools has about %d tokens, and the model reads %d: %s", (n+model.BytesPerToken-1)/model.BytesPerToken, most/model.BytesPerToken, hint)}
 }

@@ -102,7 +102,7 @@ func (b *Broker) chatOnce(ctx context.Context, m *spec.Model, request model.Requ
 	switch {
 	case ctx.Err() == nil && errors.Is(context.Cause(asking), errRepeats):
 		got = model.Answer{ModelAnswer: plugins.ModelAnswer{Text: text.String()},
-			Used: spec.Usage{Input: promptBytes(request) / bytesPerToken, Output: text.Len() / bytesPerToken}}
+			Used: spec.Usage{Input: request.Bytes() / model.BytesPerToken, Output: text.Len() / model.BytesPerToken}}
 		return got, fmt.Sprintf("it repeats itself without end, as in %q", ending(got.Text)), nil
 	case err != nil:
 		return model.Answer{}, "", err

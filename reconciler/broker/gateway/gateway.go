@@ -175,7 +175,7 @@ func (q *question) within(ctx context.Context, m *spec.Model, s *server, request
 	err := q.affordable(ctx, m)
 	if err == nil {
 		var release func(used spec.Usage)
-		if release, err = s.admit(ctx, m, q.Agent.Name, tokens(request)); err == nil {
+		if release, err = s.admit(ctx, m, q.Agent.Name, request.Bytes()/model.BytesPerToken); err == nil {
 			answer, its := q.send(ctx, m, s, request)
 			release(answer.Used)
 			return answer, its
@@ -199,22 +199,4 @@ func (q *question) attempt(m *spec.Model, err error) {
 		tried.Usage = &used
 	}
 	q.decision.Attempts = append(q.decision.Attempts, tried)
-}
-
-// bytesPerToken estimates a text's tokens, on the careful side: most texts have more bytes to a token.
-const bytesPerToken = 3
-
-// tokens estimates the size of a prompt.
-func tokens(r model.Request) int {
-	n := len(r.Instructions)
-	for _, m := range r.Messages {
-		n += len(m.Text)
-		for _, c := range m.Calls {
-			n += len(c.Name) + len(c.Arguments)
-		}
-	}
-	for _, t := range r.Tools {
-		n += len(t.Name) + len(t.Description) + len(t.InputSchema)
-	}
-	return n / bytesPerToken
 }

@@ -600,7 +600,7 @@ func TestRatesAreKept(t *testing.T) {
 		{name: "as many at once as may be", spec: spec.ModelSpec{Rate: &spec.Rate{Concurrent: 2}}, took: 20 * time.Second},
 		{name: "more than can be waited for", spec: spec.ModelSpec{Rate: &spec.Rate{Concurrent: 1}, Fallbacks: []spec.Fallback{{Model: "b", On: []string{"rateLimited"}}}}, took: 10 * time.Second, failed: 3},
 		{name: "requests in a minute", spec: spec.ModelSpec{Rate: &spec.Rate{RequestsPerMinute: 2}}, took: 70 * time.Second},
-		{name: "tokens in a minute", spec: spec.ModelSpec{Rate: &spec.Rate{TokensPerMinute: 400}}, took: 10 * time.Second},
+		{name: "tokens in a minute", spec: spec.ModelSpec{Rate: &spec.Rate{TokensPerMinute: 440}}, took: 10 * time.Second},
 		{name: "each agent", spec: spec.ModelSpec{AgentRate: &spec.Rate{Concurrent: 1}}, agents: []spec.AgentName{"one", "two"}, took: 20 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {

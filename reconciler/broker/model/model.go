@@ -39,6 +39,28 @@ type Request struct {
 	OutputSchema json.RawMessage
 }
 
+const (
+	// BytesPerToken estimates a text's tokens, on the careful side: most texts have more bytes to a token.
+	BytesPerToken = 3
+	// Envelope is what a message, a call or a tool costs besides its text, in bytes.
+	Envelope = 16
+)
+
+// Bytes is about how long the request is.
+func (r Request) Bytes() int {
+	n := len(r.Instructions)
+	for _, message := range r.Messages {
+		n += len(message.Text) + Envelope
+		for _, call := range message.Calls {
+			n += len(call.Name) + len(call.Arguments) + Envelope
+		}
+	}
+	for _, t := range r.Tools {
+		n += len(t.Name) + len(t.Description) + len(t.InputSchema) + Envelope
+	}
+	return n
+}
+
 // Tool is a tool offered to a model.
 type Tool struct {
 	Name        string
