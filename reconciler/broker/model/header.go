@@ -16,7 +16,8 @@ type keyHeader struct{ name, prefix string }
 // bearer is the form of most APIs.
 var bearer = keyHeader{"Authorization", "Bearer "}
 
-// authorized returns a client that sends the model's key and headers to the endpoint, and to nobody else.
+// authorized returns a client that sends the model's key and headers to the endpoint, and to nobody else. Nobody else gets the
+// conversation either: a redirect to another server is an error.
 func (p Providers) authorized(ctx context.Context, client *http.Client, endpoint *url.URL, m spec.ModelSpec, key keyHeader) (*http.Client, error) {
 	header := http.Header{}
 	set := func(name, prefix, value string, from *spec.SecretRef) error {
@@ -43,15 +44,28 @@ func (p Providers) authorized(ctx context.Context, client *http.Client, endpoint
 			return nil, err
 		}
 	}
-	if len(header) == 0 {
-		return client, nil
-	}
 	with := *client
+	with.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		switch {
+		case r.URL.Scheme != endpoint.Scheme || r.URL.Host != endpoint.Host:
+			return failed(Refused, "%s://%s sends the request on to another server, %s://%s: if that is the one to ask, set the model's endpoint to it",
+				endpoint.Scheme, endpoint.Host, r.URL.Scheme, p.short(r.URL.Host))
+		case len(via) >= maxRedirects:
+			return failed(Refused, "%s://%s sends the request on again and again: set the model's endpoint to the base URL of its API", endpoint.Scheme, endpoint.Host)
+		}
+		return nil
+	}
+	if len(header) == 0 {
+		return &with, nil
+	}
 	with.Transport = headers{next: client.Transport, scheme: endpoint.Scheme, host: endpoint.Host, header: header}
 	return &with, nil
 }
 
-// headers adds headers to the requests to one host: a redirect to another one gets none, nor does one that leaves TLS.
+// maxRedirects is how often a server may send a request on.
+const maxRedirects = 10
+
+// headers adds headers to the requests to one host, and to no other, however a client comes to ask it.
 type headers struct {
 	next   http.RoundTripper
 	scheme string
