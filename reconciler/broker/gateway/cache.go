@@ -41,11 +41,7 @@ func newCache(c *spec.AnswerCache) *cache {
 	if c == nil {
 		return nil
 	}
-	answers, err := simplelru.NewLRU[question256, kept](maxAnswers, nil)
-	if err != nil {
-		panic(err) // The size is wrong, which is a constant.
-	}
-	return &cache{scope: c.Scope, ttl: time.Duration(c.TTL), answers: answers}
+	return &cache{scope: c.Scope, ttl: time.Duration(c.TTL), answers: newLRU[question256, kept](maxAnswers)}
 }
 
 // key returns the name of a request, and false where its answer is not kept.

@@ -42,11 +42,16 @@ func New(opts Options) *Gateway {
 	if opts.Spent == nil {
 		opts.Spent = func(context.Context, string, string, spec.AgentName) (spec.Usage, error) { return spec.Usage{}, nil }
 	}
-	all, err := simplelru.NewLRU[spec.Digest, *server](maxServed, nil)
+	return &Gateway{opts: opts, served: served{all: newLRU[spec.Digest, *server](maxServed)}}
+}
+
+// newLRU returns a map that forgets what was not used for longest once it has so many entries, at least one.
+func newLRU[K comparable, V any](most int) *simplelru.LRU[K, V] {
+	m, err := simplelru.NewLRU[K, V](most, nil)
 	if err != nil {
 		panic(err) // The size is wrong, which is a constant.
 	}
-	return &Gateway{opts: opts, served: served{all: all}}
+	return m
 }
 
 // Asking is a request of a run.

@@ -57,11 +57,7 @@ type server struct {
 
 func newServer(m *spec.Model) *server {
 	s := &server{cache: newCache(m.Spec.Cache), rate: newRate(m.Spec.Rate, "")}
-	agents, err := simplelru.NewLRU[spec.AgentName, *rate](maxAgents, nil)
-	if err != nil {
-		panic(err) // The size is wrong, which is a constant.
-	}
-	s.agents = agents
+	s.agents = newLRU[spec.AgentName, *rate](maxAgents)
 	s.policy, s.breaker = newPolicy(m)
 	return s
 }
