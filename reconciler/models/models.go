@@ -102,8 +102,11 @@ func (Forgetful) Remember(context.Context, *spec.Model, spec.Digest) error { ret
 type Keeper struct {
 	opts Options
 
-	mu    sync.Mutex
-	kept  map[spec.Ref]*kept
+	mu   sync.Mutex
+	kept map[spec.Ref]*kept
+	// users are those of fleet; see usersWithTools.
+	fleet *spec.Fleet
+	users map[string]spec.AgentName
 	works sync.WaitGroup
 }
 
@@ -142,9 +145,11 @@ func New(opts Options) *Keeper {
 // with ctx. Work on what is not declared any more is given up. files is the folder of
 // mainstay.yaml at the revision.
 func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, revision spec.Revision, files fs.FS) {
-	tools := usersWithTools(fleet)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.fleet != fleet {
+		k.fleet, k.users = fleet, usersWithTools(fleet)
+	}
 	for ref, one := range k.kept {
 		m := fleet.Models[ref.Name]
 		if m == nil || m.Digest != one.model.Digest || m.Spec.Source != nil && m.Spec.Source.File != "" && revision != one.want.revision {
@@ -161,7 +166,7 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, revision spec.Revi
 			one = &kept{state: State{Reason: Checking, Message: "it has not been looked at yet"}}
 			k.kept[m.Ref] = one
 		}
-		one.want = want{revision, files, tools[m.Name]}
+		one.want = want{revision, files, k.users[m.Name]}
 		if one.working || k.opts.Now().Before(one.next) {
 			continue
 		}
