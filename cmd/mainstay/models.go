@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -48,13 +49,13 @@ func openModels(ctx context.Context, env environment, overlay string, args []str
 	d := &declaredModels{fleet: fleet, providers: localProviders(env, dir), files: os.DirFS(dir)}
 	for _, name := range names {
 		if fleet.Models[name] == nil {
-			return nil, usageError{fmt.Errorf("there is no model %q in %s; there are: %s", name, dir, dash(strings.Join(sortedNames(fleet.Models), ", ")))}
+			return nil, usageError{fmt.Errorf("there is no model %q in %s; there are: %s", name, dir, dash(strings.Join(slices.Sorted(maps.Keys(fleet.Models)), ", ")))}
 		}
 		if p := fleet.Models[name].Spec.Provider; p != spec.ProviderOllama {
 			return nil, usageError{fmt.Errorf("model %s is of provider %s; only models of provider %s are pulled and checked", name, p, spec.ProviderOllama)}
 		}
 	}
-	for _, name := range sortedNames(fleet.Models) {
+	for _, name := range slices.Sorted(maps.Keys(fleet.Models)) {
 		if m := fleet.Models[name]; m.Spec.Provider == spec.ProviderOllama && (len(names) == 0 || slices.Contains(names, name)) {
 			d.wanted = append(d.wanted, m)
 		} else {
@@ -68,15 +69,6 @@ func openModels(ctx context.Context, env environment, overlay string, args []str
 func localProviders(env environment, dir string) model.Providers {
 	secrets := secret.New(secret.Options{Env: os.LookupEnv, Tree: func() (fs.FS, error) { return os.DirFS(dir), nil }, Now: env.clock()})
 	return model.Providers{Secret: secrets.Resolve, Hide: broker.NewRedactor(secrets.Known).Text}
-}
-
-func sortedNames(all map[string]*spec.Model) []string {
-	var names []string
-	for name := range all {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // modelRow is a model as `models list` shows it to programs.
