@@ -28,7 +28,8 @@ func BenchmarkExecutionsThroughTheLedger(b *testing.B) {
 			}
 			works := make([]execute.Work, b.N)
 			for n := range works {
-				works[n] = all[0].direct(n+1, allow)
+				// Of two calls on one target the later one would wait.
+				works[n] = all[0].direct(n+1, allow, func(a *spec.ActionSpec) { a.Arguments = map[string]any{"name": fmt.Sprint("shop", n)} })
 			}
 			var wg sync.WaitGroup
 			began := time.Now()

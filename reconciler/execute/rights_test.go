@@ -142,9 +142,13 @@ func TestAPersonLetsAnUnknownActionStartOnceMore(t *testing.T) {
 }
 
 // direct is the work of a call that a rule lets through without a review.
-func (e executor) direct(n int, policies []*spec.Policy) execute.Work {
+func (e executor) direct(n int, policies []*spec.Policy, change ...func(*spec.ActionSpec)) execute.Work {
 	e.w.Helper()
-	id, file := e.w.action(n, nil)
+	id, file := e.w.action(n, func(a *spec.ActionSpec) {
+		for _, c := range change {
+			c(a)
+		}
+	})
 	branches, err := e.remote.Fetch(context.Background())
 	e.w.ok(err)
 	fleet, err := fleetAt(e.remote, branches["main"])
