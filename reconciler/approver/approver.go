@@ -83,6 +83,11 @@ func owned(q Question) string {
 	if err != nil {
 		return fmt.Sprintf("who owns it is not known: %s: %v", name, err)
 	}
+	for _, r := range rules {
+		if r.RawPattern() == "/" { // On which the library panics, and by which some mean all and some nothing.
+			return fmt.Sprintf("who owns it is not known: %s line %d: the pattern / can be meant in two ways: write * for every file, or remove the line", name, r.LineNumber)
+		}
+	}
 	paths, err := touched(q)
 	if err != nil {
 		return fmt.Sprintf("who owns it is not known: %v", err)

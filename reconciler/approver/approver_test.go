@@ -81,6 +81,7 @@ func TestWhoMayApprove(t *testing.T) {
 			q.Tree = fstest.MapFS{".github/CODEOWNERS": {Data: []byte("* @shop/dba\n")}, "CODEOWNERS": {Data: []byte("* @ada\n")}}
 		}}, ".github/CODEOWNERS"},
 		{"a CODEOWNERS that cannot be read", []func(*approver.Question){owners("CODEOWNERS", "* not an owner\n")}, "who owns it is not known: CODEOWNERS"},
+		{"a CODEOWNERS rule about /", []func(*approver.Question){owners("CODEOWNERS", "* @ada\n\n/ @ada\n")}, "CODEOWNERS line 3: the pattern / can be meant in two ways"},
 
 		{"the owners of what it touches", []func(*approver.Question){owners("CODEOWNERS", "* @shop/dba\n/manifests/shop.yaml @ada\n"), touches("manifests/${ arguments.name }.yaml")}, ""},
 		{"not the owners of what it touches", []func(*approver.Question){owners("CODEOWNERS", "* @ada\n/manifests/ @shop/dba\n"), touches("manifests/${ arguments.name }.yaml")}, "gives manifests/shop.yaml to @shop/dba"},
@@ -111,6 +112,7 @@ func TestWhoMayApprove(t *testing.T) {
 func FuzzCodeOwners(f *testing.F) {
 	f.Add("* @ada\n", "@ada")
 	f.Add("/actions/*.yaml @shop/sre # who", "@shop/sre")
+	f.Add("/ @ada\n// @ada\n", "@ada")
 	f.Add("[Section] @x\n\\#a\\ b ada@example.com", "ada@example.com")
 	f.Fuzz(func(t *testing.T, text, owner string) {
 		q := question()
