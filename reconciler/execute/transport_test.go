@@ -33,7 +33,15 @@ type sameProcess struct {
 	refs   sync.RWMutex // go-git writes a ref in place
 }
 
+func hooked(ep *transport.Endpoint) bool {
+	hooks, err := os.ReadDir(filepath.Join(ep.Path, "hooks"))
+	return err == nil && len(hooks) > 0
+}
+
 func (s *sameProcess) NewUploadPackSession(ep *transport.Endpoint, auth transport.AuthMethod) (transport.UploadPackSession, error) {
+	if hooked(ep) {
+		return s.Transport.NewUploadPackSession(ep, auth)
+	}
 	session, err := server.NewClient(s.loader).NewUploadPackSession(ep, auth)
 	if err != nil {
 		return nil, err
@@ -53,7 +61,7 @@ func (r reading) AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRef
 }
 
 func (s *sameProcess) NewReceivePackSession(ep *transport.Endpoint, auth transport.AuthMethod) (transport.ReceivePackSession, error) {
-	if hooks, err := os.ReadDir(filepath.Join(ep.Path, "hooks")); err == nil && len(hooks) > 0 {
+	if hooked(ep) {
 		return s.Transport.NewReceivePackSession(ep, auth)
 	}
 	repository, err := s.loader.Load(ep)
