@@ -160,7 +160,7 @@ type Breaker struct {
 	Cooldown Duration `json:"cooldown,omitempty" check:"default=30s,min=1ms,max=24h"`
 }
 
-// Hedge sends a request that is slow a second time.
+// Hedge sends a request that is slow a second time, if the model's rates let it at once. Both cost.
 type Hedge struct {
 	// After is how long the model may be silent before the request is sent again.
 	After Duration `json:"after" check:"required,min=1ms,max=1h" hint:"write after: 5s"`
@@ -172,7 +172,7 @@ type Hedge struct {
 type Rate struct {
 	// Concurrent is how many requests are under way at once.
 	Concurrent int `json:"concurrent,omitempty" check:"min=1,max=10000"`
-	// RequestsPerMinute is how many requests are sent in a minute.
+	// RequestsPerMinute is how many requests are sent in a minute, those that are sent again among them.
 	RequestsPerMinute int `json:"requestsPerMinute,omitempty" check:"min=1,max=1000000"`
 	// TokensPerMinute is how many tokens are read and written in a minute.
 	TokensPerMinute int `json:"tokensPerMinute,omitempty" check:"min=1,max=1000000000"`
@@ -187,7 +187,8 @@ type AnswerCache struct {
 	Scope string `json:"scope,omitempty" check:"enum=agent|fleet|run,default=agent"`
 }
 
-// Budget bounds what a model may cost. Money is in the currency of the price.
+// Budget bounds what a model may cost. Money is in the currency of the price. One that is not used up lets one more request
+// through, whatever that will take; those under way at the same time count with what they send.
 type Budget struct {
 	// TokensPerRun is how many tokens one run may use.
 	TokensPerRun int `json:"tokensPerRun,omitempty" check:"min=1"`

@@ -66,11 +66,13 @@ type ModelAttempt struct {
 	// Reason is a word for what went wrong, such as `rateLimited`; Error says it in full, without secrets.
 	Reason string `json:"reason"`
 	Error  string `json:"error"`
-	// Usage is what it cost all the same, where the model has answered and its answers were of no use.
-	Usage *Usage `json:"usage,omitempty"`
+	// Usage is what it cost all the same, where the model has answered and its answers were of no use, or has begun to. Estimated
+	// says that the server did not tell, as it is where it was left: it is what was sent and what has come, at three bytes a token.
+	Usage     *Usage `json:"usage,omitempty"`
+	Estimated bool   `json:"estimated,omitempty"`
 }
 
-// Usage counts tokens, as the models told them, and what they cost.
+// Usage counts tokens, as the models told them, and what they cost. Where a server does not tell, they are estimated at three bytes each.
 type Usage struct {
 	Input  int `json:"input"`
 	Output int `json:"output"`

@@ -150,7 +150,11 @@ func (w *teller) decision(d *spec.ModelDecision, refused string) {
 			text = ""
 		}
 		if a.Usage != nil {
-			text = cmp.Or(text, a.Model+", "+a.Reason) + " (" + usageText(*a.Usage) + ")"
+			about := ""
+			if a.Estimated {
+				about = "about "
+			}
+			text = cmp.Or(text, a.Model+", "+a.Reason) + " (" + about + usageText(*a.Usage) + ")"
 		}
 		if text != "" {
 			tried = append(tried, text)

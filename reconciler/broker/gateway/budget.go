@@ -3,63 +3,123 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// affordable reports a budget of a model that is used up.
-func (q *question) affordable(ctx context.Context, m *spec.Model) error {
+// underWay is what the requests that are under way take of budgets, as it is estimated: each counts once it is answered and in its
+// run's record, and those that come at the same time are not to pass together where one would be the last.
+type underWay struct {
+	mu   sync.Mutex
+	used map[string]spec.Usage
+}
+
+// budget is one bound of a model's budget.
+type budget struct {
+	whose, tokensField, costField string
+	tokens                        int
+	cost                          float64
+	// of tells it from others of the same model.
+	of    string
+	agent spec.AgentName
+}
+
+// afford reports a budget of a model that is used up. The returned function is to be called once the request has an answer or none.
+func (q *question) afford(ctx context.Context, m *spec.Model, request model.Request) (done func(), err error) {
 	b := m.Spec.Budget
 	if b == nil {
-		return nil
-	}
-	var ran spec.Usage
-	for _, s := range q.Spent {
-		if s.Model == m.Name {
-			ran = ran.Add(s.Usage)
-		}
-	}
-	if err := within(m, "run", b.TokensPerRun, b.CostPerRun, "tokensPerRun", "costPerRun", ran); err != nil {
-		return err
+		return func() {}, nil
 	}
 	day := spec.Day(q.gateway.opts.Now())
-	for _, of := range []struct {
-		whose, tokensField, costField string
-		tokens                        int
-		cost                          float64
-		agent                         spec.AgentName
-	}{
-		{"day", "tokensPerDay", "costPerDay", b.TokensPerDay, b.CostPerDay, ""},
-		{"day of agent " + string(q.Agent.Name), "tokensPerAgentDay", "costPerAgentDay", b.TokensPerAgentDay, b.CostPerAgentDay, q.Agent.Name},
+	estimate := m.Spec.Price.Of(spec.Usage{Input: request.Bytes() / model.BytesPerToken})
+	var counted []string
+	u := &q.gateway.underWay
+	done = func() { u.add(counted, estimate.Negative()) }
+	for _, of := range []budget{
+		{"run", "tokensPerRun", "costPerRun", b.TokensPerRun, b.CostPerRun, "run " + string(q.Run), ""},
+		{"day", "tokensPerDay", "costPerDay", b.TokensPerDay, b.CostPerDay, "day " + day, ""},
+		{"day of agent " + string(q.Agent.Name), "tokensPerAgentDay", "costPerAgentDay", b.TokensPerAgentDay, b.CostPerAgentDay, "day " + day + " of " + string(q.Agent.Name), q.Agent.Name},
 	} {
 		if of.tokens == 0 && of.cost == 0 {
 			continue
 		}
-		used, err := q.gateway.opts.Spent(ctx, day, m.Name, of.agent)
-		if err != nil {
-			return &model.Error{Reason: model.Unavailable, Err: fmt.Errorf("what it has cost today cannot be known: %w", err)}
+		used, err := q.spent(ctx, m, of, day)
+		if err == nil {
+			err = u.within(m, of, used, estimate)
 		}
-		if err := within(m, of.whose, of.tokens, of.cost, of.tokensField, of.costField, used); err != nil {
-			return err
+		if err != nil {
+			done()
+			return nil, err
+		}
+		counted = append(counted, of.key(m))
+	}
+	return done, nil
+}
+
+func (b budget) key(m *spec.Model) string { return m.Name + "\x00" + b.of }
+
+// spent is what is known to be used of a budget.
+func (q *question) spent(ctx context.Context, m *spec.Model, b budget, day string) (spec.Usage, error) {
+	if strings.HasPrefix(b.of, "run ") {
+		var ran spec.Usage
+		for _, s := range q.Spent {
+			if s.Model == m.Name {
+				ran = ran.Add(s.Usage)
+			}
+		}
+		return ran, nil
+	}
+	used, err := q.gateway.opts.Spent(ctx, day, m.Name, b.agent)
+	if err != nil {
+		return used, &model.Error{Reason: model.Unavailable, Err: fmt.Errorf("what it has cost today cannot be known: %w", err)}
+	}
+	return used, nil
+}
+
+// within adds an estimate to what is under way of a budget, or reports that the budget is used up. Of a day it is another one tomorrow,
+// and people may raise it: the run is not tried again before. What only those under way use up is there again in a moment, or not.
+func (u *underWay) within(m *spec.Model, b budget, used, estimate spec.Usage) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	coming := u.used[b.key(m)]
+	for _, of := range []struct {
+		field             string
+		is, coming, bound float64
+		budget            string
+	}{
+		{b.tokensField, float64(used.Input + used.Output), float64(coming.Input), float64(b.tokens), fmt.Sprintf("%d tokens", b.tokens)},
+		{b.costField, used.Cost, coming.Cost, b.cost, spec.Usage{Cost: b.cost, Currency: m.Spec.Price.Of(spec.Usage{}).Currency}.Money()},
+	} {
+		switch {
+		case of.bound == 0:
+		case of.is >= of.bound:
+			return &model.Error{Reason: model.BudgetExceeded, Err: fmt.Errorf(
+				"the budget of the %s is used up, %v of %s: raise spec.budget.%s of Model/%s, or wait until it is full again", b.whose, of.is, of.budget, of.field, m.Name)}
+		case of.is+of.coming >= of.bound:
+			return &model.Error{Reason: model.RateLimited, Err: fmt.Errorf(
+				"the budget of the %s may be used up by the requests under way, %v and about %v of %s, as spec.budget.%s allows", b.whose, of.is, of.coming, of.budget, of.field)}
 		}
 	}
+	if u.used == nil {
+		u.used = map[string]spec.Usage{}
+	}
+	u.used[b.key(m)] = coming.Add(estimate)
 	return nil
 }
 
-// within reports a budget that is used up. Of a day it is another one tomorrow, and people may raise it: the run is not tried again
-// before.
-func within(m *spec.Model, whose string, tokens int, cost float64, tokensField, costField string, used spec.Usage) error {
-	over := func(field, budget, is string) error {
-		return &model.Error{Reason: model.BudgetExceeded, Err: fmt.Errorf(
-			"the budget of the %s is used up, %s of %s: raise spec.budget.%s of Model/%s, or wait until it is full again", whose, is, budget, field, m.Name)}
+// add adds to what is under way of some budgets.
+func (u *underWay) add(keys []string, estimate spec.Usage) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, key := range keys {
+		left := u.used[key].Add(estimate)
+		if left.Input > 0 {
+			u.used[key] = left
+		} else {
+			delete(u.used, key)
+		}
 	}
-	if n := used.Input + used.Output; tokens > 0 && n >= tokens {
-		return over(tokensField, fmt.Sprintf("%d tokens", tokens), fmt.Sprint(n))
-	}
-	if cost > 0 && used.Cost >= cost {
-		budget := spec.Usage{Cost: cost, Currency: m.Spec.Price.Of(spec.Usage{}).Currency}
-		return over(costField, budget.Money(), fmt.Sprint(used.Cost))
-	}
-	return nil
 }

@@ -2,7 +2,7 @@
 // choose, a cache may answer, budgets and rates refuse or hold back, a request is sent again or twice, and fallbacks are asked in the
 // end. What was decided goes into the run's record with the answer.
 //
-// Once the first piece of an answer has come the choice is made: nothing else is asked, for a person has read it. Package model sends
+// Once somebody has seen a piece of an answer the choice is made: nothing else is asked, for a person has read it. Package model sends
 // one request; package run asks again later where there is no answer.
 package gateway
 
@@ -33,8 +33,9 @@ type Options struct {
 
 // Gateway asks models. It is safe for concurrent use.
 type Gateway struct {
-	opts   Options
-	served served
+	opts     Options
+	served   served
+	underWay underWay
 }
 
 // New returns a Gateway.
@@ -77,9 +78,6 @@ func (e errBegun) Unwrap() error { return e.error }
 // too. The error is that of the model that was asked first and goes on to tell of the others; it wraps a [model.Error], whose reason says
 // whether a later try may help, or is the context's. Pieces of the text go to delta as they come, if it is not nil.
 func (g *Gateway) Ask(ctx context.Context, m *spec.Model, a Asking, delta func(string)) (model.Answer, *spec.ModelDecision, error) {
-	if delta == nil {
-		delta = func(string) {}
-	}
 	q := &question{Asking: a, gateway: g, delta: delta, asked: map[string]bool{}, decision: &spec.ModelDecision{Model: m.Name}}
 	answer, err := q.ask(ctx, m, "")
 	if ctx.Err() != nil && err != nil {
@@ -158,7 +156,7 @@ func (q *question) one(ctx context.Context, m *spec.Model) (model.Answer, error)
 	if cached {
 		if said, ok := s.cache.get(key, q.gateway.opts.Now()); ok {
 			q.decision.Why = strings.TrimPrefix(q.decision.Why+", cached", ", ")
-			if said.Text != "" {
+			if said.Text != "" && q.delta != nil {
 				q.delta(said.Text)
 			}
 			return model.Answer{ModelAnswer: said}, nil
@@ -177,20 +175,27 @@ func (q *question) one(ctx context.Context, m *spec.Model) (model.Answer, error)
 
 // within asks a model within its budgets and rates, as often as it says.
 func (q *question) within(ctx context.Context, m *spec.Model, s *server, request model.Request) (model.Answer, error) {
-	err := q.affordable(ctx, m)
-	if err == nil {
-		var release func(used spec.Usage)
-		if release, err = s.admit(ctx, m, q.Agent.Name, request.Bytes()/model.BytesPerToken); err == nil {
-			answer, its := q.send(ctx, m, s, request)
-			release(answer.Used)
-			return answer, its
-		}
-	}
-	if ctx.Err() != nil {
+	done, err := q.afford(ctx, m, request)
+	switch {
+	case ctx.Err() != nil:
 		return model.Answer{}, ctx.Err()
+	case err != nil:
+		q.attempt(m, err)
+		return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
 	}
-	q.attempt(m, err)
-	return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
+	defer done()
+	return q.send(ctx, m, s, request)
+}
+
+// attemptOf notes a try that gave no answer, and what it took.
+func (q *question) attemptOf(s *stream, err error) {
+	s.noted = true
+	q.attempt(s.model, err)
+	if used, estimated := s.took(); used != (spec.Usage{}) {
+		tried := &q.decision.Attempts[len(q.decision.Attempts)-1]
+		used = s.model.Spec.Price.Of(used)
+		tried.Usage, tried.Estimated = &used, estimated
+	}
 }
 
 // attempt notes a try that gave no answer.
@@ -198,10 +203,5 @@ func (q *question) attempt(m *spec.Model, err error) {
 	if inner, ok := errors.AsType[*model.AskError](err); ok {
 		err = inner.Err
 	}
-	tried := spec.ModelAttempt{Model: m.Name, Reason: string(model.ReasonOf(err)), Error: err.Error()}
-	if e, ok := errors.AsType[*model.Error](err); ok && e.Used != (spec.Usage{}) {
-		used := m.Spec.Price.Of(e.Used)
-		tried.Usage = &used
-	}
-	q.decision.Attempts = append(q.decision.Attempts, tried)
+	q.decision.Attempts = append(q.decision.Attempts, spec.ModelAttempt{Model: m.Name, Reason: string(model.ReasonOf(err)), Error: err.Error()})
 }

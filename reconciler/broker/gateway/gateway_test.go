@@ -128,6 +128,7 @@ func TestWhoIsAskedAndWhen(t *testing.T) {
 		tries map[string][]try
 		text  string
 		fails string
+		alone bool // Nobody reads along.
 		asked []string
 		took  time.Duration
 		want  spec.ModelDecision
@@ -195,45 +196,67 @@ func TestWhoIsAskedAndWhen(t *testing.T) {
 		specs: map[string]spec.ModelSpec{"a": {Retry: &spec.Retry{}, Fallbacks: []spec.Fallback{{Model: "b"}}}, "b": {}},
 		tries: map[string][]try{"a": {{pieces: []string{"well"}, err: fails(model.Unavailable, 0).err}}},
 		fails: "ask model a: the server is unavailable", asked: []string{"a"}, text: "well",
-		want: spec.ModelDecision{Model: "a", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "unavailable", Error: "the server is unavailable"}}},
+		want: spec.ModelDecision{Model: "a", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "unavailable", Error: "the server is unavailable", Usage: &spec.Usage{Input: 105, Output: 1}, Estimated: true}}},
 	}, {
 		name:  "one that breaks off before anybody has read any of it is not",
 		specs: map[string]spec.ModelSpec{"a": {Fallbacks: []spec.Fallback{{Model: "b"}}}, "b": {}},
 		tries: map[string][]try{"a": {{pieces: []string{""}, err: fails(model.Unavailable, 0).err}}, "b": {says("yes")}},
 		text:  "yes", asked: []string{"a", "b"},
-		want: spec.ModelDecision{Model: "b", Why: "fallback after unavailable", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "unavailable", Error: "the server is unavailable"}}},
+		want: spec.ModelDecision{Model: "b", Why: "fallback after unavailable", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "unavailable", Error: "the server is unavailable", Usage: &spec.Usage{Input: 105}, Estimated: true}}},
+	}, {
+		name:  "nor is it where nobody reads along, and it is sent again first",
+		specs: map[string]spec.ModelSpec{"a": {Retry: &spec.Retry{Attempts: 2}}},
+		tries: map[string][]try{"a": {{pieces: []string{"wel"}, err: fails(model.Unavailable, 0).err}, says("yes")}},
+		alone: true, asked: []string{"a", "a"}, took: 750 * time.Millisecond,
+		want: spec.ModelDecision{Model: "a", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "unavailable", Error: "the server is unavailable", Usage: &spec.Usage{Input: 105, Output: 1}, Estimated: true}}},
 	}, {
 		name:  "a model that is silent too long is left",
 		specs: map[string]spec.ModelSpec{"a": {Timeouts: &spec.ModelTimeouts{FirstToken: 2 * second}, Fallbacks: []spec.Fallback{{Model: "b", On: []string{"timedOut"}}}}, "b": {}},
 		tries: map[string][]try{"a": {{silent: time.Hour}}, "b": {says("yes")}},
 		text:  "yes", asked: []string{"a", "b"}, took: 2 * time.Second,
 		want: spec.ModelDecision{Model: "b", Why: "fallback after timedOut", Attempts: []spec.ModelAttempt{
-			{Model: "a", Reason: "timedOut", Error: "it has said nothing for 2s, which spec.timeouts.firstToken allows"},
+			{Model: "a", Reason: "timedOut", Error: "it has said nothing for 2s, which spec.timeouts.firstToken allows", Usage: &spec.Usage{Input: 105}, Estimated: true},
 		}},
 	}, {
 		name:  "one whose answer takes too long is too",
 		specs: map[string]spec.ModelSpec{"a": {Timeouts: &spec.ModelTimeouts{FirstToken: 2 * second, Total: 5 * second}}},
 		tries: map[string][]try{"a": {{pieces: []string{"a", "b", "c"}, pause: 2 * time.Second}}},
 		fails: "ask model a: its answer takes longer than 5s, which spec.timeouts.total allows", text: "abc", asked: []string{"a"}, took: 5 * time.Second,
-		want: spec.ModelDecision{Model: "a", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "timedOut", Error: "its answer takes longer than 5s, which spec.timeouts.total allows"}}},
+		want: spec.ModelDecision{Model: "a", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "timedOut", Error: "its answer takes longer than 5s, which spec.timeouts.total allows", Usage: &spec.Usage{Input: 105, Output: 1}, Estimated: true}}},
 	}, {
 		name:  "a slow model is asked twice, and the answer that begins first is taken",
 		specs: map[string]spec.ModelSpec{"a": {Hedge: &spec.Hedge{After: 3 * second}}},
 		tries: map[string][]try{"a": {{silent: 10 * time.Second, pieces: []string{"late"}}, {silent: time.Second, pieces: []string{"so", "on"}, pause: 20 * time.Second}}},
-		text:  "soon", asked: []string{"a", "a"}, took: 44 * time.Second, want: spec.ModelDecision{Model: "a"},
+		text:  "soon", asked: []string{"a", "a"}, took: 44 * time.Second,
+		want: spec.ModelDecision{Model: "a", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "slower", Error: "another request was faster", Usage: &spec.Usage{Input: 105}, Estimated: true}}},
+	}, {
+		name:  "one that thinks aloud is not slow",
+		specs: map[string]spec.ModelSpec{"a": {Hedge: &spec.Hedge{After: 3 * second}}},
+		tries: map[string][]try{"a": {{silent: time.Second, pieces: []string{"", "", "so"}, pause: 10 * time.Second}}},
+		text:  "so", asked: []string{"a"}, took: 31 * time.Second, want: spec.ModelDecision{Model: "a"},
+	}, {
+		name:  "a second request does not wait for its turn, and the first is waited for",
+		specs: map[string]spec.ModelSpec{"a": {Hedge: &spec.Hedge{After: 3 * second}, Rate: &spec.Rate{Concurrent: 1}}},
+		tries: map[string][]try{"a": {{silent: 10 * time.Second, pieces: []string{"late"}}}},
+		text:  "late", asked: []string{"a"}, took: 10 * time.Second, want: spec.ModelDecision{Model: "a"},
 	}, {
 		name:  "a request that fails for good ends those beside it",
 		specs: map[string]spec.ModelSpec{"a": {Hedge: &spec.Hedge{After: 3 * second, Most: 3}}},
 		tries: map[string][]try{"a": {{silent: 10 * time.Second, pieces: []string{"late"}}, fails(model.Unauthorized, 0)}},
 		fails: "ask model a: the server is unauthorized", asked: []string{"a", "a"}, took: 3 * time.Second,
-		want: spec.ModelDecision{Model: "a", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "unauthorized", Error: "the server is unauthorized"}}},
+		want: spec.ModelDecision{Model: "a", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "unauthorized", Error: "the server is unauthorized"},
+			{Model: "a", Reason: "slower", Error: "another request was faster", Usage: &spec.Usage{Input: 105}, Estimated: true}}},
 	}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &peers{tries: test.tries}
 				began := time.Now()
 				var text strings.Builder
-				_, decision, err := p.gateway(nil).Ask(t.Context(), declared(t, test.specs)["a"], asking("r"), func(piece string) { text.WriteString(piece) })
+				delta := func(piece string) { text.WriteString(piece) }
+				if test.alone {
+					delta = nil
+				}
+				_, decision, err := p.gateway(nil).Ask(t.Context(), declared(t, test.specs)["a"], asking("r"), delta)
 				took := time.Since(began)
 				if said := fmt.Sprint(err); test.fails == "" && err != nil || test.fails != "" && said != test.fails {
 					t.Errorf("got %v, want %q", err, test.fails)

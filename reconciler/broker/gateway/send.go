@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,8 @@ const (
 // jitter is how much of a wait is left to chance, either way: who failed together does not come back together.
 const jitter = 0.25
 
-// newPolicy makes what a model's spec says of requests that fail or are slow. It guards a request until the first piece of its answer.
+// newPolicy makes what a model's spec says of requests that fail or are slow. It guards a request until somebody could see a piece of
+// its answer.
 func newPolicy(m *spec.Model) (failsafe.Executor[*stream], circuitbreaker.CircuitBreaker[*stream]) {
 	var all []failsafe.Policy[*stream]
 	if r := m.Spec.Retry; r != nil {
@@ -47,7 +49,8 @@ func newPolicy(m *spec.Model) (failsafe.Executor[*stream], circuitbreaker.Circui
 				return time.Duration(float64(after) / (1 - jitter)) // So that it is not sooner than the server asks for.
 			}).
 			AbortIf(func(_ *stream, err error) bool {
-				return !model.Later(err) || errors.Is(err, circuitbreaker.ErrOpen) || retryAfter(err) > longest
+				_, held := errors.AsType[errHeld](err)
+				return held || !model.Later(err) || errors.Is(err, circuitbreaker.ErrOpen) || retryAfter(err) > longest
 			}).
 			ReturnLastFailure().Build())
 	}
@@ -71,15 +74,21 @@ func newPolicy(m *spec.Model) (failsafe.Executor[*stream], circuitbreaker.Circui
 	return failsafe.With(all...), breaker
 }
 
-// broken says whether an error speaks against the server. Somebody who leaves says nothing about it, but does not close a breaker
-// that was about to find out.
+// broken says whether an error speaks against the server. Somebody who leaves, or whose turn it is not yet, says nothing about it, but
+// does not close a breaker that was about to find out.
 func broken(breaker circuitbreaker.CircuitBreaker[*stream], err error) bool {
 	switch model.ReasonOf(err) {
 	case model.Unavailable, model.TimedOut, model.OutOfMemory:
 		return err != nil
 	}
-	return (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) && breaker.IsHalfOpen()
+	_, held := errors.AsType[errHeld](err)
+	return (held || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) && breaker.IsHalfOpen()
 }
+
+// errHeld marks the error of a request that was not sent, because its model's rates do not let it.
+type errHeld struct{ error }
+
+func (e errHeld) Unwrap() error { return e.error }
 
 func retryAfter(err error) time.Duration {
 	if e, ok := errors.AsType[*model.Error](err); ok {
@@ -88,7 +97,7 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// send asks a model as often as its spec says, until an answer begins, and gives that on.
+// send asks a model as often as its spec says, until there is an answer or somebody sees the beginning of one, and gives that on.
 func (q *question) send(ctx context.Context, m *spec.Model, s *server, request model.Request) (model.Answer, error) {
 	t := &tries{question: q, model: m, server: s, request: request}
 	first, err := t.first(ctx)
@@ -108,16 +117,13 @@ func (q *question) send(ctx context.Context, m *spec.Model, s *server, request m
 	if err != nil {
 		return model.Answer{}, err
 	}
-	answer, shown, err := first.rest(q.delta)
+	answer, err := first.rest(q.delta)
 	s.ended(m, err)
 	if err == nil {
 		return answer, nil
 	}
-	q.attempt(m, err)
-	if shown {
-		err = errBegun{err}
-	}
-	return model.Answer{}, err
+	q.attemptOf(first, err)
+	return model.Answer{}, errBegun{err}
 }
 
 // tries are the requests that one question has become.
@@ -130,21 +136,46 @@ type tries struct {
 	mu      sync.Mutex
 	streams []*stream
 	left    bool
+	failed  error // the last one of a request that was sent
 }
 
 // first returns the stream that has begun to answer.
 func (t *tries) first(ctx context.Context) (*stream, error) {
 	if t.server.policy == nil {
-		return t.try(ctx, nil)
+		return t.try(ctx, nil, false)
 	}
 	return t.server.policy.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[*stream]) (*stream, error) {
-		return t.try(ctx, e.Canceled())
+		return t.try(ctx, e.Canceled(), e.IsHedge())
 	})
 }
 
-// try sends the request once. The stream outlives the policies: ctx is that of the question.
-func (t *tries) try(ctx context.Context, given <-chan struct{}) (*stream, error) {
-	s := open(ctx, t.gateway.opts.Chat, t.model, t.request)
+// errUnneeded is that of a request that was not sent a second time.
+var errUnneeded = &model.Error{Reason: model.TimedOut, Err: errors.New("the request under way is waited for")}
+
+// try sends the request once, as soon as the model's rates let it. A second one beside it is not sent where the first has begun to
+// answer, and does not wait for its turn. The stream outlives the policies: ctx is that of the question.
+func (t *tries) try(ctx context.Context, given <-chan struct{}, hedge bool) (*stream, error) {
+	wait := longestWait(t.model)
+	if hedge {
+		wait = 0
+		if t.underWay() {
+			return nil, t.unneeded()
+		}
+	}
+	release, err := t.server.admit(ctx, t.model, t.Agent.Name, wait, t.request.Bytes()/model.BytesPerToken)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil && hedge:
+		return nil, t.unneeded()
+	case err != nil:
+		err = &model.AskError{Model: t.model.Name, Err: err}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.attempt(t.model, err)
+		return nil, errHeld{err}
+	}
+	s := open(ctx, t.gateway.opts.Chat, t.model, t.request, release)
 	t.mu.Lock()
 	t.streams = append(t.streams, s)
 	left := t.left
@@ -152,13 +183,31 @@ func (t *tries) try(ctx context.Context, given <-chan struct{}) (*stream, error)
 	if left {
 		s.close()
 	}
-	err := s.begin(given)
+	err = s.begin(given, t.delta != nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil && ctx.Err() == nil && !t.left && !errors.Is(err, errGivenUp) {
-		t.attempt(t.model, err)
+		t.failed = err
+		t.attemptOf(s, err)
 	}
 	return s, err
+}
+
+// underWay reports whether an answer has begun to come.
+func (t *tries) underWay() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.streams, func(s *stream) bool { return s.begun.Load() && !s.over.Load() })
+}
+
+// unneeded is the error of a request that is not sent: whoever hears of it last hears what has become of the others.
+func (t *tries) unneeded() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failed != nil {
+		return t.failed
+	}
+	return errUnneeded
 }
 
 // leave ends all requests but one, those that are still to come too.
@@ -169,6 +218,12 @@ func (t *tries) leave(but *stream) {
 	for _, s := range t.streams {
 		if s != but {
 			s.close()
+			if !s.noted && but != nil {
+				t.attemptOf(s, &model.Error{Reason: slower, Err: errGivenUp})
+			}
 		}
 	}
 }
+
+// slower is why a request was left of which another one was faster.
+const slower model.Reason = "slower"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,18 +78,19 @@ func (s *server) ended(m *spec.Model, err error) {
 	}
 }
 
-// maxWait is how long a request waits for its turn.
+// maxWait is how long a request waits for its turn at most.
 const maxWait = time.Minute
 
-// admit waits until the model may be asked, at most so long as its spec lets it. The returned function is to be called with what the
-// answer took.
-func (s *server) admit(ctx context.Context, m *spec.Model, agent spec.AgentName, tokens int) (release func(spec.Usage), err error) {
-	wait := maxWait
-	for _, f := range m.Spec.Fallbacks {
-		if asks(f, model.RateLimited) {
-			wait = 0
-		}
+// longestWait is how long a request to a model waits for its turn: not at all where another model is asked instead.
+func longestWait(m *spec.Model) time.Duration {
+	if slices.ContainsFunc(m.Spec.Fallbacks, func(f spec.Fallback) bool { return asks(f, model.RateLimited) }) {
+		return 0
 	}
+	return maxWait
+}
+
+// admit waits until the model may be asked. The returned function is to be called with what the answer took.
+func (s *server) admit(ctx context.Context, m *spec.Model, agent spec.AgentName, wait time.Duration, tokens int) (release func(spec.Usage), err error) {
 	own, err := s.rate.admit(ctx, wait, tokens)
 	if err != nil {
 		return nil, err

@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
+	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -19,21 +22,26 @@ type stream struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	total  *time.Timer
+	size   int         // of the request, in bytes
 	pieces chan string // closed when the answer has ended
 
-	// These are set before pieces is closed.
-	answer model.Answer
-	err    error
+	// begun says that something has come, and seen how much of the text, in bytes. over says that nothing more comes.
+	begun, over atomic.Bool
+	seen        atomic.Int64
 
-	// head is the first piece, where there is one.
-	head    string
-	hasHead bool
-	ended   bool
+	// These are set before over is. left is for what reason the request was left, if it was.
+	answer    model.Answer
+	err, left error
+
+	// head is the first piece of the text, where somebody sees it before the answer has ended.
+	head  string
+	ended error // set once there is an end: errWhole where the answer is whole
+	noted bool  // in the decision
 }
 
-// open sends a request.
-func open(ctx context.Context, chat func(context.Context, *spec.Model, model.Request, func(string)) (model.Answer, error), m *spec.Model, request model.Request) *stream {
-	s := &stream{model: m, pieces: make(chan string)}
+// open sends a request, and calls release with what it took.
+func open(ctx context.Context, chat func(context.Context, *spec.Model, model.Request, func(string)) (model.Answer, error), m *spec.Model, request model.Request, release func(spec.Usage)) *stream {
+	s := &stream{model: m, size: request.Bytes(), pieces: make(chan string)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if t := m.Spec.Timeouts; t != nil && t.Total > 0 {
 		s.total = time.AfterFunc(time.Duration(t.Total), func() {
@@ -43,21 +51,68 @@ func open(ctx context.Context, chat func(context.Context, *spec.Model, model.Req
 	go func() {
 		defer close(s.pieces)
 		s.answer, s.err = chat(s.ctx, m, request, func(piece string) {
+			s.seen.Add(int64(len(piece)))
+			s.begun.Store(true)
 			select {
 			case s.pieces <- piece:
 			case <-s.ctx.Done():
 			}
 		})
+		s.left = context.Cause(s.ctx)
+		if used := s.answer.Used; s.err == nil && used.Input+used.Output == 0 && asksServer(m) {
+			s.answer.Used = s.estimate()
+			s.answer.Usage = plugins.Usage{Input: s.answer.Used.Input, Output: s.answer.Used.Output}
+		}
+		s.over.Store(true)
+		used, _ := s.took()
+		release(used)
 	}()
 	return s
 }
 
-// close ends the request. The server is left at once.
-func (s *stream) close() { s.cancel(errGivenUp) }
+// asksServer says whether a model is at a server, which may forget to say what an answer took.
+func asksServer(m *spec.Model) bool {
+	return m.Spec.Provider != spec.ProviderScripted && m.Spec.Provider != spec.ProviderReplay
+}
 
-// begin waits for the first piece of the answer, or for its end. The error is why there is none, and errGivenUp once the question has
-// been given up.
-func (s *stream) begin(given <-chan struct{}) error {
+// estimate is what a request takes of which the server says nothing: what was sent and what has come.
+func (s *stream) estimate() spec.Usage {
+	seen := len(s.answer.Text)
+	for _, c := range s.answer.Calls {
+		seen += len(c.Name) + len(c.Arguments)
+	}
+	return spec.Usage{Input: s.size / model.BytesPerToken, Output: max(seen, int(s.seen.Load())) / model.BytesPerToken}
+}
+
+// took is what a request that is over, or was given up, took. One that was given up, or whose answer broke off, was read by the server,
+// which therefore counts it, and says nothing more: then it is estimated.
+func (s *stream) took() (_ spec.Usage, estimated bool) {
+	if !s.over.Load() {
+		return spec.Usage{Input: s.size / model.BytesPerToken, Output: int(s.seen.Load()) / model.BytesPerToken}, true
+	}
+	if s.err == nil {
+		return s.answer.Used, false
+	}
+	if e, ok := errors.AsType[*model.Error](s.err); ok && e.Used != (spec.Usage{}) {
+		return e.Used, false
+	}
+	if asksServer(s.model) && (s.begun.Load() || s.left != nil) {
+		return s.estimate(), true
+	}
+	return spec.Usage{}, false
+}
+
+// close ends the request. The server is left at once.
+func (s *stream) close() {
+	if s.total != nil {
+		s.total.Stop()
+	}
+	s.cancel(errGivenUp)
+}
+
+// begin waits until somebody could see a piece of the answer, or for its end where nobody is watching. The error is why there is none,
+// and errGivenUp once the question has been given up.
+func (s *stream) begin(given <-chan struct{}, watched bool) error {
 	var silent <-chan time.Time
 	if t := s.model.Spec.Timeouts; t != nil && t.FirstToken > 0 {
 		timer := time.NewTimer(time.Duration(t.FirstToken))
@@ -66,11 +121,15 @@ func (s *stream) begin(given <-chan struct{}) error {
 	}
 	for {
 		select {
-		case s.head, s.hasHead = <-s.pieces:
-			if !s.hasHead {
+		case piece, more := <-s.pieces:
+			if !more {
 				return s.end()
 			}
-			return nil
+			silent = nil
+			if watched && piece != "" {
+				s.head = piece
+				return nil
+			}
 		case <-silent:
 			s.cancel(&model.Error{Reason: model.TimedOut, Err: fmt.Errorf("it has said nothing for %s, which spec.timeouts.firstToken allows", s.model.Spec.Timeouts.FirstToken)})
 			silent = nil
@@ -81,37 +140,40 @@ func (s *stream) begin(given <-chan struct{}) error {
 	}
 }
 
-// rest gives the answer on until it ends. shown says whether somebody has seen some of it.
-func (s *stream) rest(delta func(string)) (_ model.Answer, shown bool, _ error) {
-	for piece, more := s.head, s.hasHead; more; piece, more = <-s.pieces {
+// rest gives the answer on until it ends.
+func (s *stream) rest(delta func(string)) (model.Answer, error) {
+	for piece, more := s.head, s.head != ""; more; piece, more = <-s.pieces {
 		if piece != "" {
-			shown = true
 			delta(piece)
 		}
 	}
 	if err := s.end(); err != nil {
-		return model.Answer{}, shown, err
+		return model.Answer{}, err
 	}
-	return s.answer, shown, nil
+	return s.answer, nil
 }
 
 // end returns the error of an answer that has ended, for the reason that it was ended for. One that was left may lack pieces, also
 // where its server has said all of it.
 func (s *stream) end() error {
-	if s.ended {
-		return s.err
+	if s.ended == nil {
+		if s.total != nil {
+			s.total.Stop()
+		}
+		s.ended = cmp.Or(s.err, errWhole)
+		if cause := context.Cause(s.ctx); errors.Is(cause, errGivenUp) {
+			s.ended = cause
+		} else if _, ok := errors.AsType[*model.Error](cause); ok {
+			s.ended = &model.AskError{Model: s.model.Name, Err: cause}
+		} else if cause != nil {
+			s.ended = s.ctx.Err() // Whoever asks has left, for reasons of his own.
+		}
+		s.cancel(nil)
 	}
-	s.ended = true
-	if s.total != nil {
-		s.total.Stop()
+	if s.ended == errWhole {
+		return nil
 	}
-	if cause := context.Cause(s.ctx); errors.Is(cause, errGivenUp) {
-		s.err = cause
-	} else if _, ok := errors.AsType[*model.Error](cause); ok {
-		s.err = &model.AskError{Model: s.model.Name, Err: cause}
-	} else if cause != nil {
-		s.err = s.ctx.Err() // Whoever asks has left, for reasons of his own.
-	}
-	s.cancel(nil)
-	return s.err
+	return s.ended
 }
+
+var errWhole = errors.New("the answer is whole")
