@@ -240,7 +240,7 @@ const (
 	CompactFail = "fail"
 	// CompactDropOldest leaves out the oldest messages of a thread.
 	CompactDropOldest = "dropOldest"
-	// CompactSummarize has the model write a summary of the oldest messages of a thread.
+	// CompactSummarize has the model write a summary of the oldest messages of a thread, and of those of a run.
 	CompactSummarize = "summarize"
 	// CompactDropToolResults leaves out the oldest results of tools within a run. A thread has none, and is treated as with
 	// CompactFail.
@@ -254,7 +254,8 @@ type Context struct {
 	// that is missing too, 256 KiB of a thread are remembered.
 	Window int `json:"window,omitempty" check:"min=256,max=100000000"`
 	// Compact says how a conversation that is too long is made to fit: dropOldest leaves out the oldest messages of a thread,
-	// summarize has the model write a summary of them, which counts for the run, dropToolResults leaves out the oldest results
-	// of tools within a run, and fail ends a run whose thread is too long. What is longer than the window all the same is refused.
+	// summarize has the model write a summary of them, and of the oldest ones within a run, which counts for the run,
+	// dropToolResults leaves out the oldest results of tools within a run, and fail ends a run whose thread is too long. What is
+	// longer than the window all the same is refused, and is a case for a fallback on contextExceeded.
 	Compact string `json:"compact,omitempty" check:"enum=dropOldest|dropToolResults|fail|summarize,default=fail"`
 }

@@ -58,6 +58,8 @@ type ModelDecision struct {
 	Attempts []ModelAttempt `json:"attempts,omitempty"`
 	// Repaired says what was wrong with the answer and was mended, and why the model was asked again, in order.
 	Repaired []string `json:"repaired,omitempty"`
+	// Compacted says what the model did not read of a conversation that is too long for it, or "".
+	Compacted string `json:"compacted,omitempty"`
 }
 
 // ModelAttempt is a try to ask a model that gave no answer.

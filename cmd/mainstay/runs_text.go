@@ -166,6 +166,9 @@ func (w *teller) decision(d *spec.ModelDecision, refused string) {
 	for _, text := range tried {
 		w.text("tried", text)
 	}
+	if d.Compacted != "" {
+		w.line("compacted", d.Compacted)
+	}
 	for _, repaired := range d.Repaired {
 		w.text("repaired", repaired)
 	}

@@ -50,7 +50,7 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	}
 	got, decision, err := b.models.Ask(ctx, call.Agent.Model, gateway.Asking{
 		Run: call.Task.Run, Agent: call.Agent, Task: call.Task.Text, Turn: call.Turn, Spent: call.Spent,
-		Request: func(m *spec.Model) model.Request { return fit(m, request) },
+		Request: request,
 	}, delta)
 	b.hideIn(decision)
 	if err != nil {

@@ -2,17 +2,21 @@
 // time, random bytes. All that an agent can reach it reaches through [Broker.Answer]. What it may have is decided from the spec
 // and by package policy, never from what a model said, and secrets are taken out of every answer before anyone sees it.
 //
-// The broker keeps nothing between two requests but what package gateway knows of models. It never writes to the repository and never calls a write tool: for
-// those it returns a proposal, also where a rule lets the call through without a review. Nor does it start runs: for another agent it returns what that agent is to do.
+// The broker keeps nothing between two requests but what package gateway knows of models, and summaries of what they have read. It never
+// writes to the repository and never calls a write tool: for those it returns a proposal, also where a rule lets the call through
+// without a review. Nor does it start runs: for another agent it returns what that agent is to do.
 package broker
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/gateway"
@@ -66,6 +70,8 @@ type Options struct {
 type Broker struct {
 	opts   Options
 	models *gateway.Gateway
+	// summaries are of the beginnings of conversations; see fit.go.
+	summaries *lru.Cache[[sha256.Size]byte, string]
 }
 
 // New returns a Broker.
@@ -73,7 +79,11 @@ func New(opts Options) *Broker {
 	if opts.Chat == nil {
 		opts.Chat = opts.Models.Chat
 	}
-	b := &Broker{opts: opts}
+	summaries, err := lru.New[[sha256.Size]byte, string](maxSummaries)
+	if err != nil {
+		panic(err) // The size is wrong, which is a constant.
+	}
+	b := &Broker{opts: opts, summaries: summaries}
 	b.models = gateway.New(gateway.Options{Chat: b.chat, Spent: opts.Spent, Now: opts.Now})
 	return b
 }

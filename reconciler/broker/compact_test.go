@@ -8,7 +8,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -136,73 +135,4 @@ func TestWhatIsCompactedFits(t *testing.T) {
 			t.Fatalf("%d messages are left out, %d stay of %d", c.Left, len(c.History), len(history))
 		}
 	})
-}
-
-func TestTheOldestToolResultsAreLeftOutOfWhatTheModelReads(t *testing.T) {
-	w := newWorld(t)
-	// The script sees what the model is sent: how many results are whole, and that the newest one is.
-	sizes := func(a, b, c int) string {
-		return fmt.Sprintf("messages.filter(m, m.role == 'tool').map(m, size(m.text)) == [%d, %d, %d]", a, b, c)
-	}
-	w.script(spec.ScriptRule{When: sizes(500, 500, 500), Text: "all"}, spec.ScriptRule{When: sizes(67, 67, 500), Text: "the newest"})
-	w.agent.Instructions = "" // They count too.
-	messages := []plugins.Message{{Role: plugins.RoleUser, Text: "Go."}}
-	for i := range 3 {
-		id := fmt.Sprint(i)
-		messages = append(messages, plugins.Message{Role: plugins.RoleAssistant, Calls: []plugins.ToolUse{{ID: id, Name: "x", Arguments: []byte("{}")}}},
-			plugins.Message{Role: plugins.RoleTool, CallID: id, Tool: "x", Text: strings.Repeat("r", 500)})
-	}
-	for _, test := range []struct {
-		window int
-		how    string
-		want   string
-	}{
-		{0, spec.CompactFail, `"text":"all"`},
-		{600, spec.CompactFail, `"text":"all"`},
-		{600, spec.CompactDropToolResults, `"text":"all"`},
-		{300, spec.CompactDropToolResults, `"text":"the newest"`},
-	} {
-		w.agent.Model.Spec.Context = &spec.Context{Window: test.window, Compact: test.how}
-		reply := w.answer(spec.RequestModel, plugins.ModelRequest{Messages: messages})
-		if got := string(reply.Answer.Body); !strings.Contains(got, test.want) {
-			t.Errorf("%+v: %s, %s", test, got, reply.Answer.Error)
-		}
-	}
-}
-
-// TestALongerRequestThanTheModelReadsIsNotSent checks that nobody is asked, and that it is said what to do.
-func TestALongerRequestThanTheModelReadsIsNotSent(t *testing.T) {
-	w := newWorld(t)
-	s := w.talks("Well.")
-	long := plugins.ModelRequest{Messages: []plugins.Message{{Role: plugins.RoleTool, Text: strings.Repeat("x", 1000)}}}
-	const begins = "ask model local: the conversation with its tools has about 343 tokens, and the model reads 300: "
-	for _, test := range []struct {
-		context *spec.Context
-		want    string
-	}{
-		{&spec.Context{Window: 300}, "set spec.context.compact of Model/local to dropToolResults, raise spec.context.window, or name a fallback on contextExceeded that reads more"},
-		{&spec.Context{Window: 300, Compact: spec.CompactDropToolResults}, "raise spec.context.window of Model/local, or name a fallback on contextExceeded that reads more"},
-	} {
-		w.agent.Model.Spec.Context = test.context
-		reply := w.answer(spec.RequestModel, long)
-		if reply.Answer.Error != begins+test.want || len(s.asked) > 0 || reply.Answer.Model.Attempts[0].Reason != "contextExceeded" {
-			t.Errorf("%+v, asked %d times", reply.Answer, len(s.asked))
-		}
-	}
-
-	exact := newWorld(t)
-	exact.talks("It fits.")
-	exact.agent.Model.Spec.Parameters = map[string]any{"num_ctx": 300.0}
-	if reply := exact.answer(spec.RequestModel, long); !strings.Contains(string(reply.Answer.Body), "It fits.") {
-		t.Errorf("what the server counts is estimated: %+v", reply.Answer)
-	}
-
-	larger := newWorld(t)
-	larger.talks("All of it.")
-	larger.agent.Model.Name = "larger"
-	w.agent.Model.Others = []*spec.Model{larger.agent.Model}
-	w.agent.Model.Spec.Fallbacks = []spec.Fallback{{Model: "larger", On: []string{"contextExceeded"}}}
-	if reply := w.answer(spec.RequestModel, long); !strings.Contains(string(reply.Answer.Body), "All of it.") || len(s.asked) > 0 {
-		t.Errorf("%+v", reply.Answer)
-	}
 }

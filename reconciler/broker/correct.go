@@ -20,16 +20,9 @@ const (
 	maxReminded = 2000
 )
 
-// chat asks a model, if it is the one that is pinned, and again where its answer is of no use: what it is told then is no part of the
-// agent's conversation. The tokens of all its answers count. A scripted model and a replay are taken at their word, for they would say
-// the same again.
-func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error) {
-	if err := b.checkPin(ctx, m); err != nil {
-		return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
-	}
-	if err := checkSize(m, request); err != nil {
-		return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
-	}
+// useful asks a model, and again where its answer is of no use: what it is told then is no part of the agent's conversation. The
+// tokens of all its answers count. A scripted model and a replay are taken at their word, for they would say the same again.
+func (b *Broker) useful(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error) {
 	if m.Spec.Provider == spec.ProviderScripted || m.Spec.Provider == spec.ProviderReplay {
 		return b.opts.Chat(ctx, m, request, delta)
 	}

@@ -28,13 +28,13 @@ type budget struct {
 }
 
 // afford reports a budget of a model that is used up. The returned function is to be called once the request has an answer or none.
-func (q *question) afford(ctx context.Context, m *spec.Model, request model.Request) (done func(), err error) {
+func (q *question) afford(ctx context.Context, m *spec.Model) (done func(), err error) {
 	b := m.Spec.Budget
 	if b == nil {
 		return func() {}, nil
 	}
 	day := spec.Day(q.gateway.opts.Now())
-	estimate := m.Spec.Price.Of(spec.Usage{Input: request.Bytes() / model.BytesPerToken})
+	estimate := m.Spec.Price.Of(spec.Usage{Input: q.Request.Bytes() / model.BytesPerToken})
 	var counted []string
 	u := &q.gateway.underWay
 	done = func() { u.add(counted, estimate.Negative()) }

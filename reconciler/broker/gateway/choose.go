@@ -37,7 +37,7 @@ func (q *question) route(m *spec.Model) (*spec.Model, string) {
 		labels[name] = value
 	}
 	vars := map[string]any{"request": map[string]any{
-		"agent": string(q.Agent.Name), "labels": labels, "task": q.Task, "tokens": q.Request(m).Bytes() / model.BytesPerToken, "turn": q.Turn,
+		"agent": string(q.Agent.Name), "labels": labels, "task": q.Task, "tokens": q.Request.Bytes() / model.BytesPerToken, "turn": q.Turn,
 	}}
 	for i, r := range m.Spec.Routes {
 		if holds, err := m.Routing[i].Holds(vars); err == nil && holds {

@@ -60,8 +60,8 @@ func TestRoutesChooseByWhatIsAsked(t *testing.T) {
 	} {
 		agent := fleet.Agents[spec.AgentName(test.agent)]
 		_, d, err := p.gateway(nil).Ask(t.Context(), agent.Model, gateway.Asking{
-			Run: "r", Agent: agent, Task: test.task, Turn: test.turn, Request: func(*spec.Model) model.Request {
-				return model.Request{Messages: []plugins.Message{{Role: plugins.RoleUser, Text: strings.Repeat("x", test.size)}}}
+			Run: "r", Agent: agent, Task: test.task, Turn: test.turn, Request: model.Request{
+				Messages: []plugins.Message{{Role: plugins.RoleUser, Text: strings.Repeat("x", test.size)}},
 			},
 		}, nil)
 		if err != nil || d.Model != test.model || d.Why != test.why {

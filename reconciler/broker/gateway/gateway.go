@@ -64,9 +64,8 @@ type Asking struct {
 	// Turn counts the run's requests to models, from 1.
 	Turn int
 	// Spent is what the run has asked of models before.
-	Spent []spec.Spent
-	// Request makes the request for a model, which may be cut to what that one reads.
-	Request func(m *spec.Model) model.Request
+	Spent   []spec.Spent
+	Request model.Request
 }
 
 // errBegun marks the failure of an answer whose beginning somebody has seen.
@@ -151,8 +150,7 @@ func both(m *spec.Model, first, second error) error {
 // one has a model answer, from its cache or by asking it.
 func (q *question) one(ctx context.Context, m *spec.Model) (model.Answer, error) {
 	s := q.gateway.served.of(m)
-	request := q.Request(m)
-	key, cached := s.cache.key(q.Run, q.Agent.Name, request)
+	key, cached := s.cache.key(q.Run, q.Agent.Name, q.Request)
 	if cached {
 		if said, ok := s.cache.get(key, q.gateway.opts.Now()); ok {
 			q.decision.Why = strings.TrimPrefix(q.decision.Why+", cached", ", ")
@@ -162,11 +160,11 @@ func (q *question) one(ctx context.Context, m *spec.Model) (model.Answer, error)
 			return model.Answer{ModelAnswer: said}, nil
 		}
 	}
-	answer, err := q.within(ctx, m, s, request)
+	answer, err := q.within(ctx, m, s)
 	if err != nil {
 		return model.Answer{}, err
 	}
-	q.decision.Repaired = answer.Repaired
+	q.decision.Repaired, q.decision.Compacted = answer.Repaired, answer.Compacted
 	if cached && answer.Finish != plugins.FinishLength {
 		s.cache.put(key, answer.ModelAnswer, q.gateway.opts.Now())
 	}
@@ -174,8 +172,8 @@ func (q *question) one(ctx context.Context, m *spec.Model) (model.Answer, error)
 }
 
 // within asks a model within its budgets and rates, as often as it says.
-func (q *question) within(ctx context.Context, m *spec.Model, s *server, request model.Request) (model.Answer, error) {
-	done, err := q.afford(ctx, m, request)
+func (q *question) within(ctx context.Context, m *spec.Model, s *server) (model.Answer, error) {
+	done, err := q.afford(ctx, m)
 	switch {
 	case ctx.Err() != nil:
 		return model.Answer{}, ctx.Err()
@@ -184,7 +182,7 @@ func (q *question) within(ctx context.Context, m *spec.Model, s *server, request
 		return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
 	}
 	defer done()
-	return q.send(ctx, m, s, request)
+	return q.send(ctx, m, s)
 }
 
 // attemptOf notes a try that gave no answer, and what it took.

@@ -110,9 +110,7 @@ func declared(t testing.TB, specs map[string]spec.ModelSpec) map[string]*spec.Mo
 }
 
 func asking(run spec.RunID) gateway.Asking {
-	return gateway.Asking{Run: run, Agent: &spec.Agent{Name: "triage"}, Task: "look", Turn: 1, Request: func(*spec.Model) model.Request {
-		return model.Request{Messages: []plugins.Message{{Role: plugins.RoleUser, Text: strings.Repeat("x", 300)}}}
-	}}
+	return gateway.Asking{Run: run, Agent: &spec.Agent{Name: "triage"}, Task: "look", Turn: 1, Request: model.Request{Messages: []plugins.Message{{Role: plugins.RoleUser, Text: strings.Repeat("x", 300)}}}}
 }
 
 const (
@@ -593,7 +591,7 @@ func TestACacheAnswersWhatWasAnswered(t *testing.T) {
 					case "agent":
 						a.Run, a.Agent = "s", &spec.Agent{Name: "other"}
 					case "question":
-						a.Request = func(*spec.Model) model.Request { return model.Request{} }
+						a.Request = model.Request{}
 					case "late":
 						time.Sleep(time.Minute)
 					}

@@ -98,8 +98,8 @@ func retryAfter(err error) time.Duration {
 }
 
 // send asks a model as often as its spec says, until there is an answer or somebody sees the beginning of one, and gives that on.
-func (q *question) send(ctx context.Context, m *spec.Model, s *server, request model.Request) (model.Answer, error) {
-	t := &tries{question: q, model: m, server: s, request: request}
+func (q *question) send(ctx context.Context, m *spec.Model, s *server) (model.Answer, error) {
+	t := &tries{question: q, model: m, server: s}
 	first, err := t.first(ctx)
 	t.leave(first)
 	if ctx.Err() != nil {
@@ -129,9 +129,8 @@ func (q *question) send(ctx context.Context, m *spec.Model, s *server, request m
 // tries are the requests that one question has become.
 type tries struct {
 	*question
-	model   *spec.Model
-	server  *server
-	request model.Request
+	model  *spec.Model
+	server *server
 
 	mu      sync.Mutex
 	streams []*stream
@@ -162,7 +161,7 @@ func (t *tries) try(ctx context.Context, given <-chan struct{}, hedge bool) (*st
 			return nil, t.unneeded()
 		}
 	}
-	release, err := t.server.admit(ctx, t.model, t.Agent.Name, wait, t.request.Bytes()/model.BytesPerToken)
+	release, err := t.server.admit(ctx, t.model, t.Agent.Name, wait, t.Request.Bytes()/model.BytesPerToken)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -175,7 +174,7 @@ func (t *tries) try(ctx context.Context, given <-chan struct{}, hedge bool) (*st
 		t.attempt(t.model, err)
 		return nil, errHeld{err}
 	}
-	s := open(ctx, t.gateway.opts.Chat, t.model, t.request, release)
+	s := open(ctx, t.gateway.opts.Chat, t.model, t.Request, release)
 	t.mu.Lock()
 	t.streams = append(t.streams, s)
 	left := t.left

@@ -37,7 +37,7 @@ func BenchmarkOverhead(b *testing.B) {
 			m.Spec.Timeouts = &spec.ModelTimeouts{FirstToken: spec.Duration(time.Minute), Total: spec.Duration(time.Minute)}
 			m.Spec.Rate, m.Spec.Budget = &spec.Rate{Concurrent: 10, RequestsPerMinute: 1e6}, &spec.Budget{TokensPerRun: 1e9, TokensPerDay: 1e9}
 			g := gateway.New(gateway.Options{Chat: p.Chat, Now: time.Now})
-			asking := gateway.Asking{Run: "r", Agent: &spec.Agent{Name: "a"}, Turn: 1, Request: func(*spec.Model) model.Request { return question }}
+			asking := gateway.Asking{Run: "r", Agent: &spec.Agent{Name: "a"}, Turn: 1, Request: question}
 			ways := map[string]func() int{
 				"sdk": func() int { return bare(b, f, m.Spec.Endpoint, client) },
 				"chat": func() int {

@@ -74,8 +74,10 @@ type Answer struct {
 	plugins.ModelAnswer
 	// Used is what it took, without its cost.
 	Used spec.Usage
-	// Repaired says what of it was mended; see [spec.ModelDecision]. This package mends nothing.
-	Repaired []string
+	// Repaired says what of it was mended, and Compacted what the model did not read of the request; see [spec.ModelDecision]. This
+	// package mends nothing, and sends all.
+	Repaired  []string
+	Compacted string
 }
 
 // Providers ask models. They are safe for concurrent use, and keep nothing.
