@@ -136,7 +136,7 @@ func TestACallThatCannotBeAnActionIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.knowSecret()
 	for _, test := range []struct{ name, arguments, says string }{
-		{"because its precondition does not fit", `{}`, "precondition"},
+		{"because it does not fit the tool's schema", `{}`, "the arguments of cluster__restart do not fit its schema: the object lacks the required property"},
 		{"because a number would lose digits", `{"name":"web","id":9007199254740993}`, "arguments.id of cluster__restart is a number with more digits"},
 		{"because a number is beyond all", `{"name":"web","ids":[1,1e300]}`, "arguments.ids[1]"},
 		{"because it holds a secret", `{"name":"` + token + `"}`, "hold a secret"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
@@ -73,6 +74,9 @@ func (b *Broker) callTool(ctx context.Context, call Call) (Reply, error) {
 			}
 			return b.withRule(c, func() (Reply, error) {
 				if t.Effect == spec.EffectWrite {
+					if err := b.fitsSchema(ctx, c, t); err != nil {
+						return Reply{}, err
+					}
 					return b.proposeAction(c, t)
 				}
 				return b.callServer(ctx, c, t)
@@ -84,6 +88,20 @@ func (b *Broker) callTool(ctx context.Context, call Call) (Reply, error) {
 		message: fmt.Sprintf("tool %q is not declared for agent %q", c.name, call.Agent.Name),
 		rule:    decided.Rule,
 	}
+}
+
+// fitsSchema refuses arguments that the tool does not take, before people are asked about them: what a model writes was checked before,
+// and what an agent's own code makes up was not. Where the server cannot be asked the call goes on, for it is asked before the call is
+// made.
+func (b *Broker) fitsSchema(ctx context.Context, c toolCall, t spec.Tool) error {
+	known, err := b.opts.Tools.Schemas(ctx, t.Server)
+	if err != nil {
+		return ctx.Err()
+	}
+	if faults := spec.SchemaFaults(known[t.Name].InputSchema, c.raw); len(faults) > 0 {
+		return refuse("the arguments of %s do not fit its schema: %s", c.name, strings.Join(faults, "; "))
+	}
+	return nil
 }
 
 // decide asks policy. The error is a refusal where the call is denied.

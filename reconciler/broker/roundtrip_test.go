@@ -4,14 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"io/fs"
+	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -38,8 +41,24 @@ func TestAProposedActionLoadsAsTheCallItWas(t *testing.T) {
 		Policies: func() ([]*spec.Policy, error) { return fleet.Policies, nil },
 		Files:    func(spec.Revision) (fs.FS, error) { return specs(), nil },
 		Redactor: broker.NewRedactor(func() []string { return nil }),
+		// Nothing can be asked, for the server has no program.
+		Tools: tool.New(tool.Options{Dir: t.TempDir(), Env: func(string) (string, bool) { return "", false }, Now: time.Now}),
 	})
 	agent := fleet.Agents["triage"]
+	propose := func(arguments json.RawMessage) (broker.Reply, error) {
+		body, err := plugins.Canonical(plugins.ToolCall{Name: "cluster__restart", Arguments: arguments})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Answer(context.Background(), broker.Call{
+			Task:  spec.Task{Run: "01jd0000000000000000000000", Agent: "triage", Revision: revision},
+			Agent: agent, N: 3, At: at, Expires: fleet.Expires,
+			Request: spec.Request{Kind: spec.RequestTool, Body: body},
+		}, nil)
+	}
+	if reply, err := propose([]byte("{}")); err != nil || reply.Answer == nil || !strings.Contains(reply.Answer.Error, "precondition") {
+		t.Errorf("arguments that its precondition lacks: %+v, %v", reply, err)
+	}
 	text := rapid.OneOf(
 		rapid.SampledFrom([]string{"", "yes", "null", "~", "0x10", "1e3", "010", "2026-01-31", "a: b", "- x", "# x", "${ 1 }", "$${x}", "{{ x }}",
 			" x ", "x\n", "\nx\n\n", "\tx", "a\r\nb", "\u0085", "\u2028x", "\ufeffx", "!!binary x", "&a *a", "'", `"`, "|", ">", "---", "=", "<<", "a\nb", "a\n  b\n\nc\n", "a\n ", "if x; then\n\ty\nfi\n", "...\n---\n", "#a\n#b", "%a\nb", "a\u00a0\nb", ".inf", "1:30"}),
@@ -68,15 +87,7 @@ func TestAProposedActionLoadsAsTheCallItWas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, err := plugins.Canonical(plugins.ToolCall{Name: "cluster__restart", Arguments: json.RawMessage(want)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		reply, err := b.Answer(context.Background(), broker.Call{
-			Task:  spec.Task{Run: "01jd0000000000000000000000", Agent: "triage", Revision: revision},
-			Agent: agent, N: 3, At: at, Expires: fleet.Expires,
-			Request: spec.Request{Kind: spec.RequestTool, Body: body},
-		}, nil)
+		reply, err := propose(want)
 		if err != nil || reply.Proposal == nil {
 			t.Fatalf("%s: %+v, %v", want, reply.Answer, err)
 		}
