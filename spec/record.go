@@ -3,6 +3,7 @@ package spec
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -60,6 +61,11 @@ type ModelDecision struct {
 	Repaired []string `json:"repaired,omitempty"`
 	// Compacted says what the model did not read of a conversation that is too long for it, or "".
 	Compacted string `json:"compacted,omitempty"`
+}
+
+// Costs reports whether attempts that gave no answer have cost something.
+func (d *ModelDecision) Costs() bool {
+	return slices.ContainsFunc(d.Attempts, func(a ModelAttempt) bool { return a.Usage != nil })
 }
 
 // ModelAttempt is a try to ask a model that gave no answer.
@@ -203,6 +209,7 @@ const (
 	EntryCompaction = "compaction" // the history has become another one; before the first attempt
 	EntryAttempt    = "attempt"    // a process took the run up
 	EntryRequest    = "request"    // before it is served
+	EntryTried      = "tried"      // models that were asked gave no answer now, which has cost something; the request is asked again
 	EntryAnswer     = "answer"     // before anything follows from it
 	EntryProposal   = "proposal"   // the request has become an open proposal; its answer comes with the decision
 	EntryDelegated  = "delegated"  // the request has become another agent's task, before its run exists; its answer comes with the run's end
@@ -219,8 +226,10 @@ type Entry struct {
 	Compaction *Compaction `json:"compaction,omitempty"`
 	Attempt    *Attempt    `json:"attempt,omitempty"`
 	Request    *Request    `json:"request,omitempty"`
-	Answer     *Answer     `json:"answer,omitempty"`
-	Proposal   *Proposal   `json:"proposal,omitempty"`
+	// Tried is which models gave no answer, in an entry of type tried.
+	Tried    *ModelDecision `json:"tried,omitempty"`
+	Answer   *Answer        `json:"answer,omitempty"`
+	Proposal *Proposal      `json:"proposal,omitempty"`
 	// Child is the task that another agent gets, in an entry of type delegated.
 	Child   *Task    `json:"child,omitempty"`
 	Outcome *Outcome `json:"outcome,omitempty"`

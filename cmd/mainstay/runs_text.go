@@ -126,6 +126,9 @@ func (w *teller) turn(t *transcript.Transcript, s transcript.Step) {
 	if s.Refused != "" {
 		w.text("refused", s.Refused)
 	}
+	for _, a := range s.Model.Tried {
+		w.text("tried", tried(a))
+	}
 	if d := s.Model.Decision; d != nil {
 		w.decision(d, s.Refused)
 	}
@@ -141,29 +144,33 @@ func (w *teller) turn(t *transcript.Transcript, s transcript.Step) {
 	}
 }
 
+// tried tells of a model that was asked and gave no answer.
+func tried(a spec.ModelAttempt) string {
+	text := strings.TrimSuffix(fmt.Sprintf("%s, %s: %s", a.Model, a.Reason, a.Error), ": ")
+	switch {
+	case a.Usage == nil:
+		return text
+	case a.Estimated:
+		return text + " (about " + usageText(*a.Usage) + ")"
+	}
+	return text + " (" + usageText(*a.Usage) + ")"
+}
+
 // decision tells how a model came to answer, where that is more than that the agent's own was asked and what it was refused for.
 func (w *teller) decision(d *spec.ModelDecision, refused string) {
-	var tried []string
+	var before []string
 	for _, a := range d.Attempts {
-		text := fmt.Sprintf("%s, %s: %s", a.Model, a.Reason, a.Error)
-		if strings.Contains(refused, a.Error) {
-			text = ""
+		if strings.Contains(refused, a.Error) { // That is told already.
+			a.Error = ""
 		}
-		if a.Usage != nil {
-			about := ""
-			if a.Estimated {
-				about = "about "
-			}
-			text = cmp.Or(text, a.Model+", "+a.Reason) + " (" + about + usageText(*a.Usage) + ")"
-		}
-		if text != "" {
-			tried = append(tried, text)
+		if a.Error != "" || a.Usage != nil {
+			before = append(before, tried(a))
 		}
 	}
-	if d.Why != "" || len(tried) > 0 {
+	if d.Why != "" || len(before) > 0 {
 		w.line("model", strings.TrimSuffix(d.Model+", "+d.Why, ", "))
 	}
-	for _, text := range tried {
+	for _, text := range before {
 		w.text("tried", text)
 	}
 	if d.Compacted != "" {

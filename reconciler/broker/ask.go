@@ -55,8 +55,13 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 	b.hideIn(decision)
 	if err != nil {
 		err = modelError(ctx, call.Agent.Model, err)
-		if refused, ok := err.(*refusal); ok {
-			refused.model = decision
+		switch e := err.(type) {
+		case *refusal:
+			e.model = decision
+		case *Unavailable:
+			if decision.Costs() {
+				e.Asked = decision
+			}
 		}
 		return Reply{}, err
 	}

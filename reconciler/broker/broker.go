@@ -130,7 +130,12 @@ type Unavailable struct {
 	Err  error
 	// After is how long whoever refuses asks to be left alone; 0 where he does not say.
 	After time.Duration
+	// Asked is which models were asked, where that has cost something.
+	Asked *spec.ModelDecision
 }
+
+// Tried returns Asked.
+func (u *Unavailable) Tried() *spec.ModelDecision { return u.Asked }
 
 // RetryAfter returns After.
 func (u *Unavailable) RetryAfter() time.Duration { return u.After }

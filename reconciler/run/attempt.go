@@ -182,8 +182,11 @@ func (w *work) serve(ctx context.Context) end {
 			how = w.hear(ctx, m)
 		case s := <-w.served:
 			if s.err != nil {
-				w.inFlight--
-				how = &end{err: &unserved{s.err}}
+				if err := w.tried(ctx, s); err != nil {
+					how = lost(err)
+				} else {
+					how = &end{err: &unserved{s.err}}
+				}
 			} else if err := w.settle(ctx, s); err != nil {
 				how = lost(err)
 			}
@@ -274,7 +277,9 @@ func (w *work) drain() error {
 			return nil
 		case s := <-w.served:
 			if s.err != nil {
-				w.inFlight-- // It is asked again when the run goes on.
+				if err := w.tried(w.cutOff, s); err != nil { // It is asked again when the run goes on.
+					return err
+				}
 			} else if err := w.settle(w.cutOff, s); err != nil {
 				return err
 			}

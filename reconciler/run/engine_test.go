@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -485,6 +486,42 @@ func TestWhatCannotBeServedNowIsTriedAgainLater(t *testing.T) {
 		w.serve = nil
 		if sum := w.execute(); sum.Phase != spec.PhaseSucceeded {
 			t.Errorf("after the outage: %+v", sum.Outcome)
+		}
+	})
+}
+
+// costly is the error of models that gave no answer, and have cost something.
+type costly struct {
+	error
+	by spec.ModelDecision
+}
+
+func (c costly) Tried() *spec.ModelDecision { return &c.by }
+
+func TestWhatHasCostSomethingInVainCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(a *talk) (string, error) { return a.ask(model("a")) })
+		used := spec.Usage{Input: 100, Cost: 0.5, Currency: "USD"}
+		w.serve = func(_ context.Context, call Call, _ func(string)) (Reply, error) {
+			if call.Restarted != (len(call.Spent) == 1) {
+				t.Errorf("before try %v the budgets are told of %+v", call.Restarted, call.Spent)
+			}
+			return Reply{}, costly{errors.New("it broke off"), spec.ModelDecision{Model: "large", Attempts: []spec.ModelAttempt{
+				{Model: "large", Reason: "unavailable", Error: "it broke off", Usage: &used, Estimated: true}, {Model: "small", Reason: "missing"},
+			}}}
+		}
+		e := w.engine(w.log)
+		for range 2 {
+			var retry *RetryAfter
+			if _, err := e.Execute(t.Context(), testRun); !errors.As(err, &retry) {
+				t.Fatal(err)
+			}
+		}
+		w.serve = nil
+		sum := w.execute()
+		want := []spec.Spent{{Day: spec.Day(w.entries()[0].At), Model: "large", Usage: spec.Usage{Input: 200, Cost: 1, Currency: "USD"}}}
+		if w.count(spec.EntryTried) != 2 || !reflect.DeepEqual(sum.Spent, want) || sum.Usage.Cost != 1 {
+			t.Errorf("%d tries, spent %+v, %+v", w.count(spec.EntryTried), sum.Spent, sum.Usage)
 		}
 	})
 }

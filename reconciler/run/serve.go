@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -133,6 +134,20 @@ func bounded(a *spec.Answer) *spec.Answer {
 		return &spec.Answer{Error: "the answer is no JSON and cannot be passed on"}
 	}
 	return a
+}
+
+// tried records what a request has cost that has no answer now.
+func (w *work) tried(ctx context.Context, s served) error {
+	w.inFlight--
+	var told interface{ Tried() *spec.ModelDecision }
+	if !errors.As(s.err, &told) || told.Tried() == nil {
+		return nil
+	}
+	if err := w.append(ctx, spec.Entry{Type: spec.EntryTried, N: s.x.n, Tried: told.Tried()}); err != nil {
+		return err
+	}
+	_, err := w.keep(ctx, spec.PhaseRunning)
+	return err
 }
 
 // settle records what has become of a request, and then lets the agent see it.

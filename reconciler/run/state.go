@@ -118,6 +118,11 @@ func (s *state) add(e spec.Entry) error {
 		x.child, x.rule = e.Child, e.Rule
 		s.idle = 0
 		s.work(e.At)
+	case spec.EntryTried:
+		if s.exchange(e.N) == nil || e.Tried == nil {
+			return fmt.Errorf("a try of exchange %d, which does not exist", e.N)
+		}
+		s.spend(e.At, e.Tried, nil)
 	case spec.EntryAnswer:
 		x := s.exchange(e.N)
 		if x == nil || e.Answer == nil {

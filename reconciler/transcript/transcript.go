@@ -67,6 +67,8 @@ type Model struct {
 	Says  string            `json:"says,omitempty"`
 	Calls []plugins.ToolUse `json:"calls,omitempty"`
 	Usage *spec.Usage       `json:"usage,omitempty"`
+	// Tried are the models that gave no answer when they were asked before, where that has cost something.
+	Tried []spec.ModelAttempt `json:"tried,omitempty"`
 	// Decision says which model answered, and how it came to that.
 	Decision *spec.ModelDecision `json:"decision,omitempty"`
 }
@@ -154,6 +156,10 @@ func (r *reading) add(e spec.Entry) {
 	case e.Child != nil:
 		if s := r.step(e.N); s != nil {
 			s.Rule, s.Child = e.Rule, &Child{Run: e.Child.Run, Agent: e.Child.Agent, Began: e.At}
+		}
+	case e.Tried != nil:
+		if s := r.step(e.N); s != nil && s.Model != nil {
+			s.Model.Tried = append(s.Model.Tried, e.Tried.Attempts...)
 		}
 	case e.Answer != nil:
 		r.answer(e)

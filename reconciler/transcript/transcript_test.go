@@ -104,6 +104,16 @@ func TestAWaitForPeopleIsTold(t *testing.T) {
 	}
 }
 
+func TestWhatWasTriedInVainIsTold(t *testing.T) {
+	tried := spec.ModelAttempt{Model: "large", Reason: "unavailable", Usage: &spec.Usage{Input: 3}, Estimated: true}
+	got := transcript.Read(record(asks(1, spec.RequestModel, "", plugins.ModelRequest{}),
+		spec.Entry{Type: spec.EntryTried, N: 1, Tried: &spec.ModelDecision{Model: "large", Attempts: []spec.ModelAttempt{tried}}},
+		gets(1, plugins.ModelAnswer{Text: "Done."})), spec.RunSummary{})
+	if s := got.Steps[0]; !s.Answered || !reflect.DeepEqual(s.Model.Tried, []spec.ModelAttempt{tried}) {
+		t.Errorf("the turn: %+v", s.Model)
+	}
+}
+
 func TestARequestThatWasCutOffIsAskedAgain(t *testing.T) {
 	again := asks(1, spec.RequestModel, "", plugins.ModelRequest{})
 	again.Restarted = true
