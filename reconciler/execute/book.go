@@ -117,10 +117,13 @@ func (p place) byPerson() bool {
 	return p.action == "" && p.step != stepOffer || p.step == spec.StepResolution
 }
 
-var placeRE = regexp.MustCompile(`^(?:actions/([a-z0-9-]{1,128})/(claim|started|receipt|resolution)|proposals/([0-9a-f]{16})/(rejection|offer))(?:-([1-9][0-9]{0,5}))?\.json$`)
+// placeRE matches the path of an entry. Its program is large, and most processes read no ledger.
+var placeRE = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:actions/([a-z0-9-]{1,128})/(claim|started|receipt|resolution)|proposals/([0-9a-f]{16})/(rejection|offer))(?:-([1-9][0-9]{0,5}))?\.json$`)
+})
 
 func parsePlace(path string) (place, error) {
-	m := placeRE.FindStringSubmatch(path)
+	m := placeRE().FindStringSubmatch(path)
 	if m == nil {
 		return place{}, fmt.Errorf("%s is no path of the ledger", path)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
@@ -221,22 +222,24 @@ func readHermes(text string) ([]plugins.ToolUse, string, error) {
 	return calls, rest, err
 }
 
+// The programs of these expressions are large, and few processes ever need them.
 var (
-	functionName  = regexp.MustCompile(`^<function=([^>\s]{1,256})>`)
-	parameterForm = regexp.MustCompile(`^<parameter=([^>\s]{1,256})>`)
+	functionName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^<function=([^>\s]{1,256})>`) })
+	parameterForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^<parameter=([^>\s]{1,256})>`) })
+	mistralName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z0-9_.-]{1,256})\s*(?:\[ARGS\])?\s*\{`) })
 )
 
 // readLlama reads a call whose arguments are JSON, or one element for each.
 func readLlama(text string) ([]plugins.ToolUse, string, error) {
 	inside, rest, _ := strings.Cut(text, "</function>")
-	name := functionName.FindStringSubmatch(inside)
+	name := functionName().FindStringSubmatch(inside)
 	if name == nil {
 		return nil, rest, errors.New("it names no function")
 	}
 	inside = strings.Trim(inside[len(name[0]):], blanks)
 	arguments := map[string]any{}
 	for strings.HasPrefix(inside, "<parameter=") {
-		key := parameterForm.FindStringSubmatch(inside)
+		key := parameterForm().FindStringSubmatch(inside)
 		value, more, ok := strings.Cut(inside, "</parameter>")
 		if key == nil || !ok {
 			return nil, rest, errors.New("a parameter has no end")
@@ -255,12 +258,10 @@ func readLlama(text string) ([]plugins.ToolUse, string, error) {
 	return []plugins.ToolUse{{Name: name[1], Arguments: raw}}, rest, err
 }
 
-var mistralName = regexp.MustCompile(`^([A-Za-z0-9_.-]{1,256})\s*(?:\[ARGS\])?\s*\{`)
-
 // readMistral reads calls as a JSON array, or one call as a name and its arguments.
 func readMistral(text string) ([]plugins.ToolUse, string, error) {
 	text = strings.TrimLeft(text[len(mistral):], blanks)
-	if name := mistralName.FindStringSubmatch(text); name != nil {
+	if name := mistralName().FindStringSubmatch(text); name != nil {
 		value, rest, err := firstValue(text[len(name[0])-1:])
 		if err != nil {
 			return nil, "", err
