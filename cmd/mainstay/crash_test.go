@@ -177,12 +177,8 @@ type ended struct {
 // start runs mainstay with extra variables, and returns how it ended.
 func (w world) start(extra []string, args ...string) ended {
 	w.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(w.t.Context(), self, args...)
+	cmd := exec.CommandContext(w.t.Context(), filepath.Join(executables(w.t), "killed", "mainstay"), args...)
 	cmd.Env = append(os.Environ(), asMainstay+"=1", "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"), "CLUSTER_FILE="+w.path("cluster.json"),
 		"MAINSTAY_SIGNING_KEY="+w.path("keys/reconciler"))
 	cmd.Env = append(cmd.Env, extra...)
@@ -201,6 +197,17 @@ func (w world) mainstay(code int, args ...string) ended {
 	return e
 }
 
+// look runs a command within this process and expects that it succeeds: one that reads, or decides as a person does. What it says
+// is not what these tests are about, and dozens of worlds need no process for each look at them.
+func (w world) look(args ...string) string {
+	w.t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(w.t.Context(), environment{}, args, strings.NewReader(""), &stdout, &stderr); code != 0 {
+		w.t.Fatalf("mainstay %v: exit code %d\n%s%s", args, code, stdout.String(), stderr.String())
+	}
+	return stdout.String()
+}
+
 func (w world) once() []string {
 	return []string{"run", "--once", "--repo", w.path("remote.git"), "--state", w.path("state")}
 }
@@ -215,7 +222,7 @@ func (w world) approve() {
 func (w world) approveWith(key string) {
 	w.t.Helper()
 	for _, p := range w.proposals() {
-		w.mainstay(0, "proposals", "approve", string(p.Key)+"@"+p.Head, "--repo", w.path("remote.git"), "--key", w.path(key),
+		w.look("proposals", "approve", string(p.Key)+"@"+p.Head, "--repo", w.path("remote.git"), "--key", w.path(key),
 			"--name", "Ada", "--email", "ada@example.com")
 	}
 }
@@ -223,8 +230,7 @@ func (w world) approveWith(key string) {
 func (w world) proposals() []reconciler.ProposalStatus {
 	w.t.Helper()
 	var open []reconciler.ProposalStatus
-	e := w.mainstay(0, "proposals", "list", "--repo", w.path("remote.git"), "-o", "json")
-	if err := json.Unmarshal([]byte(e.stdout), &open); err != nil {
+	if err := json.Unmarshal([]byte(w.look("proposals", "list", "--repo", w.path("remote.git"), "-o", "json")), &open); err != nil {
 		w.t.Fatal(err)
 	}
 	return open
@@ -260,8 +266,7 @@ func (w world) runs() []spec.RunSummary {
 // get reads one list from the state folder.
 func (w world) get(what string, list any) {
 	w.t.Helper()
-	e := w.mainstay(0, "get", what, "--state", w.path("state"), "-o", "json")
-	if err := json.Unmarshal([]byte(e.stdout), list); err != nil {
+	if err := json.Unmarshal([]byte(w.look("get", what, "--state", w.path("state"), "-o", "json")), list); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -270,8 +275,7 @@ func (w world) get(what string, list any) {
 func (w world) checkRecord(id spec.RunID) {
 	w.t.Helper()
 	var entries []spec.Entry
-	e := w.mainstay(0, "logs", string(id), "--state", w.path("state"), "-o", "json")
-	if err := json.Unmarshal([]byte(e.stdout), &entries); err != nil {
+	if err := json.Unmarshal([]byte(w.look("logs", string(id), "--state", w.path("state"), "-o", "json")), &entries); err != nil {
 		w.t.Fatal(err)
 	}
 	answered, model := map[int]bool{}, 0

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
-	if built.dir != "" {
+	if built.temp {
 		os.RemoveAll(built.dir)
 	}
 	os.Exit(code)

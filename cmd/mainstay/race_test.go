@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -54,10 +56,11 @@ func (w world) eventually(what string, done func() bool) {
 }
 
 func (w world) phases(state string) map[string]int {
-	e := w.start(nil, "get", "runs", "--state", w.path(state), "-o", "json")
+	var stdout bytes.Buffer
+	code := run(w.t.Context(), environment{}, []string{"get", "runs", "--state", w.path(state), "-o", "json"}, strings.NewReader(""), &stdout, io.Discard)
 	var runs []spec.RunSummary
 	phases := map[string]int{}
-	if e.code == 0 && json.Unmarshal([]byte(e.stdout), &runs) == nil {
+	if code == 0 && json.Unmarshal(stdout.Bytes(), &runs) == nil {
 		for _, r := range runs {
 			phases[r.Phase]++
 		}

@@ -28,15 +28,25 @@ import (
 var built struct {
 	once sync.Once
 	dir  string
+	temp bool // dir goes when the tests end
 	err  error
 }
 
+// keepVariable names a folder that keeps the executables. Where they are there already, tests take them as they are: .ci/run runs
+// the tests as two users, and the second one need not build anything.
+const keepVariable = "MAINSTAY_TEST_EXECUTABLES"
+
 // executables builds what the stories run, once, and returns the folder: mainstay and mainstay-loop as a release holds
 // them, and the tool server vault. In its folder hostile/ is the same mainstay beside a runtime that misbehaves when told, and a
-// runtime that does not pass.
+// runtime that does not pass; in its folder killed/ is this test binary as mainstay, beside mainstay-loop.
 func executables(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
+		if built.dir = os.Getenv(keepVariable); built.dir != "" {
+			built.err = buildOnce(built.dir)
+			return
+		}
+		built.temp = true
 		built.dir, built.err = os.MkdirTemp("", "mainstay-bin-")
 		if built.err == nil {
 			built.err = build(built.dir)
@@ -48,9 +58,25 @@ func executables(t *testing.T) string {
 	return built.dir
 }
 
+// buildOnce builds into a folder that is there only when all of it is.
+func buildOnce(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), "mainstay-bin-")
+	if err != nil {
+		return err
+	}
+	if err := build(temp); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	return os.Rename(temp, dir)
+}
+
 func build(dir string) error {
-	hostile := filepath.Join(dir, "hostile")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(hostile, 0o755)); err != nil {
+	hostile, killed := filepath.Join(dir, "hostile"), filepath.Join(dir, "killed")
+	self, err := os.Executable()
+	if err = errors.Join(err, os.Chmod(dir, 0o755), os.Mkdir(hostile, 0o755), os.Mkdir(killed, 0o755)); err != nil {
 		return err
 	}
 	for _, args := range [][]string{
@@ -58,12 +84,25 @@ func build(dir string) error {
 		{"-o", filepath.Join(hostile, "mainstay-loop"), "./testdata/hostile"},
 		{"-o", filepath.Join(hostile, "faulty"), "../../plugins/plugintest/testdata/runtime"},
 	} {
-		out, err := exec.Command("go", append([]string{"build"}, args...)...).CombinedOutput()
+		out, err := exec.Command("go", append([]string{"build", "-ldflags=-s -w"}, args...)...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("go build: %w\n%s", err, out)
 		}
 	}
-	return os.Link(filepath.Join(dir, "mainstay"), filepath.Join(hostile, "mainstay"))
+	return errors.Join(os.Link(filepath.Join(dir, "mainstay"), filepath.Join(hostile, "mainstay")),
+		os.Link(filepath.Join(dir, "mainstay-loop"), filepath.Join(killed, "mainstay-loop")), copyExecutable(self, filepath.Join(killed, "mainstay")))
+}
+
+// copyExecutable copies a file, or gives it a second name where both are on one disk.
+func copyExecutable(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o755)
 }
 
 // TestStories runs testdata/script: real git, the real binary, real agent processes. Each story has a bare remote, a state
@@ -89,7 +128,8 @@ func TestStories(t *testing.T) {
 			env.Setenv("REMOTE", filepath.Join(env.WorkDir, "remote.git"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("CLUSTER_FILE", filepath.Join(env.WorkDir, "cluster.json"))
-			config := "[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n[commit]\n\tgpgSign = false\n"
+			config := "[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n[commit]\n\tgpgSign = false\n" +
+				"[receive]\n\tautoGC = false\n[maintenance]\n\tauto = false\n" // There is never enough to collect.
 			if err := os.WriteFile(filepath.Join(env.WorkDir, ".gitconfig"), []byte(config), 0o600); err != nil {
 				return err
 			}
@@ -235,6 +275,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	pattern, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
 	for deadline := time.Now().Add(patience); ; {
+		begin := time.Now()
 		err := ts.Exec(args[1], args[2:]...)
 		if err == nil && pattern.MatchString(ts.ReadFile("stdout")+ts.ReadFile("stderr")) {
 			return
@@ -242,7 +283,9 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%v: no %q after %v: %v", args[1:], args[0], patience, err)
 		}
-		time.Sleep(50 * time.Millisecond) // Polling another process; the deadline decides, not the pause.
+		// Polling another process; the deadline decides, not the pause. Looking takes no more than a quarter of the time, because
+		// on a busy machine it would slow down what it waits for.
+		time.Sleep(min(max(50*time.Millisecond, 3*time.Since(begin)), 2*time.Second))
 	}
 }
 
