@@ -18,7 +18,8 @@ import (
 // join makes the stages that need to know what is declared, and gives each the others' answers through small adapters.
 func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
-	r.keeper = models.New(models.Options{Models: r.parts.Models, Memory: madeModels{r.parts.Store}, Now: r.opts.Now, Changed: r.modelChanged})
+	r.keeper = models.New(models.Options{Models: r.parts.Models, Memory: madeModels{r.parts.Store, r.parts.Models}, Now: r.opts.Now,
+		Used: r.usedFleets, Changed: r.modelChanged, Pruned: r.modelPruned})
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Chat: r.keeper.Chat, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
 		Spent: r.parts.Store.Spent,

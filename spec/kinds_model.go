@@ -101,7 +101,8 @@ type ModelSource struct {
 	// anew or Mainstay starts, or never. A name that begins with http:// is pulled without TLS.
 	Pull string `json:"pull,omitempty" check:"enum=always|missing|never,default=missing"`
 	// File is the path from the folder of mainstay.yaml of a GGUF file or Modelfile that the model is created from, instead. A path
-	// that begins with / is that of a GGUF file on the machine that Mainstay runs on, and FROM in a Modelfile may be one too.
+	// that begins with / is that of a GGUF file on the machine that Mainstay runs on, and so may FROM and ADAPTER in a Modelfile name
+	// one. FROM may also name a model, such as that of another Model, which the server must have: nothing is pulled for it.
 	// When the file changes the model is made again, if it is the one that Mainstay had made.
 	File string `json:"file,omitempty" check:"max=1024"`
 	// Digest is the model's, as the server reports it. Another one is refused.
