@@ -56,6 +56,9 @@ type ModelSpec struct {
 	// Match says what a model of provider replay does with a request that is not in its recording, the ids of calls apart:
 	// strict fails and says what differs, lenient gives the answer to the most similar request of the same turn.
 	Match string `json:"match,omitempty" check:"enum=lenient|strict,default=strict"`
+	// Vision says whether the model can be shown images. One that cannot is told of the images of a tool's result in words, and a
+	// task with an image fails. Default: for ollama what the server says, for anthropic and replay true, for the others false.
+	Vision *bool `json:"vision,omitempty"`
 	// Source says where Ollama gets the model, and which one it must be. Without it a model that the server does not have is
 	// missing, and nobody pulls it.
 	Source *ModelSource `json:"source,omitempty"`
@@ -119,7 +122,7 @@ type Fallback struct {
 
 // Route chooses a model by what is asked.
 type Route struct {
-	// When is a CEL expression of type bool over `request`: agent, labels (the agent's), task, tokens (an estimate of the
+	// When is a CEL expression of type bool over `request`: agent, images (how many the conversation shows), labels (the agent's), task, tokens (an estimate of the
 	// prompt's size), turn (which question of the run to a model this is, from 1). Where it cannot be evaluated it does not hold.
 	When string `json:"when" check:"required" hint:"write an expression over request, such as when: request.tokens > 8000"`
 	// Model names a Model.

@@ -166,6 +166,9 @@ func chatRequest(m spec.ModelSpec, request Request) (*api.ChatRequest, error) {
 			}
 			out.ToolCalls = append(out.ToolCalls, api.ToolCall{ID: call.ID, Function: function})
 		}
+		for _, i := range message.Images {
+			out.Images = append(out.Images, request.Images[i.Digest])
+		}
 		chat.Messages = append(chat.Messages, out)
 	}
 	for _, tool := range request.Tools {
