@@ -25,11 +25,17 @@ const (
 	MaxLane = 64
 	// MaxCall is the longest id of a tool call, in bytes.
 	MaxCall = 256
+	// MaxImages is how many images one message can show.
+	MaxImages = 16
 	// MaxLogText is the longest text of one log message, in bytes. Longer ones are cut.
 	MaxLogText = 4 << 10
 	// MaxLogs is how many log messages of one run are kept. More are dropped, and far more end the run.
 	MaxLogs = 1000
 )
+
+// FeatureImages is the feature of a runtime that passes the images of its task on to its model, as [Run.Conversation] has them. One
+// without it is given no such task.
+const FeatureImages = "images"
 
 // FeatureCheck is the feature of a runtime that has its output checked, see [Run.Check], where the host asks for it.
 const FeatureCheck = "check"
@@ -75,6 +81,18 @@ type Message struct {
 	// CallID and Tool say which call a tool's message answers.
 	CallID string `json:"callId,omitempty"`
 	Tool   string `json:"tool,omitempty"`
+	// Images are those that a user's message or a tool's shows, at most [MaxImages].
+	Images []Image `json:"images,omitempty"`
+}
+
+// Image names an image that the host keeps: one of the task, or of a tool's result.
+type Image struct {
+	// Digest is the SHA-256 of the image, as sha256: and 64 hexadecimal digits.
+	Digest string `json:"digest"`
+	// MediaType is image/png, image/jpeg, image/webp or image/gif.
+	MediaType string `json:"mediaType"`
+	// Bytes is its size.
+	Bytes int `json:"bytes"`
 }
 
 // ToolUse is a tool call as a model asks for it.
@@ -117,6 +135,8 @@ type ToolResult struct {
 	Structured json.RawMessage `json:"structured,omitempty"`
 	// IsError says that the tool ran and failed.
 	IsError bool `json:"isError,omitempty"`
+	// Images are those that the tool gave. Text says where they stood in it.
+	Images []Image `json:"images,omitempty"`
 }
 
 // TimeRequest asks for the time: the body of a request of kind time.

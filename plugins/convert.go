@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/plugins/pluginpb"
@@ -80,8 +81,14 @@ func modelRequestFrom(m *pluginpb.ModelRequest) (ModelRequest, error) {
 			return r, fmt.Errorf("message %d: %w", i, err)
 		}
 		r.Messages = append(r.Messages, Message{
-			Role: p.GetRole(), Text: p.GetText(), Calls: calls, CallID: p.GetToolCallId(), Tool: p.GetToolName(),
+			Role: p.GetRole(), Text: p.GetText(), Calls: calls, CallID: p.GetToolCallId(), Tool: p.GetToolName(), Images: imagesFrom(p.GetImages()),
 		})
+		if len(p.GetImages()) > MaxImages {
+			return r, fmt.Errorf("message %d shows %d images: show at most %d", i, len(p.GetImages()), MaxImages)
+		}
+		if len(p.GetImages()) > 0 && p.GetRole() != RoleUser && p.GetRole() != RoleTool {
+			return r, fmt.Errorf("message %d has the role %s and shows images: only those of the roles user and tool can", i, p.GetRole())
+		}
 	}
 	var err error
 	if r.OutputSchema, err = jsonValue(m.GetOutputSchemaJson()); err != nil {
@@ -100,6 +107,22 @@ func toolUsesFrom(uses []*pluginpb.ToolUse) ([]ToolUse, error) {
 		out = append(out, ToolUse{ID: u.GetCallId(), Name: u.GetName(), Arguments: arguments})
 	}
 	return out, nil
+}
+
+func imagesFrom(images []*pluginpb.Image) []Image {
+	var out []Image
+	for _, i := range images {
+		out = append(out, Image{Digest: i.GetDigest(), MediaType: i.GetMediaType(), Bytes: int(min(i.GetBytes(), math.MaxInt32))})
+	}
+	return out
+}
+
+func images(from []Image) []*pluginpb.Image {
+	var out []*pluginpb.Image
+	for _, i := range from {
+		out = append(out, &pluginpb.Image{Digest: utf8(i.Digest), MediaType: utf8(i.MediaType), Bytes: count(i.Bytes)})
+	}
+	return out
 }
 
 func toolCallFrom(m *pluginpb.ToolCall) (ToolCall, error) {
@@ -124,6 +147,7 @@ func NewRequest(id uint64, lane string, body any) (*pluginpb.Request, error) {
 			p.Messages = append(p.Messages, &pluginpb.Message{
 				Role: message.Role, Text: utf8(message.Text), ToolUses: toolUses(message.Calls),
 				ToolCallId: utf8(message.CallID), ToolName: utf8(message.Tool),
+				Images: images(message.Images),
 			})
 		}
 		m.Body = &pluginpb.Request_Model{Model: p}
@@ -171,7 +195,7 @@ func AnswerTo(id uint64, kind string, body json.RawMessage) (*pluginpb.Answer, e
 		var b ToolResult
 		err = json.Unmarshal(body, &b)
 		m.Body = &pluginpb.Answer_Tool{Tool: &pluginpb.ToolResult{
-			Text: utf8(b.Text), StructuredJson: utf8(string(b.Structured)), IsError: b.IsError,
+			Text: utf8(b.Text), StructuredJson: utf8(string(b.Structured)), IsError: b.IsError, Images: images(b.Images),
 		}}
 	case KindTime:
 		var b TimeAnswer
@@ -212,7 +236,7 @@ func AnswerFrom(m *pluginpb.Answer) (any, error) {
 		}, err
 	case *pluginpb.Answer_Tool:
 		structured, err := jsonValue(b.Tool.GetStructuredJson())
-		return ToolResult{Text: b.Tool.GetText(), Structured: structured, IsError: b.Tool.GetIsError()}, err
+		return ToolResult{Text: b.Tool.GetText(), Structured: structured, IsError: b.Tool.GetIsError(), Images: imagesFrom(b.Tool.GetImages())}, err
 	case *pluginpb.Answer_Time:
 		return TimeAnswer{Time: b.Time.GetTime()}, nil
 	case *pluginpb.Answer_Random:

@@ -68,6 +68,9 @@ func (r *Run) Agent() string { return r.start.GetAgent() }
 // Task is what the agent is told to do.
 func (r *Run) Task() string { return r.start.GetTask() }
 
+// Images are those that the task is about. [Run.Conversation] has them already.
+func (r *Run) Images() []Image { return imagesFrom(r.start.GetImages()) }
+
 // Tools are the tools that the agent may call, in the host's order. The caller must not change them.
 func (r *Run) Tools() []ToolInfo { return r.tools }
 
@@ -78,9 +81,9 @@ func (r *Run) Skills() []SkillInfo { return r.skills }
 // with it, and the task follows; see [Run.Conversation].
 func (r *Run) History() []Message { return slices.Clone(r.history) }
 
-// Conversation is what a conversation with a model begins with: the history, and the task as the user's message.
+// Conversation is what a conversation with a model begins with: the history, and the task with its images as the user's message.
 func (r *Run) Conversation() []Message {
-	return append(r.History(), Message{Role: RoleUser, Text: r.Task()})
+	return append(r.History(), Message{Role: RoleUser, Text: r.Task(), Images: r.Images()})
 }
 
 // OutputSchema is the JSON Schema that the output must follow as JSON, or empty for any text.

@@ -18,7 +18,8 @@ import (
 // join makes the stages that need to know what is declared, and gives each the others' answers through small adapters.
 func (r *Reconciler) join() {
 	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
-	r.keeper = models.New(models.Options{Models: r.parts.Models, Memory: madeModels{r.parts.Store}, Now: r.opts.Now, Changed: r.modelChanged})
+	r.keeper = models.New(models.Options{Models: r.parts.Models, Memory: madeModels{r.parts.Store, r.parts.Models}, Now: r.opts.Now,
+		Used: r.usedFleets, Changed: r.modelChanged, Pruned: r.modelPruned})
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Chat: r.keeper.Chat, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
 		Spent: r.parts.Store.Spent,
@@ -179,7 +180,7 @@ func (r *Reconciler) Open(ctx context.Context, task spec.Task, agent *spec.Agent
 
 // OpenSession opens a stream for a run on the process of its agent, which is told of these tools.
 func OpenSession(ctx context.Context, agents *host.Host, task spec.Task, agent *spec.Agent, tools []broker.Tool) (run.Session, error) {
-	start := host.Start{Run: task.Run, Task: task.Text, History: task.History, Limits: agent.Limits}
+	start := host.Start{Run: task.Run, Task: task.Text, Images: task.Images, History: task.History, Limits: agent.Limits}
 	for _, t := range tools {
 		start.Tools = append(start.Tools, host.Tool{Name: t.Name, Description: t.Description, InputSchema: t.InputSchema})
 	}
@@ -190,6 +191,9 @@ func OpenSession(ctx context.Context, agents *host.Host, task spec.Task, agent *
 		start.Skills = append(start.Skills, host.Skill{Name: s.Name, Description: s.Description})
 	}
 	s, err := agents.Open(ctx, task.Agent, start)
+	if errors.Is(err, host.ErrNoImages) {
+		return nil, fmt.Errorf("%w: %w", run.ErrUnfit, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +230,7 @@ func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (ru
 	if err != nil {
 		return run.Reply{}, err
 	}
-	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted, After: after, Turn: c.Turn, Spent: c.Spent}, delta)
+	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted, After: after, Turn: c.Turn, Spent: c.Spent, Images: c.Images}, delta)
 	return run.Reply(reply), err
 }
 

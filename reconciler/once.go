@@ -163,7 +163,7 @@ func (r *Reconciler) finishedHere(id spec.RunID) bool {
 // Ask gives an agent a task at the newest revision and works on it, and on what other agents are given to do for it, until it
 // has an answer or waits for reviews. The summary lists the proposals of all of them. A run that waits is left on the remote
 // for whoever sees the decision.
-func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) (spec.RunSummary, error) {
+func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string, images ...spec.Image) (spec.RunSummary, error) {
 	var none spec.RunSummary
 	if err := r.observe(ctx); err != nil {
 		return none, err
@@ -173,10 +173,16 @@ func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string) 
 	if err != nil {
 		return none, err
 	}
+	if err := r.mayBeShown(ctx, name, images); err != nil {
+		return none, err
+	}
+	for _, i := range images {
+		task.Images = append(task.Images, i.Named())
+	}
 	if err := r.startAgent(name); err != nil {
 		return none, err
 	}
-	if err := r.Submit(ctx, task); err != nil {
+	if err := r.Submit(ctx, task, images...); err != nil {
 		return none, err
 	}
 	summary, err := r.finishAsked(ctx, task.Run)

@@ -59,6 +59,8 @@ type ModelStatus struct {
 	// Model is the provider's name of it, and Has the digest of what the server has, where that is known.
 	Model string      `json:"model,omitempty"`
 	Has   spec.Digest `json:"has,omitempty"`
+	// Made says that Mainstay itself pulled it or had it made, so that spec.prune of the Fleet deletes it once nothing names it.
+	Made bool `json:"made,omitempty"`
 	// Percent is how much is there of a model that is being pulled; 100 of one that is there.
 	Percent    int                `json:"percent,omitempty"`
 	Conditions []metav1.Condition `json:"conditions"`

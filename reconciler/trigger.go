@@ -171,8 +171,8 @@ func (r *Reconciler) mayRun(task spec.Task) error {
 }
 
 // Submit records a task as a new run and queues it. A run that is already recorded is only queued again, if it is not
-// finished. The error has [ErrDenied] where a policy does not let it start.
-func (r *Reconciler) Submit(ctx context.Context, task spec.Task) error {
+// finished. The images are those that the task names, with their data. The error has [ErrDenied] where a policy does not let it start.
+func (r *Reconciler) Submit(ctx context.Context, task spec.Task, images ...spec.Image) error {
 	entries, _, err := r.parts.Store.Record(ctx, task.Run)
 	if err != nil {
 		return fmt.Errorf("read record of run %s: %w", task.Run, err)
@@ -182,7 +182,7 @@ func (r *Reconciler) Submit(ctx context.Context, task spec.Task) error {
 			return err
 		}
 	}
-	summary, err := r.record(ctx, task)
+	summary, err := r.record(ctx, task, images...)
 	if err != nil || summary.Outcome != nil {
 		return err
 	}
@@ -190,9 +190,9 @@ func (r *Reconciler) Submit(ctx context.Context, task spec.Task) error {
 }
 
 // record records a task as a new run, if it is not recorded yet.
-func (r *Reconciler) record(ctx context.Context, task spec.Task) (spec.RunSummary, error) {
+func (r *Reconciler) record(ctx context.Context, task spec.Task, images ...spec.Image) (spec.RunSummary, error) {
 	var none spec.RunSummary
-	entry := spec.Entry{Type: spec.EntryTask, At: task.At, Task: &task}
+	entry := spec.Entry{Type: spec.EntryTask, At: task.At, Task: &task, Images: images}
 	if _, err := r.parts.Store.Append(ctx, task.Run, 0, entry); err != nil && !errors.Is(err, store.ErrConflict) {
 		return none, fmt.Errorf("record run %s: %w", task.Run, err)
 	}

@@ -62,7 +62,7 @@ var (
 	callLanguage    = newRecordLanguage("call", callFields)
 	changeLanguage  = newRecordLanguage("change", changeFields)
 	runLanguage     = newRecordLanguage("run", map[string]*cel.Type{"agent": cel.StringType, "task": cel.StringType, "trigger": cel.StringType})
-	requestLanguage = newRecordLanguage("request", map[string]*cel.Type{"agent": cel.StringType, "labels": cel.MapType(cel.StringType, cel.StringType), "task": cel.StringType, "tokens": cel.IntType, "turn": cel.IntType})
+	requestLanguage = newRecordLanguage("request", map[string]*cel.Type{"agent": cel.StringType, "images": cel.IntType, "labels": cel.MapType(cel.StringType, cel.StringType), "task": cel.StringType, "tokens": cel.IntType, "turn": cel.IntType})
 	endedLanguage   = newRecordLanguage("run", map[string]*cel.Type{"output": cel.StringType, "calls": cel.ListType(cel.StringType), "turns": cel.IntType, "tokens": cel.IntType, "phase": cel.StringType})
 	resultLanguage  = newLanguage("result", func() []cel.EnvOption { return []cel.EnvOption{cel.Variable("result", cel.DynType)} })
 	outputLanguage  = newLanguage("output", func() []cel.EnvOption { return []cel.EnvOption{cel.Variable("output", cel.DynType)} })

@@ -159,7 +159,7 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 	}
 	ceilings := over(maxLimits, w.Ceilings)
 	l.underCeilings(defaults.get("limits"), w.Defaults.Limits, ceilings)
-	f.Suspended, f.Windows = w.Suspend, l.windows(n.at("windows"), w.Windows)
+	f.Suspended, f.Prune, f.Windows = w.Suspend, w.Prune, l.windows(n.at("windows"), w.Windows)
 	f.Approvers = l.signers(e, n.get("approvers"), w.Approvers)
 	if w.Signatures != nil {
 		f.Signatures = &SignatureDemand{

@@ -54,6 +54,11 @@ type FleetSpec struct {
 	// Suspend holds everything: no run begins or goes on, and no Action is executed, until it is removed. Proposals stay
 	// open and can be approved. `mainstay suspend --all` does it at once, for one daemon.
 	Suspend bool `json:"suspend,omitempty"`
+	// Prune deletes from their Ollama servers the models that Mainstay has pulled or had made of files, once no Model of the branch
+	// has their name and no run that has not ended may ask them: as prune of a Kustomization of Flux. A model that was there before,
+	// that `mainstay models pull` got, or that was replaced on the server since, is never deleted. Leave it out where others use the
+	// same server, for Mainstay knows nothing of what they use.
+	Prune bool `json:"prune,omitempty"`
 	// Forge says where proposals become pull requests. Default: the Git remote alone, with branches and signed merges.
 	Forge *Forge `json:"forge,omitempty" check:"later"`
 	// Notify are webhooks that are told what waits and what fails.

@@ -56,6 +56,9 @@ type ModelSpec struct {
 	// Match says what a model of provider replay does with a request that is not in its recording, the ids of calls apart:
 	// strict fails and says what differs, lenient gives the answer to the most similar request of the same turn.
 	Match string `json:"match,omitempty" check:"enum=lenient|strict,default=strict"`
+	// Vision says whether the model can be shown images. One that cannot is told of the images of a tool's result in words, and a
+	// task with an image fails. Default: for ollama what the server says, for anthropic and replay true, for the others false.
+	Vision *bool `json:"vision,omitempty"`
 	// Source says where Ollama gets the model, and which one it must be. Without it a model that the server does not have is
 	// missing, and nobody pulls it.
 	Source *ModelSource `json:"source,omitempty"`
@@ -101,7 +104,8 @@ type ModelSource struct {
 	// anew or Mainstay starts, or never. A name that begins with http:// is pulled without TLS.
 	Pull string `json:"pull,omitempty" check:"enum=always|missing|never,default=missing"`
 	// File is the path from the folder of mainstay.yaml of a GGUF file or Modelfile that the model is created from, instead. A path
-	// that begins with / is that of a GGUF file on the machine that Mainstay runs on, and FROM in a Modelfile may be one too.
+	// that begins with / is that of a GGUF file on the machine that Mainstay runs on, and so may FROM and ADAPTER in a Modelfile name
+	// one. FROM may also name a model, such as that of another Model, which the server must have: nothing is pulled for it.
 	// When the file changes the model is made again, if it is the one that Mainstay had made.
 	File string `json:"file,omitempty" check:"max=1024"`
 	// Digest is the model's, as the server reports it. Another one is refused.
@@ -118,7 +122,7 @@ type Fallback struct {
 
 // Route chooses a model by what is asked.
 type Route struct {
-	// When is a CEL expression of type bool over `request`: agent, labels (the agent's), task, tokens (an estimate of the
+	// When is a CEL expression of type bool over `request`: agent, images (how many the conversation shows), labels (the agent's), task, tokens (an estimate of the
 	// prompt's size), turn (which question of the run to a model this is, from 1). Where it cannot be evaluated it does not hold.
 	When string `json:"when" check:"required" hint:"write an expression over request, such as when: request.tokens > 8000"`
 	// Model names a Model.

@@ -47,6 +47,8 @@ type Answer struct {
 	Worked time.Duration `json:"worked,omitempty"`
 	// By is the person who decided, for the decision about a proposal, where that is known. The agent is not told.
 	By string `json:"by,omitempty"`
+	// Images are those that a tool gave, with their data. The agent gets their digests, which are in the body.
+	Images []Image `json:"images,omitempty"`
 }
 
 // ModelDecision is how a request to a model was answered.
@@ -176,6 +178,8 @@ type Task struct {
 	History []ThreadMessage `json:"history,omitempty"`
 	// Review says that the task is to judge the answer of the run above: the output must be a [Verdict].
 	Review bool `json:"review,omitempty"`
+	// Images are those that the task is about, without their data.
+	Images []Image `json:"images,omitempty"`
 }
 
 // ThreadMessage is one message of a thread: what a person has asked, or an agent's final answer to it.
@@ -219,10 +223,12 @@ const (
 // Entry is one entry of a run's record. N numbers requests from 1 within the run; answers and proposals carry their
 // request's N, and so do tasks for other agents.
 type Entry struct {
-	Type       string      `json:"type"`
-	At         time.Time   `json:"at"`
-	N          int         `json:"n,omitempty"`
-	Task       *Task       `json:"task,omitempty"`
+	Type string    `json:"type"`
+	At   time.Time `json:"at"`
+	N    int       `json:"n,omitempty"`
+	Task *Task     `json:"task,omitempty"`
+	// Images are those of the task, with their data.
+	Images     []Image     `json:"images,omitempty"`
 	Compaction *Compaction `json:"compaction,omitempty"`
 	Attempt    *Attempt    `json:"attempt,omitempty"`
 	Request    *Request    `json:"request,omitempty"`

@@ -103,6 +103,8 @@ type Fleet struct {
 	Notify []Notification
 	// Suspended says that nothing begins or goes on.
 	Suspended bool
+	// Prune says that models that Mainstay got, and that nothing names any more, are deleted from their servers.
+	Prune bool
 	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.
 	Lock *Lock
 	// Agents, Models and so on are keyed by name.

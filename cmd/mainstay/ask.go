@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -23,6 +24,7 @@ func newAsk(env environment) *cobra.Command {
 		repo   = repoFlags{here: true}
 		state  stateFlags
 		thread string
+		images []string
 	)
 	cmd := &cobra.Command{
 		Use:   `ask AGENT "TASK"`,
@@ -30,6 +32,7 @@ func newAsk(env environment) *cobra.Command {
 		Long: "Run one agent here, as the branch declares it, and print its answer; no daemon is needed. What the agent does on the\n" +
 			"way is told on stderr, the answer alone is on stdout. What it wants to change becomes a proposal; then the run waits\n" +
 			"on the branch mainstay/runs, and whichever reconciler sees the decision finishes it.\n\n" +
+			"--image shows a picture to the agent's model, if that can see.\n\n" +
 			"With --thread the task is a message of a conversation, which the agent remembers, and the run is kept in the state\n" +
 			"folder: a daemon that uses the folder does it, or else this command. `mainstay chat` does the same for many messages.",
 		Args: arguments(cobra.ExactArgs(2)),
@@ -38,7 +41,14 @@ func newAsk(env environment) *cobra.Command {
 			if strings.TrimSpace(args[1]) == "" {
 				return usageError{errors.New(`the task is empty: say what the agent is to do, as in: mainstay ask ` + args[0] + ` "who are you?"`)}
 			}
+			shown, err := readImages(images)
+			if err != nil {
+				return err
+			}
 			asked := newAsking(cmd, given)
+			if len(shown) > 0 && cmd.Flags().Changed("thread") {
+				return usageError{errors.New("give --image or --thread, not both: a thread remembers text alone")}
+			}
 			if cmd.Flags().Changed("thread") {
 				t, err := newTalk(cmd, env, repo, state, args[0], spec.ThreadID(thread))
 				if err != nil {
@@ -49,19 +59,55 @@ func newAsk(env environment) *cobra.Command {
 			if state.dir != "" {
 				return usageError{errors.New("--state is of use with --thread only: without one nothing is kept")}
 			}
-			return askOnce(cmd.Context(), env, repo, state, asked, args)
+			return askOnce(cmd.Context(), env, repo, state, asked, args, shown)
 		},
 	}
 	repo.add(cmd)
 	repo.addEnv(cmd)
 	state.add(cmd)
 	addOwnStateFlag(cmd, &state.dir)
+	cmd.Flags().StringArrayVar(&images, "image", nil, "show the agent's model the PNG, JPEG, WebP or GIF image in `FILE`; for several, repeat it")
 	cmd.Flags().StringVar(&thread, "thread", "", "the `id` of the conversation that the task belongs to; a new id begins one")
 	return cmd
 }
 
+// readImages reads the images that a person attaches. They are looked at and never decoded.
+func readImages(files []string) ([]spec.Image, error) {
+	var all []spec.Image
+	for _, file := range files {
+		i, err := readImage(file)
+		if err != nil {
+			return nil, fmt.Errorf("--image %s: %w", file, err)
+		}
+		all = append(all, i)
+	}
+	return all, spec.CheckImages(all)
+}
+
+func readImage(file string) (spec.Image, error) {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return spec.Image{}, errors.New("there is no such file")
+	case err == nil && !info.Mode().IsRegular():
+		return spec.Image{}, errors.New("it is no file") // A pipe would be waited for, and a device has no end.
+	case err != nil:
+		return spec.Image{}, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return spec.Image{}, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, spec.MaxImage+1))
+	if err != nil {
+		return spec.Image{}, err
+	}
+	return spec.NewImage(data)
+}
+
 // askOnce runs an agent in a state folder of its own, which is gone afterwards.
-func askOnce(ctx context.Context, env environment, repo repoFlags, state stateFlags, asked *asking, args []string) (err error) {
+func askOnce(ctx context.Context, env environment, repo repoFlags, state stateFlags, asked *asking, args []string, images []spec.Image) (err error) {
 	if err := repo.resolve(); err != nil {
 		return err
 	}
@@ -80,7 +126,7 @@ func askOnce(ctx context.Context, env environment, repo repoFlags, state stateFl
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close(context.WithoutCancel(ctx))) }()
-	outcome, err := w.Ask(ctx, spec.AgentName(args[0]), args[1])
+	outcome, err := w.Ask(ctx, spec.AgentName(args[0]), args[1], images...)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/reconciler"
+	"github.com/mainstay-dev/mainstay/reconciler/models"
 	"github.com/mainstay-dev/mainstay/reconciler/plan"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -28,8 +29,18 @@ func (p *planner) running(ctx context.Context, state string) (*plan.Change, erro
 	if err != nil {
 		return nil, err
 	}
+	p.notePruned(s)
 	c.Steps = append(c.Steps, plan.Diff(reconciler.Observed(s, live), p.declared.fleet)...)
 	return c, nil
+}
+
+// notePruned tells of models that would be deleted from their servers.
+func (p *planner) notePruned(s reconciler.Status) {
+	for _, m := range s.Models {
+		if m.Made && models.Prunes(p.declared.fleet, m.Model) {
+			p.note("%s, which Mainstay got for Model/%s, will be deleted from its server once no run may ask it: spec.prune is true, and no Model names it", spec.Visible(m.Model), m.Name)
+		}
+	}
 }
 
 // applied compares with the revision that was applied.

@@ -48,6 +48,9 @@ func (w *teller) tell(t *transcript.Transcript) string {
 		w.line("agent", string(t.Agent)+", digest "+t.Digest.Short())
 	}
 	w.text("task", t.Text)
+	for _, i := range t.Images {
+		w.line("", i.String())
+	}
 	for _, s := range t.Steps {
 		w.step(t, s)
 	}
@@ -192,6 +195,12 @@ func (w *teller) message(t *transcript.Transcript, m plugins.Message) {
 		w.text("told", "that it said: "+m.Text)
 	default:
 		w.text("told", m.Text)
+	}
+	if m.Role == plugins.RoleTool { // The text of a result names its images.
+		return
+	}
+	for _, i := range m.Images {
+		w.line("", spec.Image{Digest: spec.Digest(i.Digest), MediaType: i.MediaType, Bytes: i.Bytes}.String())
 	}
 }
 

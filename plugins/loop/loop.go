@@ -16,7 +16,7 @@ const Version = "1.0.0"
 
 // Serve makes this process the loop runtime, and returns when the host is done with it.
 func Serve() {
-	plugins.Serve(plugins.Info{Name: "loop", Version: Version, Features: []string{plugins.FeatureCheck}}, Agent)
+	plugins.Serve(plugins.Info{Name: "loop", Version: Version, Features: []string{plugins.FeatureCheck, plugins.FeatureImages}}, Agent)
 }
 
 // Agent does one run.
@@ -52,7 +52,7 @@ func Agent(ctx context.Context, run *plugins.Run) (string, error) {
 		for i, result := range results {
 			call := answer.Calls[i]
 			messages = append(messages, plugins.Message{
-				Role: plugins.RoleTool, Text: text(result), CallID: call.ID, Tool: call.Name,
+				Role: plugins.RoleTool, Text: text(result), CallID: call.ID, Tool: call.Name, Images: result.Images,
 			})
 		}
 	}

@@ -274,7 +274,9 @@ type Start struct {
 	OutputSchemaJson string `protobuf:"bytes,8,opt,name=output_schema_json,json=outputSchemaJson,proto3" json:"output_schema_json,omitempty"`
 	// check says that the host checks the result, so that the agent should send a CheckRequest before it ends the run and
 	// mend what the answer names. A result that was not checked is checked then, and one that is not as it must be fails the run.
-	Check         bool `protobuf:"varint,9,opt,name=check,proto3" json:"check,omitempty"`
+	Check bool `protobuf:"varint,9,opt,name=check,proto3" json:"check,omitempty"`
+	// images are those that the task is about. They belong to the user's message that the task becomes.
+	Images        []*Image `protobuf:"bytes,10,rep,name=images,proto3" json:"images,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -372,6 +374,79 @@ func (x *Start) GetCheck() bool {
 	return false
 }
 
+func (x *Start) GetImages() []*Image {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
+// Image names an image that the host keeps. An agent never has the image itself: it passes on what it was given, in a message to
+// the model, and the host shows the model the image, or says why it cannot. Others than those of the run's task and of results of
+// its tools are refused.
+type Image struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// digest is the SHA-256 of the image, as sha256: and 64 hexadecimal digits.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// media_type is image/png, image/jpeg, image/webp or image/gif.
+	MediaType string `protobuf:"bytes,2,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// bytes is its size.
+	Bytes         uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Image) Reset() {
+	*x = Image{}
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Image) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Image) ProtoMessage() {}
+
+func (x *Image) ProtoReflect() protoreflect.Message {
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Image.ProtoReflect.Descriptor instead.
+func (*Image) Descriptor() ([]byte, []int) {
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Image) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Image) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+func (x *Image) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // ToolInfo is a tool that the agent may call.
 type ToolInfo struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -385,7 +460,7 @@ type ToolInfo struct {
 
 func (x *ToolInfo) Reset() {
 	*x = ToolInfo{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[4]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +472,7 @@ func (x *ToolInfo) String() string {
 func (*ToolInfo) ProtoMessage() {}
 
 func (x *ToolInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[4]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +485,7 @@ func (x *ToolInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolInfo.ProtoReflect.Descriptor instead.
 func (*ToolInfo) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{4}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ToolInfo) GetName() string {
@@ -445,7 +520,7 @@ type SkillInfo struct {
 
 func (x *SkillInfo) Reset() {
 	*x = SkillInfo{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[5]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -457,7 +532,7 @@ func (x *SkillInfo) String() string {
 func (*SkillInfo) ProtoMessage() {}
 
 func (x *SkillInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[5]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -470,7 +545,7 @@ func (x *SkillInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SkillInfo.ProtoReflect.Descriptor instead.
 func (*SkillInfo) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{5}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SkillInfo) GetName() string {
@@ -500,7 +575,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[6]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +587,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[6]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +600,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{6}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Limits) GetTurns() uint32 {
@@ -575,7 +650,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[7]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +662,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[7]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +675,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{7}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Answer) GetId() uint64 {
@@ -725,7 +800,7 @@ type ModelAnswer struct {
 
 func (x *ModelAnswer) Reset() {
 	*x = ModelAnswer{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[8]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +812,7 @@ func (x *ModelAnswer) String() string {
 func (*ModelAnswer) ProtoMessage() {}
 
 func (x *ModelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[8]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +825,7 @@ func (x *ModelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelAnswer.ProtoReflect.Descriptor instead.
 func (*ModelAnswer) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{8}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ModelAnswer) GetText() string {
@@ -791,7 +866,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[9]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +878,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[9]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +891,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{9}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Usage) GetInputTokens() uint64 {
@@ -839,14 +914,16 @@ type ToolResult struct {
 	// structured_json is any JSON value, or empty.
 	StructuredJson string `protobuf:"bytes,2,opt,name=structured_json,json=structuredJson,proto3" json:"structured_json,omitempty"`
 	// is_error: the tool ran and failed.
-	IsError       bool `protobuf:"varint,3,opt,name=is_error,json=isError,proto3" json:"is_error,omitempty"`
+	IsError bool `protobuf:"varint,3,opt,name=is_error,json=isError,proto3" json:"is_error,omitempty"`
+	// images are those that the tool gave. The text says where they stood in it.
+	Images        []*Image `protobuf:"bytes,4,rep,name=images,proto3" json:"images,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ToolResult) Reset() {
 	*x = ToolResult{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[10]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +935,7 @@ func (x *ToolResult) String() string {
 func (*ToolResult) ProtoMessage() {}
 
 func (x *ToolResult) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[10]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +948,7 @@ func (x *ToolResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolResult.ProtoReflect.Descriptor instead.
 func (*ToolResult) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{10}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ToolResult) GetText() string {
@@ -895,6 +972,13 @@ func (x *ToolResult) GetIsError() bool {
 	return false
 }
 
+func (x *ToolResult) GetImages() []*Image {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
 type TimeAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// time is in the form of RFC 3339, in UTC.
@@ -905,7 +989,7 @@ type TimeAnswer struct {
 
 func (x *TimeAnswer) Reset() {
 	*x = TimeAnswer{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[11]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1001,7 @@ func (x *TimeAnswer) String() string {
 func (*TimeAnswer) ProtoMessage() {}
 
 func (x *TimeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[11]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1014,7 @@ func (x *TimeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeAnswer.ProtoReflect.Descriptor instead.
 func (*TimeAnswer) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{11}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TimeAnswer) GetTime() string {
@@ -949,7 +1033,7 @@ type RandomAnswer struct {
 
 func (x *RandomAnswer) Reset() {
 	*x = RandomAnswer{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[12]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1045,7 @@ func (x *RandomAnswer) String() string {
 func (*RandomAnswer) ProtoMessage() {}
 
 func (x *RandomAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[12]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1058,7 @@ func (x *RandomAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RandomAnswer.ProtoReflect.Descriptor instead.
 func (*RandomAnswer) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{12}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RandomAnswer) GetData() []byte {
@@ -997,7 +1081,7 @@ type CheckAnswer struct {
 
 func (x *CheckAnswer) Reset() {
 	*x = CheckAnswer{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[13]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1093,7 @@ func (x *CheckAnswer) String() string {
 func (*CheckAnswer) ProtoMessage() {}
 
 func (x *CheckAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[13]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1106,7 @@ func (x *CheckAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckAnswer.ProtoReflect.Descriptor instead.
 func (*CheckAnswer) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{13}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckAnswer) GetOk() bool {
@@ -1050,7 +1134,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[14]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1146,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[14]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1159,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{14}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Refusal) GetCode() string {
@@ -1105,7 +1189,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[15]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1201,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[15]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1214,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{15}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Delta) GetId() uint64 {
@@ -1157,7 +1241,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[16]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1253,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[16]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1266,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{16}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Cancel) GetReason() string {
@@ -1208,7 +1292,7 @@ type AgentMessage struct {
 
 func (x *AgentMessage) Reset() {
 	*x = AgentMessage{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[17]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1304,7 @@ func (x *AgentMessage) String() string {
 func (*AgentMessage) ProtoMessage() {}
 
 func (x *AgentMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[17]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1317,7 @@ func (x *AgentMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentMessage.ProtoReflect.Descriptor instead.
 func (*AgentMessage) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{17}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AgentMessage) GetBody() isAgentMessage_Body {
@@ -1329,7 +1413,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[18]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1425,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[18]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1438,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{18}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Request) GetId() uint64 {
@@ -1476,7 +1560,7 @@ type ModelRequest struct {
 
 func (x *ModelRequest) Reset() {
 	*x = ModelRequest{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[19]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1572,7 @@ func (x *ModelRequest) String() string {
 func (*ModelRequest) ProtoMessage() {}
 
 func (x *ModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[19]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1585,7 @@ func (x *ModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelRequest.ProtoReflect.Descriptor instead.
 func (*ModelRequest) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{19}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ModelRequest) GetMessages() []*Message {
@@ -1540,15 +1624,17 @@ type Message struct {
 	// tool_uses of an assistant's message.
 	ToolUses []*ToolUse `protobuf:"bytes,3,rep,name=tool_uses,json=toolUses,proto3" json:"tool_uses,omitempty"`
 	// tool_call_id and tool_name of a tool's message.
-	ToolCallId    string `protobuf:"bytes,4,opt,name=tool_call_id,json=toolCallId,proto3" json:"tool_call_id,omitempty"`
-	ToolName      string `protobuf:"bytes,5,opt,name=tool_name,json=toolName,proto3" json:"tool_name,omitempty"`
+	ToolCallId string `protobuf:"bytes,4,opt,name=tool_call_id,json=toolCallId,proto3" json:"tool_call_id,omitempty"`
+	ToolName   string `protobuf:"bytes,5,opt,name=tool_name,json=toolName,proto3" json:"tool_name,omitempty"`
+	// images of a user's message, or a tool's.
+	Images        []*Image `protobuf:"bytes,6,rep,name=images,proto3" json:"images,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[20]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1646,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[20]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1659,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{20}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Message) GetRole() string {
@@ -1611,6 +1697,13 @@ func (x *Message) GetToolName() string {
 	return ""
 }
 
+func (x *Message) GetImages() []*Image {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
 // ToolUse is a tool call that a model asks for. The host gives it its id.
 type ToolUse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1623,7 +1716,7 @@ type ToolUse struct {
 
 func (x *ToolUse) Reset() {
 	*x = ToolUse{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[21]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1728,7 @@ func (x *ToolUse) String() string {
 func (*ToolUse) ProtoMessage() {}
 
 func (x *ToolUse) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[21]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1741,7 @@ func (x *ToolUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolUse.ProtoReflect.Descriptor instead.
 func (*ToolUse) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{21}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ToolUse) GetCallId() string {
@@ -1686,7 +1779,7 @@ type ToolCall struct {
 
 func (x *ToolCall) Reset() {
 	*x = ToolCall{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[22]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1791,7 @@ func (x *ToolCall) String() string {
 func (*ToolCall) ProtoMessage() {}
 
 func (x *ToolCall) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[22]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1804,7 @@ func (x *ToolCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolCall.ProtoReflect.Descriptor instead.
 func (*ToolCall) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{22}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ToolCall) GetCallId() string {
@@ -1750,7 +1843,7 @@ type TimeRequest struct {
 
 func (x *TimeRequest) Reset() {
 	*x = TimeRequest{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[23]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1855,7 @@ func (x *TimeRequest) String() string {
 func (*TimeRequest) ProtoMessage() {}
 
 func (x *TimeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[23]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1868,7 @@ func (x *TimeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeRequest.ProtoReflect.Descriptor instead.
 func (*TimeRequest) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{23}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{24}
 }
 
 type RandomRequest struct {
@@ -1788,7 +1881,7 @@ type RandomRequest struct {
 
 func (x *RandomRequest) Reset() {
 	*x = RandomRequest{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[24]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1893,7 @@ func (x *RandomRequest) String() string {
 func (*RandomRequest) ProtoMessage() {}
 
 func (x *RandomRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[24]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1906,7 @@ func (x *RandomRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RandomRequest.ProtoReflect.Descriptor instead.
 func (*RandomRequest) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{24}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RandomRequest) GetBytes() uint32 {
@@ -1834,7 +1927,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[25]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1939,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[25]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1952,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{25}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CheckRequest) GetOutput() string {
@@ -1879,7 +1972,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[26]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +1984,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[26]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +1997,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{26}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Result) GetOutput() string {
@@ -1924,7 +2017,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[27]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2029,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[27]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2042,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{27}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Failure) GetMessage() string {
@@ -1971,7 +2064,7 @@ type Log struct {
 
 func (x *Log) Reset() {
 	*x = Log{}
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[28]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2076,7 @@ func (x *Log) String() string {
 func (*Log) ProtoMessage() {}
 
 func (x *Log) ProtoReflect() protoreflect.Message {
-	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[28]
+	mi := &file_mainstay_runtime_v1_runtime_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2089,7 @@ func (x *Log) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Log.ProtoReflect.Descriptor instead.
 func (*Log) Descriptor() ([]byte, []int) {
-	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{28}
+	return file_mainstay_runtime_v1_runtime_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Log) GetLevel() string {
@@ -2029,7 +2122,7 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x06answer\x18\x02 \x01(\v2\x1b.mainstay.runtime.v1.AnswerH\x00R\x06answer\x122\n" +
 	"\x05delta\x18\x03 \x01(\v2\x1a.mainstay.runtime.v1.DeltaH\x00R\x05delta\x125\n" +
 	"\x06cancel\x18\x04 \x01(\v2\x1b.mainstay.runtime.v1.CancelH\x00R\x06cancelB\x06\n" +
-	"\x04body\"\xe1\x02\n" +
+	"\x04body\"\x95\x03\n" +
 	"\x05Start\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x14\n" +
 	"\x05agent\x18\x02 \x01(\tR\x05agent\x12\x12\n" +
@@ -2039,7 +2132,14 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x06limits\x18\x06 \x01(\v2\x1b.mainstay.runtime.v1.LimitsR\x06limits\x126\n" +
 	"\ahistory\x18\a \x03(\v2\x1c.mainstay.runtime.v1.MessageR\ahistory\x12,\n" +
 	"\x12output_schema_json\x18\b \x01(\tR\x10outputSchemaJson\x12\x14\n" +
-	"\x05check\x18\t \x01(\bR\x05check\"l\n" +
+	"\x05check\x18\t \x01(\bR\x05check\x122\n" +
+	"\x06images\x18\n" +
+	" \x03(\v2\x1a.mainstay.runtime.v1.ImageR\x06images\"T\n" +
+	"\x05Image\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"l\n" +
 	"\bToolInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12*\n" +
@@ -2070,12 +2170,13 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x05usage\x18\x04 \x01(\v2\x1a.mainstay.runtime.v1.UsageR\x05usage\"O\n" +
 	"\x05Usage\x12!\n" +
 	"\finput_tokens\x18\x01 \x01(\x04R\vinputTokens\x12#\n" +
-	"\routput_tokens\x18\x02 \x01(\x04R\foutputTokens\"d\n" +
+	"\routput_tokens\x18\x02 \x01(\x04R\foutputTokens\"\x98\x01\n" +
 	"\n" +
 	"ToolResult\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12'\n" +
 	"\x0fstructured_json\x18\x02 \x01(\tR\x0estructuredJson\x12\x19\n" +
-	"\bis_error\x18\x03 \x01(\bR\aisError\" \n" +
+	"\bis_error\x18\x03 \x01(\bR\aisError\x122\n" +
+	"\x06images\x18\x04 \x03(\v2\x1a.mainstay.runtime.v1.ImageR\x06images\" \n" +
 	"\n" +
 	"TimeAnswer\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\tR\x04time\"\"\n" +
@@ -2111,14 +2212,15 @@ const file_mainstay_runtime_v1_runtime_proto_rawDesc = "" +
 	"\bmessages\x18\x01 \x03(\v2\x1c.mainstay.runtime.v1.MessageR\bmessages\x12\x14\n" +
 	"\x05tools\x18\x02 \x03(\tR\x05tools\x12,\n" +
 	"\x12output_schema_json\x18\x03 \x01(\tR\x10outputSchemaJson\x12\x16\n" +
-	"\x06stream\x18\x04 \x01(\bR\x06stream\"\xab\x01\n" +
+	"\x06stream\x18\x04 \x01(\bR\x06stream\"\xdf\x01\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x129\n" +
 	"\ttool_uses\x18\x03 \x03(\v2\x1c.mainstay.runtime.v1.ToolUseR\btoolUses\x12 \n" +
 	"\ftool_call_id\x18\x04 \x01(\tR\n" +
 	"toolCallId\x12\x1b\n" +
-	"\ttool_name\x18\x05 \x01(\tR\btoolName\"]\n" +
+	"\ttool_name\x18\x05 \x01(\tR\btoolName\x122\n" +
+	"\x06images\x18\x06 \x03(\v2\x1a.mainstay.runtime.v1.ImageR\x06images\"]\n" +
 	"\aToolUse\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
@@ -2156,75 +2258,79 @@ func file_mainstay_runtime_v1_runtime_proto_rawDescGZIP() []byte {
 	return file_mainstay_runtime_v1_runtime_proto_rawDescData
 }
 
-var file_mainstay_runtime_v1_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_mainstay_runtime_v1_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_mainstay_runtime_v1_runtime_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: mainstay.runtime.v1.DescribeRequest
 	(*DescribeResponse)(nil), // 1: mainstay.runtime.v1.DescribeResponse
 	(*HostMessage)(nil),      // 2: mainstay.runtime.v1.HostMessage
 	(*Start)(nil),            // 3: mainstay.runtime.v1.Start
-	(*ToolInfo)(nil),         // 4: mainstay.runtime.v1.ToolInfo
-	(*SkillInfo)(nil),        // 5: mainstay.runtime.v1.SkillInfo
-	(*Limits)(nil),           // 6: mainstay.runtime.v1.Limits
-	(*Answer)(nil),           // 7: mainstay.runtime.v1.Answer
-	(*ModelAnswer)(nil),      // 8: mainstay.runtime.v1.ModelAnswer
-	(*Usage)(nil),            // 9: mainstay.runtime.v1.Usage
-	(*ToolResult)(nil),       // 10: mainstay.runtime.v1.ToolResult
-	(*TimeAnswer)(nil),       // 11: mainstay.runtime.v1.TimeAnswer
-	(*RandomAnswer)(nil),     // 12: mainstay.runtime.v1.RandomAnswer
-	(*CheckAnswer)(nil),      // 13: mainstay.runtime.v1.CheckAnswer
-	(*Refusal)(nil),          // 14: mainstay.runtime.v1.Refusal
-	(*Delta)(nil),            // 15: mainstay.runtime.v1.Delta
-	(*Cancel)(nil),           // 16: mainstay.runtime.v1.Cancel
-	(*AgentMessage)(nil),     // 17: mainstay.runtime.v1.AgentMessage
-	(*Request)(nil),          // 18: mainstay.runtime.v1.Request
-	(*ModelRequest)(nil),     // 19: mainstay.runtime.v1.ModelRequest
-	(*Message)(nil),          // 20: mainstay.runtime.v1.Message
-	(*ToolUse)(nil),          // 21: mainstay.runtime.v1.ToolUse
-	(*ToolCall)(nil),         // 22: mainstay.runtime.v1.ToolCall
-	(*TimeRequest)(nil),      // 23: mainstay.runtime.v1.TimeRequest
-	(*RandomRequest)(nil),    // 24: mainstay.runtime.v1.RandomRequest
-	(*CheckRequest)(nil),     // 25: mainstay.runtime.v1.CheckRequest
-	(*Result)(nil),           // 26: mainstay.runtime.v1.Result
-	(*Failure)(nil),          // 27: mainstay.runtime.v1.Failure
-	(*Log)(nil),              // 28: mainstay.runtime.v1.Log
+	(*Image)(nil),            // 4: mainstay.runtime.v1.Image
+	(*ToolInfo)(nil),         // 5: mainstay.runtime.v1.ToolInfo
+	(*SkillInfo)(nil),        // 6: mainstay.runtime.v1.SkillInfo
+	(*Limits)(nil),           // 7: mainstay.runtime.v1.Limits
+	(*Answer)(nil),           // 8: mainstay.runtime.v1.Answer
+	(*ModelAnswer)(nil),      // 9: mainstay.runtime.v1.ModelAnswer
+	(*Usage)(nil),            // 10: mainstay.runtime.v1.Usage
+	(*ToolResult)(nil),       // 11: mainstay.runtime.v1.ToolResult
+	(*TimeAnswer)(nil),       // 12: mainstay.runtime.v1.TimeAnswer
+	(*RandomAnswer)(nil),     // 13: mainstay.runtime.v1.RandomAnswer
+	(*CheckAnswer)(nil),      // 14: mainstay.runtime.v1.CheckAnswer
+	(*Refusal)(nil),          // 15: mainstay.runtime.v1.Refusal
+	(*Delta)(nil),            // 16: mainstay.runtime.v1.Delta
+	(*Cancel)(nil),           // 17: mainstay.runtime.v1.Cancel
+	(*AgentMessage)(nil),     // 18: mainstay.runtime.v1.AgentMessage
+	(*Request)(nil),          // 19: mainstay.runtime.v1.Request
+	(*ModelRequest)(nil),     // 20: mainstay.runtime.v1.ModelRequest
+	(*Message)(nil),          // 21: mainstay.runtime.v1.Message
+	(*ToolUse)(nil),          // 22: mainstay.runtime.v1.ToolUse
+	(*ToolCall)(nil),         // 23: mainstay.runtime.v1.ToolCall
+	(*TimeRequest)(nil),      // 24: mainstay.runtime.v1.TimeRequest
+	(*RandomRequest)(nil),    // 25: mainstay.runtime.v1.RandomRequest
+	(*CheckRequest)(nil),     // 26: mainstay.runtime.v1.CheckRequest
+	(*Result)(nil),           // 27: mainstay.runtime.v1.Result
+	(*Failure)(nil),          // 28: mainstay.runtime.v1.Failure
+	(*Log)(nil),              // 29: mainstay.runtime.v1.Log
 }
 var file_mainstay_runtime_v1_runtime_proto_depIdxs = []int32{
 	3,  // 0: mainstay.runtime.v1.HostMessage.start:type_name -> mainstay.runtime.v1.Start
-	7,  // 1: mainstay.runtime.v1.HostMessage.answer:type_name -> mainstay.runtime.v1.Answer
-	15, // 2: mainstay.runtime.v1.HostMessage.delta:type_name -> mainstay.runtime.v1.Delta
-	16, // 3: mainstay.runtime.v1.HostMessage.cancel:type_name -> mainstay.runtime.v1.Cancel
-	4,  // 4: mainstay.runtime.v1.Start.tools:type_name -> mainstay.runtime.v1.ToolInfo
-	5,  // 5: mainstay.runtime.v1.Start.skills:type_name -> mainstay.runtime.v1.SkillInfo
-	6,  // 6: mainstay.runtime.v1.Start.limits:type_name -> mainstay.runtime.v1.Limits
-	20, // 7: mainstay.runtime.v1.Start.history:type_name -> mainstay.runtime.v1.Message
-	8,  // 8: mainstay.runtime.v1.Answer.model:type_name -> mainstay.runtime.v1.ModelAnswer
-	10, // 9: mainstay.runtime.v1.Answer.tool:type_name -> mainstay.runtime.v1.ToolResult
-	11, // 10: mainstay.runtime.v1.Answer.time:type_name -> mainstay.runtime.v1.TimeAnswer
-	12, // 11: mainstay.runtime.v1.Answer.random:type_name -> mainstay.runtime.v1.RandomAnswer
-	13, // 12: mainstay.runtime.v1.Answer.check:type_name -> mainstay.runtime.v1.CheckAnswer
-	14, // 13: mainstay.runtime.v1.Answer.refusal:type_name -> mainstay.runtime.v1.Refusal
-	21, // 14: mainstay.runtime.v1.ModelAnswer.calls:type_name -> mainstay.runtime.v1.ToolUse
-	9,  // 15: mainstay.runtime.v1.ModelAnswer.usage:type_name -> mainstay.runtime.v1.Usage
-	18, // 16: mainstay.runtime.v1.AgentMessage.request:type_name -> mainstay.runtime.v1.Request
-	26, // 17: mainstay.runtime.v1.AgentMessage.result:type_name -> mainstay.runtime.v1.Result
-	27, // 18: mainstay.runtime.v1.AgentMessage.failure:type_name -> mainstay.runtime.v1.Failure
-	28, // 19: mainstay.runtime.v1.AgentMessage.log:type_name -> mainstay.runtime.v1.Log
-	19, // 20: mainstay.runtime.v1.Request.model:type_name -> mainstay.runtime.v1.ModelRequest
-	22, // 21: mainstay.runtime.v1.Request.tool:type_name -> mainstay.runtime.v1.ToolCall
-	23, // 22: mainstay.runtime.v1.Request.time:type_name -> mainstay.runtime.v1.TimeRequest
-	24, // 23: mainstay.runtime.v1.Request.random:type_name -> mainstay.runtime.v1.RandomRequest
-	25, // 24: mainstay.runtime.v1.Request.check:type_name -> mainstay.runtime.v1.CheckRequest
-	20, // 25: mainstay.runtime.v1.ModelRequest.messages:type_name -> mainstay.runtime.v1.Message
-	21, // 26: mainstay.runtime.v1.Message.tool_uses:type_name -> mainstay.runtime.v1.ToolUse
-	0,  // 27: mainstay.runtime.v1.Runtime.Describe:input_type -> mainstay.runtime.v1.DescribeRequest
-	2,  // 28: mainstay.runtime.v1.Runtime.Run:input_type -> mainstay.runtime.v1.HostMessage
-	1,  // 29: mainstay.runtime.v1.Runtime.Describe:output_type -> mainstay.runtime.v1.DescribeResponse
-	17, // 30: mainstay.runtime.v1.Runtime.Run:output_type -> mainstay.runtime.v1.AgentMessage
-	29, // [29:31] is the sub-list for method output_type
-	27, // [27:29] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	8,  // 1: mainstay.runtime.v1.HostMessage.answer:type_name -> mainstay.runtime.v1.Answer
+	16, // 2: mainstay.runtime.v1.HostMessage.delta:type_name -> mainstay.runtime.v1.Delta
+	17, // 3: mainstay.runtime.v1.HostMessage.cancel:type_name -> mainstay.runtime.v1.Cancel
+	5,  // 4: mainstay.runtime.v1.Start.tools:type_name -> mainstay.runtime.v1.ToolInfo
+	6,  // 5: mainstay.runtime.v1.Start.skills:type_name -> mainstay.runtime.v1.SkillInfo
+	7,  // 6: mainstay.runtime.v1.Start.limits:type_name -> mainstay.runtime.v1.Limits
+	21, // 7: mainstay.runtime.v1.Start.history:type_name -> mainstay.runtime.v1.Message
+	4,  // 8: mainstay.runtime.v1.Start.images:type_name -> mainstay.runtime.v1.Image
+	9,  // 9: mainstay.runtime.v1.Answer.model:type_name -> mainstay.runtime.v1.ModelAnswer
+	11, // 10: mainstay.runtime.v1.Answer.tool:type_name -> mainstay.runtime.v1.ToolResult
+	12, // 11: mainstay.runtime.v1.Answer.time:type_name -> mainstay.runtime.v1.TimeAnswer
+	13, // 12: mainstay.runtime.v1.Answer.random:type_name -> mainstay.runtime.v1.RandomAnswer
+	14, // 13: mainstay.runtime.v1.Answer.check:type_name -> mainstay.runtime.v1.CheckAnswer
+	15, // 14: mainstay.runtime.v1.Answer.refusal:type_name -> mainstay.runtime.v1.Refusal
+	22, // 15: mainstay.runtime.v1.ModelAnswer.calls:type_name -> mainstay.runtime.v1.ToolUse
+	10, // 16: mainstay.runtime.v1.ModelAnswer.usage:type_name -> mainstay.runtime.v1.Usage
+	4,  // 17: mainstay.runtime.v1.ToolResult.images:type_name -> mainstay.runtime.v1.Image
+	19, // 18: mainstay.runtime.v1.AgentMessage.request:type_name -> mainstay.runtime.v1.Request
+	27, // 19: mainstay.runtime.v1.AgentMessage.result:type_name -> mainstay.runtime.v1.Result
+	28, // 20: mainstay.runtime.v1.AgentMessage.failure:type_name -> mainstay.runtime.v1.Failure
+	29, // 21: mainstay.runtime.v1.AgentMessage.log:type_name -> mainstay.runtime.v1.Log
+	20, // 22: mainstay.runtime.v1.Request.model:type_name -> mainstay.runtime.v1.ModelRequest
+	23, // 23: mainstay.runtime.v1.Request.tool:type_name -> mainstay.runtime.v1.ToolCall
+	24, // 24: mainstay.runtime.v1.Request.time:type_name -> mainstay.runtime.v1.TimeRequest
+	25, // 25: mainstay.runtime.v1.Request.random:type_name -> mainstay.runtime.v1.RandomRequest
+	26, // 26: mainstay.runtime.v1.Request.check:type_name -> mainstay.runtime.v1.CheckRequest
+	21, // 27: mainstay.runtime.v1.ModelRequest.messages:type_name -> mainstay.runtime.v1.Message
+	22, // 28: mainstay.runtime.v1.Message.tool_uses:type_name -> mainstay.runtime.v1.ToolUse
+	4,  // 29: mainstay.runtime.v1.Message.images:type_name -> mainstay.runtime.v1.Image
+	0,  // 30: mainstay.runtime.v1.Runtime.Describe:input_type -> mainstay.runtime.v1.DescribeRequest
+	2,  // 31: mainstay.runtime.v1.Runtime.Run:input_type -> mainstay.runtime.v1.HostMessage
+	1,  // 32: mainstay.runtime.v1.Runtime.Describe:output_type -> mainstay.runtime.v1.DescribeResponse
+	18, // 33: mainstay.runtime.v1.Runtime.Run:output_type -> mainstay.runtime.v1.AgentMessage
+	32, // [32:34] is the sub-list for method output_type
+	30, // [30:32] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_mainstay_runtime_v1_runtime_proto_init() }
@@ -2238,7 +2344,7 @@ func file_mainstay_runtime_v1_runtime_proto_init() {
 		(*HostMessage_Delta)(nil),
 		(*HostMessage_Cancel)(nil),
 	}
-	file_mainstay_runtime_v1_runtime_proto_msgTypes[7].OneofWrappers = []any{
+	file_mainstay_runtime_v1_runtime_proto_msgTypes[8].OneofWrappers = []any{
 		(*Answer_Model)(nil),
 		(*Answer_Tool)(nil),
 		(*Answer_Time)(nil),
@@ -2246,13 +2352,13 @@ func file_mainstay_runtime_v1_runtime_proto_init() {
 		(*Answer_Check)(nil),
 		(*Answer_Refusal)(nil),
 	}
-	file_mainstay_runtime_v1_runtime_proto_msgTypes[17].OneofWrappers = []any{
+	file_mainstay_runtime_v1_runtime_proto_msgTypes[18].OneofWrappers = []any{
 		(*AgentMessage_Request)(nil),
 		(*AgentMessage_Result)(nil),
 		(*AgentMessage_Failure)(nil),
 		(*AgentMessage_Log)(nil),
 	}
-	file_mainstay_runtime_v1_runtime_proto_msgTypes[18].OneofWrappers = []any{
+	file_mainstay_runtime_v1_runtime_proto_msgTypes[19].OneofWrappers = []any{
 		(*Request_Model)(nil),
 		(*Request_Tool)(nil),
 		(*Request_Time)(nil),
@@ -2265,7 +2371,7 @@ func file_mainstay_runtime_v1_runtime_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mainstay_runtime_v1_runtime_proto_rawDesc), len(file_mainstay_runtime_v1_runtime_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

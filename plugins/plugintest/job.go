@@ -33,6 +33,10 @@ var jobChecks = []check{
 		"check", "has its output checked where the host asks for it",
 		"Say the feature \"check\" in Describe, and send a CheckRequest with the output before the Result, add its problem as the user's next message, ask the model again. Or never check.",
 		checked,
+	}, {
+		"images", "passes images on to the model where it says so",
+		"Say the feature \"images\" in Describe, and put Start.images into the message of the task, and those of a ToolResult into the tool's. Or do not say it.",
+		showsImages,
 	},
 }
 
@@ -295,4 +299,37 @@ func checked(t *trial) {
 	if end := refused.ends("a Failure or a Result"); end.GetResult() != nil && end.GetResult().GetOutput() != "{}" {
 		t.fail("the output that was checked, or a Failure", "%s", describeEnd(end))
 	}
+}
+
+// showsImages is for runtimes that say the feature. The host gives no images to others.
+func showsImages(t *trial) {
+	if !t.has(plugins.FeatureImages) {
+		return
+	}
+	image := func(digit, mediaType string) plugins.Image {
+		return plugins.Image{Digest: "sha256:" + strings.Repeat(digit, 64), MediaType: mediaType, Bytes: 12}
+	}
+	cat, dog := image("a", "image/png"), image("b", "image/webp")
+	p := t.beginWith(&pluginpb.Start{Run: "run", Task: "What is it?", Tools: []*pluginpb.ToolInfo{{Name: "look", InputSchemaJson: `{"type":"object"}`}},
+		Images: []*pluginpb.Image{{Digest: cat.Digest, MediaType: cat.MediaType, Bytes: 12}}})
+	defer p.cut()
+	shows := func(r request, messages []plugins.Message, role string, want plugins.Image) {
+		last := plugins.Message{}
+		if len(messages) > 0 {
+			last = messages[len(messages)-1]
+		}
+		if last.Role != role || !slices.Equal(last.Images, []plugins.Image{want}) {
+			p.fail(fmt.Sprintf("a last message of the role %s with the image %s as it was given", role, want.Digest[:14]), "%s", r.Body)
+		}
+	}
+	var asked plugins.ModelRequest
+	r := p.asks(plugins.KindModel, &asked)
+	shows(r, asked.Messages, plugins.RoleUser, cat)
+	p.answer(r, plugins.ModelAnswer{Calls: []plugins.ToolUse{{ID: "c1", Name: "look", Arguments: []byte("{}")}}, Finish: plugins.FinishCalls})
+	var call plugins.ToolCall
+	p.answer(p.asks(plugins.KindTool, &call), plugins.ToolResult{Text: "a dog", Images: []plugins.Image{dog}})
+	r = p.asks(plugins.KindModel, &asked)
+	shows(r, asked.Messages, plugins.RoleTool, dog)
+	p.answer(r, plugins.ModelAnswer{Text: "It is a dog.", Finish: plugins.FinishStop})
+	p.returns("It is a dog.")
 }

@@ -28,10 +28,13 @@ func (b *Broker) askModel(ctx context.Context, call Call, delta func(string)) (R
 			return Reply{}, refuse("message %d has the role %q: use system, user, assistant or tool", i, message.Role)
 		}
 	}
+	if err := call.ownImages(body.Messages); err != nil {
+		return Reply{}, err
+	}
 	if call.Agent.Model == nil {
 		return Reply{}, refuse("agent %q has no model: name one in its spec", call.Agent.Name)
 	}
-	request := model.Request{Instructions: call.Agent.Instructions, Messages: body.Messages, OutputSchema: body.OutputSchema}
+	request := model.Request{Instructions: call.Agent.Instructions, Messages: body.Messages, OutputSchema: body.OutputSchema, Images: call.imagesOf(body.Messages)}
 	if len(body.Tools) > 0 {
 		offered, err := b.ToolList(ctx, call.Task.Revision, call.Agent)
 		if err != nil {

@@ -110,6 +110,8 @@ type Call struct {
 	// Turn is, for a request to a model, which one of the run this is, from 1. Spent is what the run has asked of models before.
 	Turn  int
 	Spent []spec.Spent
+	// Images are those of the run until now, with their data.
+	Images map[spec.Digest]spec.Image
 }
 
 // Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one of

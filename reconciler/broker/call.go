@@ -174,7 +174,13 @@ func (b *Broker) callServer(ctx context.Context, c toolCall, t spec.Tool) (Reply
 			return Reply{}, refuse("the structured result of %s cannot be kept: %v", c.name, err)
 		}
 	}
-	return b.result(result)
+	var images []spec.Image
+	result.Images, images = c.keepImages(&result.Text, got.Images)
+	reply, err := b.result(result)
+	if reply.Answer != nil {
+		reply.Answer.Images = images
+	}
+	return reply, err
 }
 
 // result answers a tool call.

@@ -29,6 +29,7 @@ func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request,
 	if err := b.checkPin(ctx, m); err != nil {
 		return model.Answer{}, &model.AskError{Model: m.Name, Err: err}
 	}
+	request = b.show(ctx, m, request)
 	most := window(m)
 	fits, err := b.fit(ctx, m, request, most, delta)
 	answer, err := b.ifFits(ctx, m, fits, err, delta)
@@ -101,9 +102,9 @@ func dropResults(r model.Request, most int) fit {
 	}
 	r.Messages = slices.Clone(r.Messages)
 	for i := 0; i < answered && n > most; i++ {
-		if message := &r.Messages[i]; message.Role == plugins.RoleTool && len(message.Text) > len(leftOut) {
-			n -= len(message.Text) - len(leftOut)
-			message.Text = leftOut
+		if message := &r.Messages[i]; message.Role == plugins.RoleTool && (len(message.Text) > len(leftOut) || len(message.Images) > 0) {
+			n -= len(message.Text) - len(leftOut) + len(message.Images)*model.PerImage
+			message.Text, message.Images = leftOut, nil
 			dropped++
 		}
 	}
@@ -207,7 +208,7 @@ func opening(messages []plugins.Message, end int, summary string, most int) []pl
 	begin := []plugins.Message{{Role: plugins.RoleUser, Text: summaryQuestion}, {Role: plugins.RoleAssistant, Text: summary}}
 	for _, message := range slices.Backward(messages[:end]) {
 		if message.Role == plugins.RoleUser {
-			begin[0].Text = excerpt(message.Text, most)
+			begin[0].Text, begin[0].Images = excerpt(message.Text, most), message.Images
 			break
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	osexec "os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -35,6 +36,8 @@ type instance struct {
 	runtime pluginpb.RuntimeClient
 	proc    *process
 	out     *output
+	// images says that the runtime passes images on.
+	images atomic.Bool
 }
 
 // startInstance starts a process and returns when it answers. Whatever goes wrong, no process is left.
@@ -117,6 +120,7 @@ func (i *instance) describe(ctx context.Context, patience time.Duration) error {
 	if !slices.Contains(info.GetProtocolVersions(), plugins.ProtocolVersion) {
 		return fmt.Errorf("it speaks the protocol versions %v: version %d is needed", info.GetProtocolVersions(), plugins.ProtocolVersion)
 	}
+	i.images.Store(slices.Contains(info.GetFeatures(), plugins.FeatureImages))
 	return nil
 }
 

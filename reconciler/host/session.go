@@ -28,6 +28,9 @@ const (
 	maxInvalid = 100
 )
 
+// ErrNoImages is why no run with images was opened.
+var ErrNoImages = errors.New("its runtime does not say that it passes the images of a task on to its model: use the runtime loop, or one whose features name " + plugins.FeatureImages)
+
 // ErrFlood is why a session failed whose agent sent more than it may.
 var ErrFlood = errors.New("the agent floods its host")
 
@@ -85,6 +88,8 @@ func (e *ExitError) OnPurpose() bool { return e.Stopped }
 type Start struct {
 	Run  spec.RunID
 	Task string
+	// Images are those that the task is about. Only their names go to the agent.
+	Images []spec.Image
 	// History is what was said before in the run's thread, oldest first.
 	History []spec.ThreadMessage
 	Tools   []Tool
@@ -241,6 +246,9 @@ func (h *Host) open(ctx context.Context, w *worker, start Start) (*Session, erro
 		return nil, err
 	}
 	live := w.live
+	if len(start.Images) > 0 && !live.images.Load() {
+		return nil, fmt.Errorf("agent %s: %w", w.pool.Name, ErrNoImages)
+	}
 	lasting, cancel := context.WithCancel(context.Background())
 	stream, err := live.runtime.Run(lasting)
 	if err != nil {
@@ -260,6 +268,9 @@ func (h *Host) open(ctx context.Context, w *worker, start Start) (*Session, erro
 	}
 	for _, m := range start.History {
 		message.History = append(message.History, &pluginpb.Message{Role: m.Role, Text: m.Text})
+	}
+	for _, i := range start.Images {
+		message.Images = append(message.Images, &pluginpb.Image{Digest: string(i.Digest), MediaType: i.MediaType, Bytes: uint64(i.Bytes)})
 	}
 	for _, t := range start.Tools {
 		message.Tools = append(message.Tools, &pluginpb.ToolInfo{Name: t.Name, Description: t.Description, InputSchemaJson: string(t.InputSchema)})

@@ -22,7 +22,9 @@ type job struct {
 	known spec.Digest
 	// only looks and changes nothing.
 	only bool
-	tell func(State)
+	// await waits while another Model of this name is being got. Nil waits for none.
+	await func(ctx context.Context, name string) error
+	tell  func(State)
 }
 
 // Ensure brings one model of provider ollama to what it declares, and returns how it is then. tell hears how far it is. files
@@ -56,14 +58,34 @@ func (j *job) do(ctx context.Context) State {
 			return s
 		}
 	case missing || source != nil && source.Pull == "always" && !j.pulled && !j.only:
+		made, err := j.memory.Made(ctx, j.model)
+		ours := err == nil && (missing || made == digest)
 		if err := j.pull(ctx, missing); err != nil && missing { // One that is there is, if it is not the newest.
 			return State{Reason: PullFailed, Message: reason(err)}
+		} else if err == nil && ours {
+			if err := j.remember(ctx); err != nil {
+				return State{Reason: ServerUnavailable, Message: reason(err)}
+			}
 		}
 	}
 	if digest, err = j.digest(ctx); err != nil {
 		return State{Reason: ServerUnavailable, Message: reason(err)}
 	}
-	return j.compare(ctx, digest)
+	s := j.compare(ctx, digest)
+	if made, err := j.memory.Made(ctx, j.model); err == nil { // It is only shown.
+		s.Made = made == digest
+	}
+	return s
+}
+
+// remember keeps that the model which is on the server now was got here. It is done even if the work is given up, for it has an effect.
+func (j *job) remember(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	digest, err := j.digest(ctx)
+	if err != nil {
+		return err
+	}
+	return j.memory.Remember(ctx, j.model, digest)
 }
 
 // look bounds a question that needs no work.

@@ -7,20 +7,32 @@ import (
 	"github.com/ollama/ollama/api"
 )
 
-// modelfile is what a Modelfile says (https://docs.ollama.com/modelfile). Of its instructions all are read but ADAPTER and those
-// that newer versions of Ollama may have.
+// modelfile is what a Modelfile says (https://docs.ollama.com/modelfile). Of its instructions all are read but those that newer versions
+// of Ollama may have.
 type modelfile struct {
 	from, template, system string
-	licenses               []string
-	parameters             map[string][]string
-	messages               []api.Message
+	adapters               []string
+	// projectors are the FROMs after the first one, as a server shows those of a model that sees.
+	projectors []string
+	licenses   []string
+	parameters map[string][]string
+	messages   []api.Message
 }
 
 // instructions are those that are read.
-const instructions = "FROM, PARAMETER, TEMPLATE, SYSTEM, LICENSE, MESSAGE"
+const instructions = "FROM, ADAPTER, PARAMETER, TEMPLATE, SYSTEM, LICENSE, MESSAGE"
 
-// parseModelfile reads a Modelfile. An error names the line.
+// parseModelfile reads a Modelfile that a person wrote. An error names the line.
 func parseModelfile(text string) (modelfile, error) {
+	m, err := parseShown(text, false)
+	if err == nil && len(m.adapters) > 1 {
+		err = fmt.Errorf("there are %d ADAPTERs, and a model is made with one at most", len(m.adapters))
+	}
+	return m, err
+}
+
+// parseShown reads a Modelfile, with what a server shows in one besides.
+func parseShown(text string, shown bool) (modelfile, error) {
 	m := modelfile{parameters: map[string][]string{}}
 	lines := strings.Split(strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n"), "\n")
 	for i := 0; i < len(lines); i++ {
@@ -44,10 +56,16 @@ func parseModelfile(text string) (modelfile, error) {
 		}
 		switch strings.ToUpper(name) {
 		case "FROM":
-			if m.from != "" {
+			switch {
+			case m.from == "":
+				m.from = value
+			case shown:
+				m.projectors = append(m.projectors, value)
+			default:
 				return m, fmt.Errorf("line %d: a second FROM", at)
 			}
-			m.from = value
+		case "ADAPTER":
+			m.adapters = append(m.adapters, value)
 		case "PARAMETER":
 			m.parameters[role] = append(m.parameters[role], value)
 		case "TEMPLATE":
@@ -62,11 +80,14 @@ func parseModelfile(text string) (modelfile, error) {
 			}
 			m.messages = append(m.messages, api.Message{Role: role, Content: value})
 		default:
+			if shown {
+				continue
+			}
 			return m, fmt.Errorf("line %d: %q cannot be read; known are %s", at, name, instructions)
 		}
 	}
 	if m.from == "" {
-		return m, fmt.Errorf("there is no FROM, which names the GGUF file")
+		return m, fmt.Errorf("there is no FROM, which names a GGUF file or a model")
 	}
 	return m, nil
 }

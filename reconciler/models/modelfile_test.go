@@ -22,7 +22,8 @@ func TestWhatIsWrongInAModelfileIsTold(t *testing.T) {
 	for text, says := range map[string]string{
 		"":                                   "there is no FROM",
 		"FROM a\nFROM b":                     "line 2: a second FROM",
-		"FROM a\n\nADAPTER b":                `line 3: "ADAPTER" cannot be read; known are FROM, PARAMETER`,
+		"FROM a\n\nADAPT b":                  `line 3: "ADAPT" cannot be read; known are FROM, ADAPTER, PARAMETER`,
+		"FROM a\nADAPTER b\nADAPTER c":       "there are 2 ADAPTERs",
 		"FROM":                               "line 1: FROM says nothing",
 		"FROM a\nTEMPLATE \"\"\"x\nSYSTEM y": `line 2: the text after """ has no end`,
 		"FROM a\nMESSAGE tool hello":         `line 2: a message is of system, user or assistant, and not of "tool"`,

@@ -1,12 +1,14 @@
 // Package models keeps the models that a fleet declares on its Ollama servers: what is missing is pulled, or created from a file,
 // and what is there is compared with what is declared. It works beside whoever asks it, and says for every model how far it is.
 //
-// It replaces no model but one that it has made itself, of a file that is another one now, and it deletes none.
+// It replaces no model but one that it has made itself, of a file that is another one now. It deletes none but those that it has
+// pulled or made itself, where the fleet says so and nothing names them any more.
 package models
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"sync"
 	"time"
@@ -49,6 +51,8 @@ type State struct {
 	Percent int
 	// Digest is what the server has; "" where that is not known.
 	Digest spec.Digest
+	// Made says that it is one that Mainstay itself has got, and may delete once nothing names it.
+	Made bool
 }
 
 // Working reports whether the state ends by itself.
@@ -73,23 +77,31 @@ const patience = 5 * time.Second
 // Options are what [New] needs. All fields are required, but for Changed.
 type Options struct {
 	Models model.Providers
-	// Memory remembers which models were made here.
+	// Memory remembers which models were got here.
 	Memory Memory
 	Now    func() time.Time
+	// Used returns the revisions that runs which have not ended are pinned to. Nothing is deleted without it, or where it fails.
+	Used func(ctx context.Context) ([]*spec.Fleet, error)
+	// Pruned is called when a model that nothing names any more was deleted from its server, or cannot be; text says which. May be nil.
+	Pruned func(m *spec.Model, text string, err error)
 	// Changed is called when the reason of a model's state is another one, or it has come ten percent further. A state that
 	// is only looked at again is not told. May be nil.
 	Changed func(m *spec.Model, s State)
 }
 
-// Memory remembers the digest of a model that was made of a file: only that one is replaced when the file is another.
+// Memory remembers the models that were pulled or made of a file here, by server and name: only such a one is replaced or deleted.
 type Memory interface {
-	// Made returns the digest of the model that was made under the name of m, or "".
+	// Made returns the digest of the model that was got under the name of m on its server, or "".
 	Made(ctx context.Context, m *spec.Model) (spec.Digest, error)
-	// Remember keeps it.
+	// Remember keeps it, and what is needed to ask the server of it once m is not declared any more.
 	Remember(ctx context.Context, m *spec.Model, digest spec.Digest) error
+	// All returns all that is remembered, with the digests as pins ([spec.Model.Pin]).
+	All(ctx context.Context) ([]*spec.Model, error)
+	// Forget forgets one.
+	Forget(ctx context.Context, m *spec.Model) error
 }
 
-// Forgetful is a Memory that remembers nothing: no model is replaced.
+// Forgetful is a Memory that remembers nothing: no model is replaced or deleted.
 type Forgetful struct{}
 
 // Made returns "".
@@ -97,6 +109,12 @@ func (Forgetful) Made(context.Context, *spec.Model) (spec.Digest, error) { retur
 
 // Remember does nothing.
 func (Forgetful) Remember(context.Context, *spec.Model, spec.Digest) error { return nil }
+
+// All returns none.
+func (Forgetful) All(context.Context) ([]*spec.Model, error) { return nil, nil }
+
+// Forget does nothing.
+func (Forgetful) Forget(context.Context, *spec.Model) error { return nil }
 
 // Keeper keeps models. It is safe for concurrent use.
 type Keeper struct {
@@ -108,6 +126,7 @@ type Keeper struct {
 	fleet *spec.Fleet
 	users map[string]spec.AgentName
 	works sync.WaitGroup
+	prune pruning
 }
 
 // kept is one model, and the work on it.
@@ -118,6 +137,9 @@ type kept struct {
 	// failed is what the newest question to the model has met, where that is no fault of the question.
 	failed *State
 	cancel context.CancelFunc
+	// done is closed when the work is, and awaits is the one that this one's work waits for.
+	done   chan struct{}
+	awaits *kept
 	// working is true while a goroutine is at it, which alone changes the rest.
 	working  bool
 	pulled   bool // since it was declared
@@ -138,6 +160,9 @@ func New(opts Options) *Keeper {
 	if opts.Changed == nil {
 		opts.Changed = func(*spec.Model, State) {}
 	}
+	if opts.Pruned == nil {
+		opts.Pruned = func(*spec.Model, string, error) {}
+	}
 	return &Keeper{opts: opts, kept: map[spec.Ref]*kept{}}
 }
 
@@ -149,6 +174,7 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, revision spec.Revi
 	defer k.mu.Unlock()
 	if k.fleet != fleet {
 		k.fleet, k.users = fleet, usersWithTools(fleet)
+		k.prune.next = time.Time{}
 	}
 	for ref, one := range k.kept {
 		m := fleet.Models[ref.Name]
@@ -173,12 +199,15 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, revision spec.Revi
 		one.model, one.working = m, true
 		var its context.Context
 		its, one.cancel = context.WithCancel(ctx)
+		one.done = make(chan struct{})
 		j := &job{models: k.opts.Models, memory: k.opts.Memory, model: m, want: one.want, pulled: one.pulled}
+		j.await = func(ctx context.Context, name string) error { return k.await(ctx, one, name) }
 		if one.state.Reason == Present {
 			j.known = one.state.Digest
 		}
 		k.works.Go(func() { k.work(its, one, j) })
 	}
+	k.keepPruned(ctx, fleet)
 }
 
 // usersWithTools names for each model an agent that offers it tools.
@@ -213,6 +242,7 @@ func (k *Keeper) work(ctx context.Context, one *kept, j *job) {
 	one.cancel()
 	k.mu.Lock()
 	one.working = false
+	close(one.done)
 	one.pulled = one.pulled || j.pulled
 	wait := recheck
 	switch s.Reason {
@@ -228,6 +258,41 @@ func (k *Keeper) work(ctx context.Context, one *kept, j *job) {
 	k.mu.Unlock()
 	if given {
 		j.tell(s)
+	}
+}
+
+// await waits while a model of this name that is declared on the same server is looked after, so that another can be made of it.
+func (k *Keeper) await(ctx context.Context, self *kept, name string) error {
+	k.mu.Lock()
+	var other *kept
+	for _, one := range k.kept {
+		if one.working && model.SameName(one.model.Spec.Name, name) && k.opts.Models.OllamaAt(one.model) == k.opts.Models.OllamaAt(self.model) {
+			other = one
+		}
+	}
+	for at := other; at != nil; at = at.awaits {
+		if at == self {
+			k.mu.Unlock()
+			return fmt.Errorf("it and %s, which FROM names, are made of each other", name)
+		}
+	}
+	if other == nil {
+		k.mu.Unlock()
+		return nil
+	}
+	self.awaits = other
+	done := other.done
+	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		self.awaits = nil
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -255,6 +320,9 @@ func (k *Keeper) Wait() { k.works.Wait() }
 func (k *Keeper) Busy() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.prune.working {
+		return true
+	}
 	for _, one := range k.kept {
 		if one.working && one.state.Working() {
 			return true

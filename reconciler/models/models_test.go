@@ -2,9 +2,12 @@ package models_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +40,9 @@ func fleetOf(t *testing.T, modelSpec string) *spec.Fleet {
 type memory struct {
 	mu   sync.Mutex
 	made map[string]spec.Digest
+	all  map[string]*spec.Model
+	// crash lets nothing be forgotten.
+	crash bool
 }
 
 func (m *memory) Made(_ context.Context, of *spec.Model) (spec.Digest, error) {
@@ -52,6 +58,29 @@ func (m *memory) Remember(_ context.Context, of *spec.Model, digest spec.Digest)
 		m.made = map[string]spec.Digest{}
 	}
 	m.made[of.Spec.Name] = digest
+	if m.all == nil {
+		m.all = map[string]*spec.Model{}
+	}
+	pinned := *of
+	pinned.Pin = digest
+	m.all[of.Spec.Name] = &pinned
+	return nil
+}
+
+func (m *memory) All(context.Context) ([]*spec.Model, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.all)), nil
+}
+
+func (m *memory) Forget(_ context.Context, of *spec.Model) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.crash {
+		return errors.New("the process is killed here")
+	}
+	delete(m.made, of.Spec.Name)
+	delete(m.all, of.Spec.Name)
 	return nil
 }
 
@@ -212,6 +241,10 @@ func TestAModelIsMadeOfAFile(t *testing.T) {
 		t.Errorf("it says %+v, %v", answer, err)
 	}
 	mem = memory{} // A fresh machine knows nothing, and sees that it is the one.
+	if !made.Made {
+		t.Error("it is not known as Mainstay's own")
+	}
+	made.Made = false
 	if again := keep("main@sha1:2"); again != made {
 		t.Errorf("it was %+v and is %+v", made, again)
 	}
@@ -222,6 +255,79 @@ func TestAModelIsMadeOfAFile(t *testing.T) {
 	mem.made = map[string]spec.Digest{"talker": made.Digest}
 	if s := keep("main@sha1:3"); s.Reason != models.Present || s.Digest == made.Digest {
 		t.Errorf("what it made is not made again: %+v", s)
+	}
+}
+
+// A model is made of another one, which is declared too, and of an adapter. Nothing is pulled that nobody has asked for.
+func TestAModelIsMadeOfAnotherOne(t *testing.T) {
+	server := ollamatest.Start(t)
+	script := ollamatest.Script{Tools: true, Turns: [][]string{{"Good day."}}}
+	weights, err := script.GGUF()
+	if err != nil {
+		t.Fatal(err)
+	}
+	adapter, err := script.Adapter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Create("talker", script)
+	registry := ollamatest.NewRegistry(t, server)
+	server.Forget("talker")
+	name := registry.Name("talker")
+	ollama := func(name, file string) string {
+		return fmt.Sprintf("{provider: ollama, name: %q, endpoint: %q, source: {file: %q}}", name, server.URL, file)
+	}
+	files := fstest.MapFS{"talker.gguf": {Data: weights}, "adapter.gguf": {Data: adapter}}
+	file := func(name, text string) string {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+		return name
+	}
+	fleet := shop(t, false, map[string]string{
+		"adapted": ollama("adapted", file("adapted.Modelfile", script.Modelfile("talker.gguf")+"ADAPTER ./adapter.gguf\n")),
+		"base":    ollama(name, ""), "brief": ollama("brief", file("brief.Modelfile", "FROM "+strings.TrimPrefix(name, "http://")+"\nSYSTEM Be brief.\nPARAMETER num_ctx 512\n")),
+		"briefer": ollama("briefer", file("briefer.Modelfile", "FROM brief\nADAPTER adapter.gguf\n")),
+		"chicken": ollama("chicken", file("chicken.Modelfile", "FROM egg\n")), "egg": ollama("egg", file("egg.Modelfile", "FROM chicken:latest\n")),
+		"itself": ollama("itself", file("itself.Modelfile", "FROM itself:latest\n")), "unasked": ollama("unasked", file("unasked.Modelfile", "FROM "+strings.TrimPrefix(registry.Name("other"), "http://")+"\n")),
+	})
+	var mem memory
+	keep := func(revision spec.Revision) *models.Keeper {
+		k := models.New(models.Options{Memory: &mem, Now: time.Now})
+		k.Keep(t.Context(), fleet, revision, files)
+		k.Wait()
+		return k
+	}
+	k := keep("main@sha1:1")
+	digests := map[string]spec.Digest{}
+	for _, name := range []string{"adapted", "base", "brief", "briefer"} {
+		s, _ := k.State(fleet.Models[name])
+		if s.Reason != models.Present || !s.Made {
+			t.Errorf("%s is %+v", name, s)
+			continue
+		}
+		digests[name] = s.Digest
+		if answer, err := (model.Providers{}).Chat(t.Context(), fleet.Models[name], model.Request{Messages: []plugins.Message{{Role: plugins.RoleUser, Text: "hello"}}}, nil); err != nil || answer.Text != "Good day." {
+			t.Errorf("%s says %+v, %v", name, answer, err)
+		}
+	}
+	is, err := (model.Providers{}).Describe(t.Context(), fleet.Models["briefer"])
+	if err != nil || !strings.Contains(is.Modelfile, "SYSTEM Be brief.") || !strings.Contains(is.Modelfile, "ADAPTER /") || !strings.Contains(is.Modelfile, "PARAMETER num_ctx 512") {
+		t.Errorf("it is %s, %v", is.Modelfile, err)
+	}
+	for name, says := range map[string]string{"unasked": "which FROM names: declare it as a Model", "itself": "FROM names the model itself", "chicken": "", "egg": ""} {
+		if s, _ := k.State(fleet.Models[name]); s.Reason != models.CreateFailed || !strings.Contains(s.Message, says) {
+			t.Errorf("%s is %+v", name, s)
+		}
+	}
+	k = keep("main@sha1:2") // What is as it should be is not made again, though its file is read again.
+	for name, digest := range digests {
+		if s, _ := k.State(fleet.Models[name]); s.Digest != digest {
+			t.Errorf("%s was %s and is %+v", name, digest, s)
+		}
+	}
+	server.Forget(strings.TrimPrefix(name, "http://"))
+	fleet.Models["base"].Spec.Source = nil
+	if s, _ := keep("main@sha1:3").State(fleet.Models["brief"]); s.Reason != models.Present || s.Digest != digests["brief"] {
+		t.Errorf("without what it was made of it is %+v", s)
 	}
 }
 

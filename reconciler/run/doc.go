@@ -27,6 +27,8 @@ var (
 	ErrNoRecord = errors.New("there is no record of it")
 	// ErrNoAgent means that a run's agent is no longer declared, so that the run cannot go on.
 	ErrNoAgent = errors.New("it is not declared")
+	// ErrUnfit means that the agent's process cannot do a task, whenever it is asked.
+	ErrUnfit = errors.New("it cannot do this task")
 )
 
 // Log keeps the records of runs.
@@ -107,6 +109,8 @@ type Call struct {
 	Turn    int
 	Spent   []spec.Spent
 	Request spec.Request
+	// Images are those of the run until now, with their data.
+	Images map[spec.Digest]spec.Image
 }
 
 // Reply is an answer, or what the request has become: a proposal, or a task for another agent. Exactly one of the three is

@@ -73,6 +73,9 @@ func (w *work) unopened(ctx context.Context, err error) (spec.RunSummary, error)
 	if ctx.Err() != nil {
 		return w.state.summary(), ctx.Err()
 	}
+	if errors.Is(err, ErrUnfit) {
+		return w.finish(ctx, failed(HostFailed, "%v", err))
+	}
 	n := w.fail(w.run, false)
 	if n >= maxOpens {
 		return w.finish(ctx, failed(HostFailed, "the agent could not be started, %d times in a row: %v", n, err))

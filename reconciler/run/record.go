@@ -49,6 +49,9 @@ func (r *record) put(ctx context.Context, entries []spec.Entry) error {
 // hold has an answer written later, with what follows from it. It reports whether that is so: a large one is not held.
 func (r *record) hold(e spec.Entry) (bool, error) {
 	size := len(e.Answer.Body) + len(e.Answer.Error)
+	for _, i := range e.Answer.Images {
+		size += 2 * len(i.Data)
+	}
 	if r.heldSize+size > maxHeld {
 		return false, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/mainstay-dev/mainstay/spec"
@@ -66,6 +67,7 @@ func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
 	if x.request.Kind == spec.RequestModel {
 		call.Turn, call.Spent = w.state.turn(x), slices.Clone(w.state.spent)
 	}
+	call.Images = maps.Clone(w.state.images)
 	id, stream := x.id, x.stream
 	w.serving.Go(func() {
 		s := served{x: x}

@@ -47,6 +47,8 @@ type state struct {
 	// decided says that the last entry is the decision about a proposal, or the end of a child.
 	decided bool
 	outcome *spec.Outcome
+	// images are those of the task and of the tools' results, with their data.
+	images  map[spec.Digest]spec.Image
 	updated time.Time
 	turns   int
 	calls   int
@@ -86,6 +88,7 @@ func (s *state) add(e spec.Entry) error {
 			return errors.New("a task without a task")
 		}
 		s.task = *e.Task
+		s.keepImages(e.Images)
 	case spec.EntryCompaction:
 		if e.Compaction == nil || s.compacted || s.attempts > 0 {
 			return errors.New("a compaction without a history, or too late")
@@ -132,6 +135,7 @@ func (s *state) add(e spec.Entry) error {
 			return fmt.Errorf("a second answer to exchange %d", e.N)
 		}
 		x.answer = e.Answer
+		s.keepImages(e.Answer.Images)
 		s.idle = 0
 		s.count(x, e.At)
 		// A decision may come days later, and nobody worked until then.
@@ -151,6 +155,15 @@ func (s *state) add(e spec.Entry) error {
 	}
 	s.decided, s.updated = decided, e.At
 	return nil
+}
+
+func (s *state) keepImages(all []spec.Image) {
+	for _, i := range all {
+		if s.images == nil {
+			s.images = map[spec.Digest]spec.Image{}
+		}
+		s.images[i.Digest] = i
+	}
 }
 
 func (s *state) addRequest(e spec.Entry) error {

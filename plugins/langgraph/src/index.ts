@@ -9,7 +9,7 @@ import type { Run } from "./run.ts";
 import { hostTools } from "./tools.ts";
 
 export { conversation, fromAnswer, HostModel, textOf, type HostModelOptions } from "./model.ts";
-export type { Limits, Message, ModelAnswer, SkillInfo, ToolInfo, ToolResult, ToolUse } from "./protocol.ts";
+export type { Image, Limits, Message, ModelAnswer, SkillInfo, ToolInfo, ToolResult, ToolUse } from "./protocol.ts";
 export { Cancelled, Refusal, type JSONValue, type Run } from "./run.ts";
 export { serveAgent, type Agent, type Info } from "./runtime.ts";
 export { hostTools, readable, toolNode } from "./tools.ts";

@@ -9,7 +9,7 @@ type State = typeof MessagesAnnotation.State;
 serve({
   name: "langgraph",
   version: "1.0.0",
-  features: ["check"],
+  features: ["check", "images"],
   graph: ({ run, model }) => {
     const asked = model.bindTools(run.tools, { outputSchema: run.outputSchema });
     const last = (state: State) => state.messages.at(-1);

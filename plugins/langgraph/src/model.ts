@@ -8,7 +8,7 @@ import type { ChatResult } from "@langchain/core/outputs";
 import { RunnableLambda, type Runnable } from "@langchain/core/runnables";
 import { isInteropZodSchema } from "@langchain/core/utils/types";
 import { toJsonSchema } from "@langchain/core/utils/json_schema";
-import type { Message, ModelAnswer } from "./protocol.ts";
+import type { Image, Message, ModelAnswer } from "./protocol.ts";
 import type { JSONValue, Run } from "./run.ts";
 
 export interface HostModelOptions extends BaseChatModelCallOptions {
@@ -74,7 +74,18 @@ export function fromAnswer(answer: ModelAnswer): AIMessage {
 
 // conversation is what a conversation with the model begins with: the history, and the task as the user's message.
 export function conversation(run: Run): BaseMessage[] {
-  return [...run.history.map((m) => (m.role === "assistant" ? new AIMessage(m.text) : new HumanMessage(m.text))), new HumanMessage(run.task)];
+  return [...run.history.map((m) => (m.role === "assistant" ? new AIMessage(m.text) : new HumanMessage(m.text))), new HumanMessage({ content: run.task, ...shows(run.images) })];
+}
+
+// shows are the fields of a message that shows images. The host has their data; a message only names them.
+export function shows(images: readonly Image[]): { additional_kwargs?: { images: readonly Image[] } } {
+  return images.length > 0 ? { additional_kwargs: { images } } : {};
+}
+
+// shownIn are the images that a message shows.
+function shownIn(message: BaseMessage): { images?: Image[] } {
+  const images = message.additional_kwargs["images"];
+  return Array.isArray(images) && images.length > 0 ? { images: images as Image[] } : {};
 }
 
 // textOf is the text of a message: all of it, where it comes in blocks.
@@ -94,11 +105,11 @@ function toMessage(message: BaseMessage, argumentsOf: ArgumentsOf): Message {
   const text = textOf(message);
   if (message instanceof ToolMessage || message.getType() === "tool") {
     const tool = message as ToolMessage;
-    return { role: "tool", text, toolCallId: tool.tool_call_id, toolName: tool.name ?? "" };
+    return { role: "tool", text, toolCallId: tool.tool_call_id, toolName: tool.name ?? "", ...shownIn(message) };
   }
   switch (message.getType()) {
     case "human":
-      return { role: "user", text };
+      return { role: "user", text, ...shownIn(message) };
     case "system":
       return { role: "system", text };
     case "ai":

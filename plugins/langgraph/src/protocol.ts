@@ -11,16 +11,18 @@ export const maxLogText = 4 << 10; // bytes of one line of the log
 export const maxLogs = 1000; // lines of one run's log
 
 export interface ToolUse { callId: string; name: string; argumentsJson: string }
-export interface Message { role: "user" | "assistant" | "tool" | "system"; text: string; toolUses?: ToolUse[]; toolCallId?: string; toolName?: string }
+// Image names an image that the host keeps: one of the task, or of a tool's result.
+export interface Image { digest: string; mediaType: string; bytes: number }
+export interface Message { role: "user" | "assistant" | "tool" | "system"; text: string; toolUses?: ToolUse[]; toolCallId?: string; toolName?: string; images?: Image[] }
 export interface ToolInfo { name: string; description: string; inputSchemaJson: string }
 export interface SkillInfo { name: string; description: string }
 export interface Limits { turns: number; toolCalls: number; wallTimeMs: number; outputBytes: number }
 export interface Start {
   run: string; agent: string; task: string; tools: ToolInfo[]; skills: SkillInfo[]; limits?: Limits | null;
-  history: Message[]; outputSchemaJson: string; check: boolean;
+  history: Message[]; outputSchemaJson: string; check: boolean; images?: Image[];
 }
 export interface ModelAnswer { text: string; calls: ToolUse[]; finishReason: string; usage?: { inputTokens: number; outputTokens: number } | null }
-export interface ToolResult { text: string; structuredJson: string; isError: boolean }
+export interface ToolResult { text: string; structuredJson: string; isError: boolean; images?: Image[] }
 export interface Answer {
   id: number; model?: ModelAnswer; tool?: ToolResult; time?: { time: string }; random?: { data: Uint8Array };
   check?: { ok: boolean; problem: string }; refusal?: { code: string; message: string };

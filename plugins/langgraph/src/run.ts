@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { laneName, Lanes } from "./lane.ts";
 import {
   encode, maxLogs, maxLogText, maxMessage, maxOutstanding,
-  type AgentMessage, type Answer, type HostMessage, type Limits, type Message, type ModelAnswer, type ModelRequest, type RequestBody,
+  type AgentMessage, type Answer, type HostMessage, type Image, type Limits, type Message, type ModelAnswer, type ModelRequest, type RequestBody,
   type SkillInfo, type Start, type ToolInfo, type ToolResult, type ToolUse,
 } from "./protocol.ts";
 
@@ -46,6 +46,8 @@ export class Run {
   get agent(): string { return this.start.agent; }
   // task is what the agent is told to do.
   get task(): string { return this.start.task; }
+  // images are those that the task is about; conversation has them.
+  get images(): readonly Image[] { return this.start.images ?? []; }
   // tools are those that the agent may call, in the host's order.
   get tools(): readonly ToolInfo[] { return this.start.tools; }
   // skills are those that the agent may ask for. The instructions, which the host adds, list them already.
@@ -149,6 +151,7 @@ function wellFormed(m: Message): Message {
   return {
     role: m.role, text: m.text.toWellFormed(), toolCallId: (m.toolCallId ?? "").toWellFormed(), toolName: (m.toolName ?? "").toWellFormed(),
     toolUses: (m.toolUses ?? []).map((u) => ({ callId: u.callId.toWellFormed(), name: u.name.toWellFormed(), argumentsJson: u.argumentsJson.toWellFormed() })),
+    images: m.images ?? [],
   };
 }
 

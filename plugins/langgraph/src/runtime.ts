@@ -18,7 +18,8 @@ export interface Info {
   name: string;
   // version is for people.
   version: string;
-  // features are what the runtime does beyond what each must: "check" where it has its output checked before it ends, see Run.check.
+  // features are what the runtime does beyond what each must: "check" where it has its output checked before it ends, see Run.check, and
+  // "images" where it passes the images of its task on to its model, as conversation does.
   features?: readonly string[];
 }
 

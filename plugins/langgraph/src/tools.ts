@@ -1,6 +1,7 @@
 // The agent's tools for graphs: as tools of LangChain, and as a node that carries out what the model asked for.
 import { AIMessage, ToolMessage, type BaseMessage } from "@langchain/core/messages";
 import { DynamicStructuredTool } from "@langchain/core/tools";
+import { shows } from "./model.ts";
 import type { ToolResult } from "./protocol.ts";
 import { Refusal, type JSONValue, type Run } from "./run.ts";
 
@@ -12,7 +13,7 @@ export function readable(result: ToolResult): string {
 
 function toolMessage(name: string, id: string, result: ToolResult): ToolMessage {
   return new ToolMessage({
-    name, tool_call_id: id, content: readable(result), status: result.isError ? "error" : "success",
+    name, tool_call_id: id, content: readable(result), status: result.isError ? "error" : "success", ...shows(result.images ?? []),
     ...(result.structuredJson ? { artifact: JSON.parse(result.structuredJson) as unknown } : {}),
   });
 }

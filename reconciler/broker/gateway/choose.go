@@ -36,8 +36,12 @@ func (q *question) route(m *spec.Model) (*spec.Model, string) {
 	for name, value := range q.Agent.Labels {
 		labels[name] = value
 	}
+	images := 0
+	for _, message := range q.Request.Messages {
+		images += len(message.Images)
+	}
 	vars := map[string]any{"request": map[string]any{
-		"agent": string(q.Agent.Name), "labels": labels, "task": q.Task, "tokens": q.Request.Bytes() / model.BytesPerToken, "turn": q.Turn,
+		"agent": string(q.Agent.Name), "images": images, "labels": labels, "task": q.Task, "tokens": q.Request.Bytes() / model.BytesPerToken, "turn": q.Turn,
 	}}
 	for i, r := range m.Spec.Routes {
 		if holds, err := m.Routing[i].Holds(vars); err == nil && holds {

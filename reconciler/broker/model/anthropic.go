@@ -161,9 +161,17 @@ func messagesRequest(m spec.ModelSpec, request Request) (anthropic.MessageNewPar
 			if message.Text != "" {
 				result.Content = []anthropic.ToolResultBlockParamContentUnion{{OfText: &anthropic.TextBlockParam{Text: message.Text}}}
 			}
+			for _, i := range message.Images {
+				result.Content = append(result.Content, anthropic.ToolResultBlockParamContentUnion{OfImage: anthropic.NewImageBlockBase64(i.MediaType, request.base64Of(i)).OfImage})
+			}
 			blocks = append(blocks, anthropic.ContentBlockParamUnion{OfToolResult: &result})
-		case message.Text != "": // The API refuses an empty text.
-			blocks = append(blocks, anthropic.NewTextBlock(message.Text))
+		default:
+			for _, i := range message.Images { // It reads a question better that comes after what it is about.
+				blocks = append(blocks, anthropic.NewImageBlockBase64(i.MediaType, request.base64Of(i)))
+			}
+			if message.Text != "" { // The API refuses an empty text.
+				blocks = append(blocks, anthropic.NewTextBlock(message.Text))
+			}
 		}
 		for _, call := range message.Calls {
 			blocks = append(blocks, anthropic.NewToolUseBlock(call.ID, argumentsOf(call), call.Name))

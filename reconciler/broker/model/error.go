@@ -27,6 +27,8 @@ const (
 	Missing Reason = "missing"
 	// NoTools is a model that cannot call tools, and was offered some.
 	NoTools Reason = "noTools"
+	// NoVision is a model that cannot be shown images, and was to be shown one.
+	NoVision Reason = "noVision"
 	// Unauthorized is a key that the server does not accept, or that is missing.
 	Unauthorized Reason = "unauthorized"
 	// BudgetExceeded is a budget of the model that is used up. This package has none.

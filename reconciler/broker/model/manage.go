@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ollama/ollama/api"
+	ollamaname "github.com/ollama/ollama/types/model"
 
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -76,9 +77,36 @@ func (p Providers) explainPull(ctx context.Context, err error, endpoint string, 
 	return p.explain(ctx, err, at, "/api/pull", m)
 }
 
+// Delete has the server delete the model, and what of it no other model has.
+func (p Providers) Delete(ctx context.Context, m *spec.Model) error {
+	client, endpoint, err := p.ollamaClient(ctx, m)
+	if err == nil {
+		if err = client.Delete(ctx, &api.DeleteRequest{Model: m.Spec.Name}); err != nil {
+			err = p.explain(ctx, err, endpoint, "/api/delete", m)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("delete model %s: %w", m.Name, err)
+	}
+	return nil
+}
+
+// SameName reports whether two names are of one model of an Ollama server, as qwen3 and library/qwen3:latest are.
+func SameName(a, b string) bool { return WholeName(a) == WholeName(b) }
+
+// WholeName is the name of a model of an Ollama server with its registry, namespace and tag, in lower case.
+func WholeName(name string) string {
+	n := ollamaname.ParseName(name)
+	return strings.ToLower(n.Host + "/" + n.Namespace + "/" + n.Model + ":" + n.Tag)
+}
+
 // Recipe is what a model is made of.
 type Recipe struct {
-	Weights          Blob // A GGUF file.
+	// Weights are a GGUF file, and From is the name of a model that the server has, instead. One that it does not have it would pull.
+	Weights Blob
+	From    string
+	// Adapter is a GGUF file that changes the weights; nil is none.
+	Adapter          *Blob
 	Template, System string
 	Licenses         []string
 	Parameters       map[string]any
@@ -101,16 +129,23 @@ func (p Providers) Create(ctx context.Context, m *spec.Model, r Recipe, tell fun
 	if len(r.Licenses) > 0 {
 		request.License = r.Licenses
 	}
-	tell(Progress{Doing: "sending " + r.Weights.Digest.Short()})
-	err = func() error {
-		file, err := r.Weights.Open()
+	send := func(b Blob) error {
+		tell(Progress{Doing: "sending " + b.Digest.Short()})
+		file, err := b.Open()
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		return client.CreateBlob(ctx, string(r.Weights.Digest), file)
-	}()
-	request.Files = map[string]string{"model.gguf": string(r.Weights.Digest)}
+		return client.CreateBlob(ctx, string(b.Digest), file)
+	}
+	if request.From = r.From; r.From == "" {
+		request.Files = map[string]string{"model.gguf": string(r.Weights.Digest)}
+		err = send(r.Weights)
+	}
+	if err == nil && r.Adapter != nil {
+		request.Adapters = map[string]string{"adapter.gguf": string(r.Adapter.Digest)}
+		err = send(*r.Adapter)
+	}
 	done := false
 	if err == nil {
 		err = client.Create(ctx, request, func(s api.ProgressResponse) error {

@@ -37,6 +37,9 @@ type Request struct {
 	Tools        []Tool
 	// OutputSchema is the JSON Schema that the text must follow; empty means free text. A scripted model ignores it.
 	OutputSchema json.RawMessage
+	// Images are the data of the images that messages show, by digest. A message that shows another one is an error. They are no part
+	// of the request's JSON, in which the digests stand for them.
+	Images map[string][]byte `json:"-"`
 }
 
 const (
@@ -44,13 +47,15 @@ const (
 	BytesPerToken = 3
 	// Envelope is what a message, a call or a tool costs besides its text, in bytes.
 	Envelope = 16
+	// PerImage is about what an image costs, in bytes of text: what it costs in truth depends on the model and its size.
+	PerImage = 1600 * BytesPerToken
 )
 
 // Bytes is about how long the request is.
 func (r Request) Bytes() int {
 	n := len(r.Instructions)
 	for _, message := range r.Messages {
-		n += len(message.Text) + Envelope
+		n += len(message.Text) + Envelope + len(message.Images)*PerImage
 		for _, call := range message.Calls {
 			n += len(call.Name) + len(call.Arguments) + Envelope
 		}
@@ -103,6 +108,9 @@ func (p Providers) Chat(ctx context.Context, m *spec.Model, request Request, del
 	}
 	asked, err := p.provider(m.Spec.Provider)
 	var answer Answer
+	if err == nil {
+		err = request.checkImages(m)
+	}
 	if err == nil {
 		answer, err = asked.chat(ctx, m, request, delta)
 	}

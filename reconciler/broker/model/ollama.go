@@ -112,12 +112,8 @@ func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest
 	if err != nil {
 		return "", p.explain(ctx, err, endpoint, "/api/tags", m)
 	}
-	name := strings.TrimPrefix(strings.TrimPrefix(m.Spec.Name, "http://"), "https://")
-	if !strings.Contains(name[strings.LastIndex(name, "/")+1:], ":") {
-		name += ":latest"
-	}
 	for _, has := range list.Models {
-		if !strings.EqualFold(has.Name, name) {
+		if !SameName(has.Name, m.Spec.Name) {
 			continue
 		}
 		digest := spec.Digest("sha256:" + strings.TrimPrefix(has.Digest, "sha256:"))
@@ -169,6 +165,9 @@ func chatRequest(m spec.ModelSpec, request Request) (*api.ChatRequest, error) {
 				return nil, fmt.Errorf("arguments of the earlier call %s: %w", call.ID, err)
 			}
 			out.ToolCalls = append(out.ToolCalls, api.ToolCall{ID: call.ID, Function: function})
+		}
+		for _, i := range message.Images {
+			out.Images = append(out.Images, request.Images[i.Digest])
 		}
 		chat.Messages = append(chat.Messages, out)
 	}

@@ -152,7 +152,7 @@ func completionRequest(m spec.ModelSpec, request Request) (openai.ChatCompletion
 	if request.Instructions != "" {
 		body.Messages = append(body.Messages, openai.SystemMessage(request.Instructions))
 	}
-	for _, message := range request.Messages {
+	for _, message := range afterResults(request.Messages) {
 		switch message.Role {
 		case plugins.RoleSystem:
 			body.Messages = append(body.Messages, openai.SystemMessage(message.Text))
@@ -170,7 +170,18 @@ func completionRequest(m spec.ModelSpec, request Request) (openai.ChatCompletion
 			}
 			body.Messages = append(body.Messages, openai.ChatCompletionMessageParamUnion{OfAssistant: &said})
 		default:
-			body.Messages = append(body.Messages, openai.UserMessage(message.Text))
+			if len(message.Images) == 0 {
+				body.Messages = append(body.Messages, openai.UserMessage(message.Text))
+				continue
+			}
+			var parts []openai.ChatCompletionContentPartUnionParam
+			if message.Text != "" {
+				parts = append(parts, openai.TextContentPart(message.Text))
+			}
+			for _, i := range message.Images {
+				parts = append(parts, openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: request.dataURL(i)}))
+			}
+			body.Messages = append(body.Messages, openai.UserMessage(parts))
 		}
 	}
 	for _, tool := range request.Tools {

@@ -70,11 +70,24 @@ func responseRequest(m spec.ModelSpec, request Request) (responses.ResponseNewPa
 		body.Instructions = param.NewOpt(request.Instructions)
 	}
 	input := responses.ResponseInputParam{}
-	for _, message := range request.Messages {
+	for _, message := range afterResults(request.Messages) {
 		if message.Role == plugins.RoleTool {
 			result := responses.ResponseInputItemParamOfFunctionCallOutput(message.Text)
 			result.OfFunctionCallOutput.CallID = param.NewOpt(message.CallID)
 			input = append(input, result)
+			continue
+		}
+		if len(message.Images) > 0 {
+			var parts responses.ResponseInputMessageContentListParam
+			if message.Text != "" {
+				parts = append(parts, responses.ResponseInputContentParamOfInputText(message.Text))
+			}
+			for _, i := range message.Images {
+				parts = append(parts, responses.ResponseInputContentUnionParam{OfInputImage: &responses.ResponseInputImageParam{
+					Detail: responses.ResponseInputImageDetailAuto, ImageURL: param.NewOpt(request.dataURL(i)),
+				}})
+			}
+			input = append(input, responses.ResponseInputItemParamOfMessage(parts, responses.EasyInputMessageRole(message.Role)))
 			continue
 		}
 		if message.Text != "" || len(message.Calls) == 0 {

@@ -110,6 +110,8 @@ type Result struct {
 	Text string
 	// Structured is the structured content as JSON values; nil where there is none.
 	Structured any
+	// Images are those of the content, with their data. Text says where they stood.
+	Images []spec.Image
 	// IsError says that the server answered and the answer is an error.
 	IsError bool
 }

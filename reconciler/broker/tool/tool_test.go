@@ -61,7 +61,7 @@ func TestACallAnswers(t *testing.T) {
 		{"with the tool's error, which is no error of ours", "fail", nil, "the deployment is frozen", true},
 		{"with the server's refusal, which is no error of ours", "refuse", nil, "not today", true},
 		{"with an error where the server has no such tool", "nothing", nil, "tool 'nothing' not found: tool not found", true},
-		{"with a note where there is a picture", "picture", nil, "a picture\n[image image/png of 8 bytes in base64, left out]", false},
+		{"with a note where there is a picture", "picture", nil, "a picture\n[image image/png of 8 bytes in base64, left out: it is no PNG, JPEG, WebP or GIF image", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := servers.Call(t.Context(), server, test.tool, test.args, tool.CallOptions{})

@@ -54,6 +54,14 @@ func main() {
 		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			return mcp.NewToolResultError("the token " + secret + " is not accepted"), nil
 		})
+	s.AddTool(mcp.NewTool("portrait", mcp.WithDescription("Show the vault.")),
+		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent("This is I:"),
+				mcp.NewImageContent("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC", "image/png"), // one pixel
+				mcp.NewImageContent("iVBORw0KGgoAAAANSUhEUgAA6mAAAOpgCAIAAAAPsOIVAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC", "image/png"), // 60000 by 60000 of them
+				mcp.NewImageContent("PHN2ZyBvbmxvYWQ9ImFsZXJ0KDEpIi8+", "image/png"),                                                             // an SVG
+			}}, nil
+		})
 	s.AddTool(mcp.NewTool("rotate", mcp.WithDescription("Make a new token.")),
 		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			return mcp.NewToolResultText("rotated " + secret), nil

@@ -109,6 +109,33 @@ func (s Script) dialogues() []dialogue {
 // GGUF returns the model's file. It is a llama of one layer without attention: the embedding of each token is a direction of its
 // own, and the output matrix says which token follows. A token of its own for each turn begins the answer; the template writes it.
 func (s Script) GGUF() ([]byte, error) {
+	v, next, err := s.vocabulary()
+	if err != nil {
+		return nil, err
+	}
+	return s.file(v, next).bytes(), nil
+}
+
+// Adapter returns the file of a low-rank adapter of the model, which changes nothing of what it says.
+func (s Script) Adapter() ([]byte, error) {
+	v, _, err := s.vocabulary()
+	if err != nil {
+		return nil, err
+	}
+	const rank = 1
+	dim := aligned(len(v.tokens))
+	g := &gguf{}
+	g.set("general.architecture", "llama")
+	g.set("general.type", "adapter")
+	g.set("adapter.type", "lora")
+	g.set("adapter.lora.alpha", float32(1))
+	g.add("blk.0.attn_q.weight.lora_a", make([]float32, dim*rank), dim, rank)
+	g.add("blk.0.attn_q.weight.lora_b", make([]float32, rank*dim), rank, dim)
+	return g.bytes(), nil
+}
+
+// vocabulary returns the tokens of the model, and which follows which.
+func (s Script) vocabulary() (vocabulary, map[int]int, error) {
 	v := vocabulary{known: map[string]bool{}}
 	v.add("<unk>", 0, unknown)
 	v.add("<s>", 0, control)
@@ -127,7 +154,7 @@ func (s Script) GGUF() ([]byte, error) {
 			for _, piece := range turn {
 				tokens := v.piece(piece)
 				if tokens == nil {
-					return nil, fmt.Errorf("turn %d of the dialogue %q says %q, which is empty, one character, or said too often", i, dialogue.begin, piece)
+					return v, nil, fmt.Errorf("turn %d of the dialogue %q says %q, which is empty, one character, or said too often", i, dialogue.begin, piece)
 				}
 				for _, token := range tokens {
 					next[last], last = token, token
@@ -138,7 +165,7 @@ func (s Script) GGUF() ([]byte, error) {
 			}
 		}
 	}
-	return s.file(v, next).bytes(), nil
+	return v, next, nil
 }
 
 func (s Script) file(v vocabulary, next map[int]int) *gguf {

@@ -46,7 +46,7 @@ func Server(name string, env ...spec.EnvVar) *spec.ToolServer {
 	read, write := spec.ToolSpec{Effect: spec.EffectRead}, spec.ToolSpec{Effect: spec.EffectWrite}
 	s := &spec.ToolServer{
 		Spec: spec.ToolServerSpec{Command: Command(), Env: env, Tools: map[string]spec.ToolSpec{
-			"echo": read, "raw": read, "environment": read, "get": read, "big": read, "picture": read, "slow": read, "wait": read, "fail": read, "poison": read,
+			"echo": read, "raw": read, "environment": read, "get": read, "big": read, "picture": read, "photo": read, "slow": read, "wait": read, "fail": read, "poison": read,
 			"refuse": read, "die": read, "flood": read, "child": read, "close": read,
 			"drop": {Effect: spec.EffectDenied},
 			"restart": {
@@ -90,6 +90,7 @@ func newServer() *server.MCPServer {
 	})
 	add(mcp.NewTool("big", mcp.WithDescription("Answer at length."), mcp.WithNumber("bytes")), big)
 	add(mcp.NewTool("picture", mcp.WithDescription("Show a picture.")), picture)
+	add(mcp.NewTool("photo", mcp.WithDescription("Show a photo.")), photo)
 	add(mcp.NewTool("slow", mcp.WithDescription("Wait until told to stop.")), slow)
 	add(mcp.NewTool("wait", mcp.WithDescription("Wait until a file is there, then tell the token."), mcp.WithString("path", mcp.Required())), wait)
 	add(mcp.NewTool("fail", mcp.WithDescription("Fail.")), fail)
@@ -126,6 +127,11 @@ func big(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) 
 
 func picture(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return mcp.NewToolResultImage("a picture", "aGVsbG8=", "image/png"), nil
+}
+
+// photo shows a PNG of one pixel, where picture shows what is none.
+func photo(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	return mcp.NewToolResultImage("a photo", "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC", "image/png"), nil
 }
 
 func slow(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
