@@ -1,11 +1,11 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -55,40 +55,13 @@ func (p ollama) chat(ctx context.Context, m *spec.Model, request Request, delta 
 		return got.say(part.Message.Content)
 	})
 	if err == nil && !last.Done {
-		// The client takes the end of the connection for the end of the answer.
-		err = errUnfinished
+		err = client.unfinished()
 	}
 	if err != nil && !errors.Is(err, errCut) {
 		return Answer{}, p.explain(ctx, err, endpoint, "/api/chat", m)
 	}
 	got.cut = got.cut || last.DoneReason == "length"
 	return got.answer(spec.Usage{Input: last.PromptEvalCount, Output: last.EvalCount, Busy: last.PromptEvalDuration + last.EvalDuration})
-}
-
-// ollamaClient returns a client of the model's server, and where that is.
-func (p Providers) ollamaClient(ctx context.Context, m *spec.Model) (*api.Client, *url.URL, error) {
-	endpoint, err := ollamaEndpoint(m)
-	if err != nil {
-		return nil, nil, err
-	}
-	client := p.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	client, err = p.authorized(ctx, client, endpoint, m.Spec, bearer)
-	if err != nil {
-		return nil, nil, err
-	}
-	with := *client
-	with.Transport = checked{next: client.Transport, check: func(response *http.Response) error {
-		if response.StatusCode != http.StatusTooManyRequests { // Of all others the client itself tells what it needs.
-			return nil
-		}
-		body, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
-		return &Error{Reason: RateLimited, RetryAfter: p.retryAfter(response.Header), Err: fmt.Errorf(
-			"the Ollama server at %s asks to wait: %s", endpoint.Redacted(), p.short(readRefusal(response.StatusCode, body).message))}
-	}}
-	return api.NewClient(endpoint, &with), endpoint, nil
 }
 
 func ollamaEndpoint(m *spec.Model) (*url.URL, error) {
@@ -120,13 +93,22 @@ func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest
 		if !strings.EqualFold(has.Name, name) {
 			continue
 		}
-		digest := spec.Digest("sha256:" + strings.TrimPrefix(has.Digest, "sha256:"))
-		if len(digest) != len(spec.DigestBytes(nil)) {
+		digest := digestOf(has)
+		if digest == "" {
 			return "", fmt.Errorf("the Ollama server at %s tells no digest of it", endpoint.Redacted())
 		}
 		return digest, nil
 	}
 	return "", missing(endpoint, m.Spec.Name)
+}
+
+// digestOf is the digest that a server tells of a model, or "" where it is none.
+func digestOf(has api.ListModelResponse) spec.Digest {
+	digest := spec.Digest("sha256:" + strings.TrimPrefix(has.Digest, "sha256:"))
+	if !digest.Valid() {
+		return ""
+	}
+	return digest
 }
 
 func missing(endpoint *url.URL, name string) error {
@@ -195,7 +177,8 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 	if told, ok := errors.AsType[*Error](err); ok {
 		return told
 	}
-	if told, ok := p.unreached(err, "the Ollama server at "+endpoint.Redacted(), "start it with `ollama serve`"); ok {
+	refused := errors.As(err, &status) || errors.As(err, &unauthorized)
+	if told, ok := p.unreached(err, "the Ollama server at "+endpoint.Redacted(), "start it with `ollama serve`"); ok && !refused {
 		return told
 	}
 	switch {
@@ -206,15 +189,18 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
 		return failed(Refused, "%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
 	}
+	if refused && status.StatusCode != 0 {
+		err = status
+	}
 	said := refusal{message: err.Error()} // In the middle of an answer there is no status.
 	verb := "broke off"
-	if errors.As(err, &status) {
+	if refused {
 		said = refusal{status: status.StatusCode, message: status.ErrorMessage}
 		if verb = "failed"; status.StatusCode < http.StatusInternalServerError {
 			verb = "refuses the request"
 		}
 	}
-	reason, text := said.reason(true), p.short(err.Error())
+	reason, text := said.reason(true), cmp.Or(p.short(err.Error()), "a line of its answer is empty")
 	switch {
 	case reason == NoTools:
 		return failed(reason, "the Ollama server at %s %s: %s: choose another model; `mainstay doctor` lists those there that can", endpoint.Redacted(), verb, text)
@@ -230,13 +216,13 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 	return failed(reason, "the Ollama server at %s %s: %s", endpoint.Redacted(), verb, text)
 }
 
-// short keeps a page of HTML, or whatever else a server sends, out of messages.
+// short is what a server sends as it stands in a message: safe to see, one line, and no page of HTML.
 func (p Providers) short(text string) string {
 	const most = 300
 	if p.Hide != nil {
 		text = p.Hide(text)
 	}
-	text = spec.Visible(text)
+	text = strings.Join(strings.Fields(spec.Visible(text)), " ") // Another line would look as if it were ours.
 	if len(text) <= most {
 		return text
 	}
