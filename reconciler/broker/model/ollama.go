@@ -54,7 +54,8 @@ func (p ollama) chat(ctx context.Context, m *spec.Model, request Request, delta 
 		}
 		return got.say(part.Message.Content)
 	})
-	if err == nil && !last.Done {
+	// Of a line that broke off the client says that it is none.
+	if broke := client.body != nil && client.body.broke != nil; !last.Done && (err == nil || broke && !errors.Is(err, errCut)) {
 		err = client.unfinished()
 	}
 	if err != nil && !errors.Is(err, errCut) {

@@ -272,3 +272,17 @@ func TestOllamaCannotFillTheMemory(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The end of a line that is too long or broke off is read as one that is no JSON.
+func TestOllamaSaysWhyALineBrokeOff(t *testing.T) {
+	m := newOllama(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for err := error(nil); err == nil; {
+			_, err = w.Write([]byte(strings.Repeat("x", 1<<20)))
+		}
+	})
+	_, err := model.Providers{}.Chat(t.Context(), m, question, nil)
+	if err == nil || !strings.Contains(err.Error(), "broke off: it sends an event of more than 7 MiB") {
+		t.Errorf("got %v", err)
+	}
+}
