@@ -50,7 +50,7 @@ func (p Providers) Pull(ctx context.Context, m *spec.Model, tell func(Progress))
 		err = client.unfinished()
 	}
 	if err != nil {
-		return fmt.Errorf("pull model %s: %w", m.Name, p.explainPull(ctx, err, endpoint.Redacted(), m))
+		return fmt.Errorf("pull model %s: %w", m.Name, p.explainPull(ctx, err, shown(endpoint), m))
 	}
 	return nil
 }
@@ -234,5 +234,5 @@ func (p Providers) OllamaAt(m *spec.Model) string {
 	if err != nil {
 		return m.Spec.Endpoint
 	}
-	return endpoint.Redacted()
+	return shown(endpoint)
 }

@@ -96,7 +96,7 @@ func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest
 		}
 		digest := digestOf(has)
 		if digest == "" {
-			return "", fmt.Errorf("the Ollama server at %s tells no digest of it", endpoint.Redacted())
+			return "", fmt.Errorf("the Ollama server at %s tells no digest of it", shown(endpoint))
 		}
 		return digest, nil
 	}
@@ -113,7 +113,7 @@ func digestOf(has api.ListModelResponse) spec.Digest {
 }
 
 func missing(endpoint *url.URL, name string) error {
-	return failed(Missing, "the Ollama server at %s does not have it: run `ollama pull %s`", endpoint.Redacted(), name)
+	return failed(Missing, "the Ollama server at %s does not have it: run `ollama pull %s`", shown(endpoint), name)
 }
 
 // chatRequest writes the request in Ollama's form. The parameters think and keep_alive are fields of their own there; all
@@ -179,16 +179,16 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 		return told
 	}
 	refused := errors.As(err, &status) || errors.As(err, &unauthorized)
-	if told, ok := p.unreached(err, "the Ollama server at "+endpoint.Redacted(), "start it with `ollama serve`"); ok && !refused {
+	if told, ok := p.unreached(err, "the Ollama server at "+shown(endpoint), "start it with `ollama serve`"); ok && !refused {
 		return told
 	}
 	switch {
 	case errors.As(err, &unauthorized):
-		return failed(Unauthorized, "the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", endpoint.Redacted())
+		return failed(Unauthorized, "the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", shown(endpoint))
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && strings.Contains(status.ErrorMessage, "model"):
 		return missing(endpoint, m.Spec.Name)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
-		return failed(Refused, "%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
+		return failed(Refused, "%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", shown(endpoint), path)
 	}
 	if refused && status.StatusCode != 0 {
 		err = status
@@ -204,17 +204,17 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 	reason, text := said.reason(true), cmp.Or(p.short(err.Error()), "a line of its answer is empty")
 	switch {
 	case reason == NoTools:
-		return failed(reason, "the Ollama server at %s %s: %s: choose another model; `mainstay doctor` lists those there that can", endpoint.Redacted(), verb, text)
+		return failed(reason, "the Ollama server at %s %s: %s: choose another model; `mainstay doctor` lists those there that can", shown(endpoint), verb, text)
 	case reason == ContextExceeded:
 		return failed(reason, "the Ollama server at %s %s: %s: raise spec.parameters.num_ctx of Model/%s, or say in its spec.context how a conversation is made to fit",
-			endpoint.Redacted(), verb, text, m.Name)
+			shown(endpoint), verb, text, m.Name)
 	case reason == OutOfMemory:
 		return failed(reason, "the Ollama server at %s has no room for %s: %s: free some with `ollama stop`, lower spec.parameters.num_ctx of Model/%s, or choose a smaller model",
-			endpoint.Redacted(), m.Spec.Name, text, m.Name)
+			shown(endpoint), m.Spec.Name, text, m.Name)
 	case said.status == 0:
 		reason = Unavailable
 	}
-	return failed(reason, "the Ollama server at %s %s: %s", endpoint.Redacted(), verb, text)
+	return failed(reason, "the Ollama server at %s %s: %s", shown(endpoint), verb, text)
 }
 
 // short is what a server sends as it stands in a message: safe to see, one line, and no page of HTML.

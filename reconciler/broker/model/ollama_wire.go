@@ -64,7 +64,7 @@ func limited(response *http.Response) *events {
 // ollamaRefusal is the error of a response that is none of a model. Ollama's client would read all of its body.
 func (p Providers) ollamaRefusal(response *http.Response, endpoint *url.URL) error {
 	if kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); kind == "text/html" && response.StatusCode < http.StatusMultipleChoices {
-		return failed(Unavailable, "%s answers with a page of HTML: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted())
+		return failed(Unavailable, "%s answers with a page of HTML: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", shown(endpoint))
 	}
 	if response.StatusCode < http.StatusBadRequest {
 		return nil
@@ -79,7 +79,7 @@ func (p Providers) ollamaRefusal(response *http.Response, endpoint *url.URL) err
 		if reason == QuotaExceeded {
 			says = "has no quota left for this key"
 		}
-		e := failed(reason, "the Ollama server at %s %s: %s", endpoint.Redacted(), says, p.short(r.message)).(*Error)
+		e := failed(reason, "the Ollama server at %s %s: %s", shown(endpoint), says, p.short(r.message)).(*Error)
 		e.RetryAfter = p.retryAfter(response.Header)
 		return e
 	}

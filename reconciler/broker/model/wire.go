@@ -40,8 +40,7 @@ func (p Providers) dial(ctx context.Context, m *spec.Model, request Request, usu
 	if err != nil {
 		return nil, nil, far{}, fmt.Errorf("endpoint %q: %w", m.Spec.Endpoint, err)
 	}
-	told := url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: strings.TrimSuffix(endpoint.Path, "/")}
-	at := far{Providers: p, base: told.String(), example: usual, model: m.Spec.Name, keyed: m.Spec.APIKey != nil || len(m.Spec.Headers) > 0, tools: len(request.Tools) > 0}
+	at := far{Providers: p, base: shown(endpoint), example: usual, model: m.Spec.Name, keyed: m.Spec.APIKey != nil || len(m.Spec.Headers) > 0, tools: len(request.Tools) > 0}
 	client, err := p.authorized(ctx, cmp.Or(p.HTTP, http.DefaultClient), endpoint, m.Spec, key)
 	if err != nil {
 		return nil, nil, far{}, err
@@ -49,6 +48,12 @@ func (p Providers) dial(ctx context.Context, m *spec.Model, request Request, usu
 	with := *client
 	with.Transport = checked{next: client.Transport, check: at.check}
 	return &with, endpoint, at, nil
+}
+
+// shown is a server's URL without what may be secret in it.
+func shown(endpoint *url.URL) string {
+	told := url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: strings.TrimSuffix(endpoint.Path, "/")}
+	return told.String()
 }
 
 // checked has every response checked before it is given out.
