@@ -24,6 +24,7 @@ type decoder struct {
 
 var (
 	durationType = reflect.TypeFor[Duration]()
+	secretType   = reflect.TypeFor[SecretRef]()
 	nodeType     = reflect.TypeFor[*node]()
 )
 
@@ -53,6 +54,9 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 		if bare := shapeOf(v.Type()).bare; bare != nil && n.isText() {
 			d.decode(n, v.FieldByIndex(bare.Index), what)
 			d.check(n, bare, what)
+		} else if v.Type() == secretType && n.kind == scalarNode { // It may be the secret itself.
+			d.broken = true
+			d.report(n.place(), what+" is a reference to a secret, and never the secret itself", "write "+strings.Trim(what, `"`)+": {env: NAME}; if a secret was committed, replace it")
 		} else if d.want(n, objectNode, what, itemWant(v.Type())) {
 			d.object(n, v, what)
 		}

@@ -75,6 +75,9 @@ func (d Digest) Short() string {
 	return s
 }
 
+// Valid says whether d is a digest in its written form: sha256: and 64 lower-case hexadecimal digits.
+func (d Digest) Valid() bool { return Patterns["digest"].matches(string(d)) }
+
 var nameRE = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
 // MaxName is the longest name of a resource other than an Action, in bytes. An Action's name holds an agent's name, a

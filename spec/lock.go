@@ -201,7 +201,7 @@ func (l *loader) parseLock(f *file) *lockFile {
 	}
 	for name, pin := range written.Runtimes {
 		for platform, digest := range pin {
-			if !Patterns["digest"].matches(string(digest)) {
+			if !digest.Valid() {
 				l.error(top.at("runtimes", name, platform), lockHint, "%q is not a digest", shorten(string(digest), 80))
 			}
 		}

@@ -103,6 +103,9 @@ func (l *loader) model(e *entry[ModelSpec], resolved map[string]*Model) *Model {
 	if r := m.Spec.Retry; r != nil && r.Backoff != 0 && r.MaxBackoff != 0 && r.Backoff > r.MaxBackoff {
 		l.error(e.spec.at("retry", "backoff"), "raise maxBackoff", "the first wait is longer than the longest one")
 	}
+	if t := m.Spec.Timeouts; t != nil && t.Total != 0 && t.FirstToken > t.Total {
+		l.error(e.spec.at("timeouts", "firstToken"), "raise total", "the model may be silent for longer than its whole answer may take")
+	}
 	m.Pin = l.modelPin(e)
 	if m.Digest = l.digest(m.Place, m.Spec); m.Pin != "" {
 		m.Digest = l.digest(m.Place, []any{m.Digest, m.Pin})

@@ -83,9 +83,9 @@ var Patterns = map[string]*Pattern{
 		Hint: "it is lower-case letters, digits, hyphens and dots, as RFC 1123 has it"},
 	"datakey": {Regexp: `^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$`, Most: 253, Noun: "a key of a Kubernetes Secret",
 		Hint: "it is letters, digits, hyphens, underscores and dots"},
-	"url": {Regexp: `^https?://[^\s/?#@]+([/?#]\S*)?$`, Most: 2048, Private: true, Noun: "a URL of http or https without a user and password",
+	"url": {Regexp: `^https?://([^\s/?#@:\[\]{}|\\^%]+|\[[0-9A-Fa-f:.]+(%25[0-9A-Za-z._~-]+)?\])(:[0-9]{1,5})?([/?#]([^\s%]|%[0-9A-Fa-f]{2})*)?$`, Most: 2048, Private: true, Noun: "a URL of http or https without a user and password",
 		Hint: "write it as https://example.com/path; a credential is given by reference"},
-	"variable": {Regexp: `^[A-Za-z_][A-Za-z0-9_]*$`, Most: 256, Noun: "the name of a variable", Hint: "use letters, digits and underscores, and begin with no digit"},
+	"variable": {Regexp: `^[A-Za-z_][A-Za-z0-9_]*$`, Most: 256, Private: true, Noun: "the name of a variable", Hint: "use letters, digits and underscores, and begin with no digit"},
 }
 
 func (p *Pattern) matches(text string) bool {

@@ -134,7 +134,7 @@ func listServer(ctx context.Context, providers model.Providers, server *spec.Mod
 		if is.ContextLength > 0 {
 			can += fmt.Sprintf(", reads %d tokens", is.ContextLength)
 		}
-		fmt.Fprintf(out, "  %s: %s\n", spec.Visible(has.Name), spec.Visible(can))
+		fmt.Fprintf(out, "  %s: %s\n", firstLine(spec.Visible(has.Name)), spec.Visible(can))
 	}
 	if len(all) == 0 {
 		fmt.Fprintln(out, "  get one that can call tools: ollama pull qwen3:4b")

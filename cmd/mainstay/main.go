@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"slices"
@@ -37,6 +38,8 @@ func main() {
 
 // runProcess runs the program on this process's arguments, files and signals.
 func runProcess(env environment) int {
+	// Go's HTTP client quotes there what a server sends out of turn, which may be anything, a secret too.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal drains. The second one ends the process as signals do by default.
 	context.AfterFunc(ctx, stop)

@@ -79,6 +79,35 @@ func TestASmallModelThatWritesItsCallsAsTextIsUnderstood(t *testing.T) {
 	}
 }
 
+// TestWhatAServerSendsOutOfTurnIsNotShown checks that nothing but an answer comes to the person's terminal: what follows one on its
+// connection was seen by nobody who takes secrets out of it.
+func TestWhatAServerSendsOutOfTurnIsNotShown(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		var answer strings.Builder
+		says(&answer, "It is all ", "well.")
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%sAuthorization: Bearer hunter2\n", answer.Len(), answer.String())
+		_, _ = io.Copy(io.Discard, conn) // Until the client has left.
+	}))
+	defer server.Close()
+	cmd := asksOllama(t, server.URL)
+	var told strings.Builder
+	cmd.Stderr = &told
+	out, err := cmd.Output()
+	if err != nil || string(out) != "It is all well.\n" {
+		t.Errorf("%v, %q", err, out)
+	}
+	if strings.Contains(told.String(), "hunter2") {
+		t.Errorf("told is %s", told.String())
+	}
+}
+
 // TestThePersonReadsAlongAndMayLeave checks that the first piece of an answer is shown before the server makes the second, and that
 // Ctrl-C reaches the server.
 func TestThePersonReadsAlongAndMayLeave(t *testing.T) {

@@ -17,6 +17,8 @@ const (
 	Unavailable Reason = "unavailable"
 	// RateLimited is a server that asks to wait.
 	RateLimited Reason = "rateLimited"
+	// QuotaExceeded is a server whose owner must pay or allow more before it answers again.
+	QuotaExceeded Reason = "quotaExceeded"
 	// TimedOut is an answer that does not come in time.
 	TimedOut Reason = "timedOut"
 	// ContextExceeded is a conversation that is longer than the model reads.
@@ -44,6 +46,8 @@ func (r Reason) Case() string {
 		return string(r)
 	case OutOfMemory:
 		return string(Unavailable)
+	case QuotaExceeded:
+		return string(RateLimited)
 	}
 	return string(Refused)
 }

@@ -11,7 +11,9 @@ func RefusedWith(p Providers, response *http.Response, body []byte) *Error {
 }
 
 // EventsOf reads a stream whose events have at most so many bytes.
-func EventsOf(body io.ReadCloser, most int) io.Reader { return &events{ReadCloser: body, most: most} }
+func EventsOf(body io.ReadCloser, most int) io.Reader {
+	return &events{ReadCloser: body, most: most, total: maxStream}
+}
 
 // Strict and Closed are what becomes of schemas.
 var (

@@ -137,8 +137,23 @@ var faults = []fault{
 		}).URL)
 	}, "rateLimited", 90 * time.Second, ""},
 	{"429 with Retry-After-Ms", answers(429, "Retry-After-Ms: 250", "slow down"), "rateLimited", 250 * time.Millisecond, ""},
+	{"429, and nothing is left of a quota", func(t *testing.T, f form, _ *http.Client) *spec.Model {
+		return f.of(newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(429)
+			fmt.Fprint(w, `{"error":{"message":"You exceeded your current quota.","type":"insufficient_quota","code":"insufficient_quota"}}`)
+		}).URL)
+	}, "quotaExceeded", 0, "has no quota left for this key"},
 	{"500", answers(500, "", "broken"), "unavailable", 0, "broken"},
 	{"500, and there is no memory", answers(500, "", "CUDA out of memory"), "outOfMemory", 0, "CUDA"},
+	{"500, and an error without end", func(t *testing.T, f form, _ *http.Client) *spec.Model {
+		return f.of(newServer(t, func(w http.ResponseWriter, r *http.Request) {
+			drain(r)
+			w.WriteHeader(500)
+			for r.Context().Err() == nil {
+				fmt.Fprint(w, strings.Repeat("hunter2\n\n", 1000))
+			}
+		}).URL)
+	}, "unavailable", 0, "[redacted] [redacted]"},
 	{"503", answers(503, "", "busy"), "unavailable", 0, "busy"},
 	{"504", answers(504, "", "upstream"), "timedOut", 0, "upstream"},
 	{"529", answers(529, "", "overloaded"), "unavailable", 0, "overloaded"},
@@ -173,6 +188,12 @@ var faults = []fault{
 	{"10 MB of text", streams(func(_ *testing.T, f form, s *stream) {
 		f.say(s, said{text: slicesOf(strings.Repeat("x", 10_000), 1000)})
 	}), "an answer that is cut", 0, ""},
+	{"events without end that say nothing", streams(func(_ *testing.T, f form, s *stream) {
+		drain(s.r)
+		for s.r.Context().Err() == nil {
+			raw(f, s, "ping", `{"type":"ping","more":"`+strings.Repeat("x", 4<<20)+`"}`)
+		}
+	}), "unavailable", 0, "sends more than 64 MiB"},
 	{"10 MB in one event", streams(func(_ *testing.T, f form, s *stream) {
 		f.say(s, said{text: []string{strings.Repeat("x", 10<<20)}})
 	}), "unavailable", 0, "broke off"},
@@ -245,7 +266,7 @@ func meet(t *testing.T, fault fault, f form) {
 	if string(model.ReasonOf(err)) != fault.want || !strings.Contains(err.Error(), fault.says) {
 		t.Fatalf("%s: got %v", model.ReasonOf(err), err)
 	}
-	if !strings.HasPrefix(err.Error(), "ask model local: ") || len(err.Error()) > 800 || strings.ContainsAny(err.Error(), "\r\x00") {
+	if !strings.HasPrefix(err.Error(), "ask model local: ") || len(err.Error()) > 800 || strings.ContainsAny(err.Error(), "\r\n\x00") {
 		t.Errorf("the error is %q", err)
 	}
 	if ok && told.RetryAfter != fault.wait {

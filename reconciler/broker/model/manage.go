@@ -48,10 +48,10 @@ func (p Providers) Pull(ctx context.Context, m *spec.Model, tell func(Progress))
 		return nil
 	})
 	if err == nil && !done {
-		err = io.ErrUnexpectedEOF // The client takes the end of the connection for the end of the answer.
+		err = client.unfinished()
 	}
 	if err != nil {
-		return fmt.Errorf("pull model %s: %w", m.Name, p.explainPull(ctx, err, endpoint.Redacted(), m))
+		return fmt.Errorf("pull model %s: %w", m.Name, p.explainPull(ctx, err, shown(endpoint), m))
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (p Providers) Create(ctx context.Context, m *spec.Model, r Recipe, tell fun
 		})
 	}
 	if err == nil && !done {
-		err = io.ErrUnexpectedEOF
+		err = client.unfinished()
 	}
 	if err != nil {
 		return fmt.Errorf("create model %s: %w", m.Name, p.explain(ctx, err, endpoint, "/api/create", m))
@@ -202,7 +202,8 @@ func (p Providers) Describe(ctx context.Context, m *spec.Model) (Described, erro
 
 // Installed is a model that a server has.
 type Installed struct {
-	Name   string
+	Name string
+	// Digest is empty where the server tells none.
 	Digest spec.Digest
 	// Size is in bytes.
 	Size int64
@@ -220,7 +221,7 @@ func (p Providers) Installed(ctx context.Context, m *spec.Model) ([]Installed, e
 	}
 	var all []Installed
 	for _, has := range list.Models {
-		all = append(all, Installed{Name: has.Name, Digest: spec.Digest("sha256:" + strings.TrimPrefix(has.Digest, "sha256:")), Size: has.Size})
+		all = append(all, Installed{Name: has.Name, Digest: digestOf(has), Size: has.Size})
 	}
 	slices.SortFunc(all, func(a, b Installed) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
@@ -268,5 +269,5 @@ func (p Providers) OllamaAt(m *spec.Model) string {
 	if err != nil {
 		return m.Spec.Endpoint
 	}
-	return endpoint.Redacted()
+	return shown(endpoint)
 }

@@ -1,11 +1,11 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,41 +54,15 @@ func (p ollama) chat(ctx context.Context, m *spec.Model, request Request, delta 
 		}
 		return got.say(part.Message.Content)
 	})
-	if err == nil && !last.Done {
-		// The client takes the end of the connection for the end of the answer.
-		err = errUnfinished
+	// Of a line that broke off the client says that it is none.
+	if broke := client.body != nil && client.body.broke != nil; !last.Done && (err == nil || broke && !errors.Is(err, errCut)) {
+		err = client.unfinished()
 	}
 	if err != nil && !errors.Is(err, errCut) {
 		return Answer{}, p.explain(ctx, err, endpoint, "/api/chat", m)
 	}
 	got.cut = got.cut || last.DoneReason == "length"
 	return got.answer(spec.Usage{Input: last.PromptEvalCount, Output: last.EvalCount, Busy: last.PromptEvalDuration + last.EvalDuration})
-}
-
-// ollamaClient returns a client of the model's server, and where that is.
-func (p Providers) ollamaClient(ctx context.Context, m *spec.Model) (*api.Client, *url.URL, error) {
-	endpoint, err := ollamaEndpoint(m)
-	if err != nil {
-		return nil, nil, err
-	}
-	client := p.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	client, err = p.authorized(ctx, client, endpoint, m.Spec, bearer)
-	if err != nil {
-		return nil, nil, err
-	}
-	with := *client
-	with.Transport = checked{next: client.Transport, check: func(response *http.Response) error {
-		if response.StatusCode != http.StatusTooManyRequests { // Of all others the client itself tells what it needs.
-			return nil
-		}
-		body, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
-		return &Error{Reason: RateLimited, RetryAfter: p.retryAfter(response.Header), Err: fmt.Errorf(
-			"the Ollama server at %s asks to wait: %s", endpoint.Redacted(), p.short(readRefusal(response.StatusCode, body).message))}
-	}}
-	return api.NewClient(endpoint, &with), endpoint, nil
 }
 
 func ollamaEndpoint(m *spec.Model) (*url.URL, error) {
@@ -116,17 +90,26 @@ func (p Providers) ollamaDigest(ctx context.Context, m *spec.Model) (spec.Digest
 		if !SameName(has.Name, m.Spec.Name) {
 			continue
 		}
-		digest := spec.Digest("sha256:" + strings.TrimPrefix(has.Digest, "sha256:"))
-		if len(digest) != len(spec.DigestBytes(nil)) {
-			return "", fmt.Errorf("the Ollama server at %s tells no digest of it", endpoint.Redacted())
+		digest := digestOf(has)
+		if digest == "" {
+			return "", fmt.Errorf("the Ollama server at %s tells no digest of it", shown(endpoint))
 		}
 		return digest, nil
 	}
 	return "", missing(endpoint, m.Spec.Name)
 }
 
+// digestOf is the digest that a server tells of a model, or "" where it is none.
+func digestOf(has api.ListModelResponse) spec.Digest {
+	digest := spec.Digest("sha256:" + strings.TrimPrefix(has.Digest, "sha256:"))
+	if !digest.Valid() {
+		return ""
+	}
+	return digest
+}
+
 func missing(endpoint *url.URL, name string) error {
-	return failed(Missing, "the Ollama server at %s does not have it: run `ollama pull %s`", endpoint.Redacted(), name)
+	return failed(Missing, "the Ollama server at %s does not have it: run `ollama pull %s`", shown(endpoint), name)
 }
 
 // chatRequest writes the request in Ollama's form. The parameters think and keep_alive are fields of their own there; all
@@ -194,48 +177,52 @@ func (p Providers) explain(ctx context.Context, err error, endpoint *url.URL, pa
 	if told, ok := errors.AsType[*Error](err); ok {
 		return told
 	}
-	if told, ok := p.unreached(err, "the Ollama server at "+endpoint.Redacted(), "start it with `ollama serve`"); ok {
+	refused := errors.As(err, &status) || errors.As(err, &unauthorized)
+	if told, ok := p.unreached(err, "the Ollama server at "+shown(endpoint), "start it with `ollama serve`"); ok && !refused {
 		return told
 	}
 	switch {
 	case errors.As(err, &unauthorized):
-		return failed(Unauthorized, "the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", endpoint.Redacted())
+		return failed(Unauthorized, "the Ollama server at %s wants a sign-in: run `ollama signin` there, or give the model an apiKey that it accepts", shown(endpoint))
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && strings.Contains(status.ErrorMessage, "model"):
 		return missing(endpoint, m.Spec.Name)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
-		return failed(Refused, "%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", endpoint.Redacted(), path)
+		return failed(Refused, "%s has no %s: set the model's endpoint, or OLLAMA_HOST, to an Ollama server", shown(endpoint), path)
+	}
+	if refused && status.StatusCode != 0 {
+		err = status
 	}
 	said := refusal{message: err.Error()} // In the middle of an answer there is no status.
 	verb := "broke off"
-	if errors.As(err, &status) {
+	if refused {
 		said = refusal{status: status.StatusCode, message: status.ErrorMessage}
 		if verb = "failed"; status.StatusCode < http.StatusInternalServerError {
 			verb = "refuses the request"
 		}
 	}
-	reason, text := said.reason(true), p.short(err.Error())
+	reason, text := said.reason(true), cmp.Or(p.short(err.Error()), "a line of its answer is empty")
 	switch {
 	case reason == NoTools:
-		return failed(reason, "the Ollama server at %s %s: %s: choose another model; `mainstay doctor` lists those there that can", endpoint.Redacted(), verb, text)
+		return failed(reason, "the Ollama server at %s %s: %s: choose another model; `mainstay doctor` lists those there that can", shown(endpoint), verb, text)
 	case reason == ContextExceeded:
 		return failed(reason, "the Ollama server at %s %s: %s: raise spec.parameters.num_ctx of Model/%s, or say in its spec.context how a conversation is made to fit",
-			endpoint.Redacted(), verb, text, m.Name)
+			shown(endpoint), verb, text, m.Name)
 	case reason == OutOfMemory:
 		return failed(reason, "the Ollama server at %s has no room for %s: %s: free some with `ollama stop`, lower spec.parameters.num_ctx of Model/%s, or choose a smaller model",
-			endpoint.Redacted(), m.Spec.Name, text, m.Name)
+			shown(endpoint), m.Spec.Name, text, m.Name)
 	case said.status == 0:
 		reason = Unavailable
 	}
-	return failed(reason, "the Ollama server at %s %s: %s", endpoint.Redacted(), verb, text)
+	return failed(reason, "the Ollama server at %s %s: %s", shown(endpoint), verb, text)
 }
 
-// short keeps a page of HTML, or whatever else a server sends, out of messages.
+// short is what a server sends as it stands in a message: safe to see, one line, and no page of HTML.
 func (p Providers) short(text string) string {
 	const most = 300
 	if p.Hide != nil {
 		text = p.Hide(text)
 	}
-	text = spec.Visible(text)
+	text = strings.Join(strings.Fields(spec.Visible(text)), " ") // Another line would look as if it were ours.
 	if len(text) <= most {
 		return text
 	}

@@ -240,3 +240,49 @@ func TestASecretIsHiddenBeforeAnErrorIsCut(t *testing.T) {
 		}
 	}
 }
+
+// A digest goes to a terminal and into mainstay.lock, whoever serves it.
+func TestOllamaIsBelievedNoDigestThatIsNone(t *testing.T) {
+	for _, told := range []string{"", "\x1b[31m" + strings.Repeat("a", 59), strings.Repeat("A", 64), strings.Repeat("a", 65)} {
+		server := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			body := map[string]any{"models": []any{map[string]any{"name": "qwen3:4b", "digest": told}}}
+			if err := json.NewEncoder(w).Encode(body); err != nil {
+				t.Error(err)
+			}
+		})
+		m := newModel(server.URL)
+		if got, err := (model.Providers{}).Digest(t.Context(), m); err == nil || !strings.Contains(err.Error(), "tells no digest of it") {
+			t.Errorf("%q: got %q, %v", told, got, err)
+		}
+		if all, err := (model.Providers{}).Installed(t.Context(), m); err != nil || len(all) != 1 || all[0].Digest != "" {
+			t.Errorf("%q: got %+v, %v", told, all, err)
+		}
+	}
+}
+
+// What is not a stream is read whole, but not without end.
+func TestOllamaCannotFillTheMemory(t *testing.T) {
+	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		for err := error(nil); err == nil && r.Context().Err() == nil; {
+			_, err = w.Write(make([]byte, 1<<20))
+		}
+	})
+	_, err := model.Providers{}.Installed(t.Context(), newModel(server.URL))
+	if err == nil || !strings.Contains(err.Error(), "it sends more than 64 MiB") || model.ReasonOf(err) != model.Unavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The end of a line that is too long or broke off is read as one that is no JSON.
+func TestOllamaSaysWhyALineBrokeOff(t *testing.T) {
+	m := newOllama(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for err := error(nil); err == nil; {
+			_, err = w.Write([]byte(strings.Repeat("x", 1<<20)))
+		}
+	})
+	_, err := model.Providers{}.Chat(t.Context(), m, question, nil)
+	if err == nil || !strings.Contains(err.Error(), "broke off: it sends an event of more than 7 MiB") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -104,7 +104,9 @@ func (r refusal) reason(tools bool) Reason {
 	switch {
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden, r.of("authentication_error", "permission_error", "invalid_api_key"):
 		return Unauthorized
-	case r.status == http.StatusTooManyRequests, r.of("rate_limit", "insufficient_quota"):
+	case r.of("insufficient_quota"):
+		return QuotaExceeded
+	case r.status == http.StatusTooManyRequests, r.of("rate_limit"):
 		return RateLimited
 	case r.status == http.StatusRequestEntityTooLarge, r.says(contextWords...):
 		return ContextExceeded
@@ -145,6 +147,7 @@ func (f far) because(r refusal, reason Reason, wait time.Duration) *Error {
 	format := map[Reason]string{
 		Unauthorized:    "%s does not accept the model's apiKey (%s): check it, and that it may use the model",
 		RateLimited:     "%s asks to wait (%s)",
+		QuotaExceeded:   "%s has no quota left for this key (%s): see its plan and billing",
 		ContextExceeded: "the conversation is longer than the model at %s reads (%s): set spec.context of the Model, or use a model that reads more",
 		NoTools:         "the model at %s cannot call tools (%s): use one that can, or have its server allow it",
 		OutOfMemory:     "%s has no memory left for the model (%s)",
@@ -156,8 +159,6 @@ func (f far) because(r refusal, reason Reason, wait time.Duration) *Error {
 	switch {
 	case reason == Unauthorized && !f.keyed:
 		format = "%s wants a key (%s): give the model an apiKey"
-	case reason == RateLimited && r.of("insufficient_quota"):
-		format = "%s has no quota left for this key (%s): see its plan and billing"
 	case reason == RateLimited && wait > 0:
 		format = "%s asks to wait for " + wait.String() + " (%s)"
 	}

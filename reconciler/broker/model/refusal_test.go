@@ -23,7 +23,7 @@ func TestServersSayWhatIsWrongInTheirOwnWords(t *testing.T) {
 		{"OpenAI", 400, `{"error":{"message":"This model's maximum context length is 128000 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}`, model.ContextExceeded},
 		{"OpenAI", 401, `{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`, model.Unauthorized},
 		{"OpenAI", 404, `{"error":{"message":"The model 'gpt-9' does not exist or you do not have access to it.","type":"invalid_request_error","param":null,"code":"model_not_found"}}`, model.Missing},
-		{"OpenAI", 429, `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}`, model.RateLimited},
+		{"OpenAI", 429, `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}`, model.QuotaExceeded},
 		{"OpenAI", 500, `{"error":{"message":"The server had an error","type":"server_error","param":null,"code":null}}`, model.Unavailable},
 		{"OpenAI", 400, `{"error":{"message":"Invalid schema for function 'x'","type":"invalid_request_error","param":"tools[0]","code":"invalid_function_parameters"}}`, model.Refused},
 		{"Anthropic", 400, `{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}`, model.ContextExceeded},

@@ -40,8 +40,7 @@ func (p Providers) dial(ctx context.Context, m *spec.Model, request Request, usu
 	if err != nil {
 		return nil, nil, far{}, fmt.Errorf("endpoint %q: %w", m.Spec.Endpoint, err)
 	}
-	told := url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: strings.TrimSuffix(endpoint.Path, "/")}
-	at := far{Providers: p, base: told.String(), example: usual, model: m.Spec.Name, keyed: m.Spec.APIKey != nil || len(m.Spec.Headers) > 0, tools: len(request.Tools) > 0}
+	at := far{Providers: p, base: shown(endpoint), example: usual, model: m.Spec.Name, keyed: m.Spec.APIKey != nil || len(m.Spec.Headers) > 0, tools: len(request.Tools) > 0}
 	client, err := p.authorized(ctx, cmp.Or(p.HTTP, http.DefaultClient), endpoint, m.Spec, key)
 	if err != nil {
 		return nil, nil, far{}, err
@@ -49,6 +48,12 @@ func (p Providers) dial(ctx context.Context, m *spec.Model, request Request, usu
 	with := *client
 	with.Transport = checked{next: client.Transport, check: at.check}
 	return &with, endpoint, at, nil
+}
+
+// shown is a server's URL without what may be secret in it.
+func shown(endpoint *url.URL) string {
+	told := url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: strings.TrimSuffix(endpoint.Path, "/")}
+	return told.String()
 }
 
 // checked has every response checked before it is given out.
@@ -80,7 +85,7 @@ func (f far) check(response *http.Response) error {
 	redirects := response.StatusCode >= 300 && response.StatusCode < 400 && response.Header.Get("Location") != ""
 	fails := response.StatusCode < 200 || response.StatusCode >= 300
 	if !redirects && !fails && (kind == "text/event-stream" || kind == "") {
-		response.Body = &events{ReadCloser: response.Body, most: maxEvent}
+		response.Body = &events{ReadCloser: response.Body, most: maxEvent, total: maxStream}
 		return nil
 	}
 	if redirects {
@@ -97,17 +102,34 @@ func (f far) check(response *http.Response) error {
 // events reads a stream of events within the limits.
 type events struct {
 	io.ReadCloser
-	// most bounds an event.
-	most, all, event int
+	// most bounds an event, and total the stream; 0 bounds nothing.
+	most, total int
+	// lines says that each line is an event, where else an event ends with an empty one.
+	lines bool
+	// all and event are how much was read.
+	all, event int
 	// text says that the line that is being read is not empty.
 	text bool
+	// broke is why the stream was not read to its end.
+	broke error
 }
 
-// Read reads the stream. Events end with an empty line.
+// Read reads the stream.
 func (e *events) Read(p []byte) (int, error) {
+	n, err := e.read(p)
+	if err != nil && err != io.EOF {
+		e.broke = err
+	}
+	return n, err
+}
+
+func (e *events) read(p []byte) (int, error) {
 	n, err := e.ReadCloser.Read(p)
-	if e.all += n; e.all > maxStream {
-		return 0, fmt.Errorf("it sends more than %d MiB", maxStream>>20)
+	if e.all += n; e.total > 0 && e.all > e.total {
+		return 0, fmt.Errorf("it sends more than %d MiB", e.total>>20)
+	}
+	if e.most == 0 {
+		return n, err
 	}
 	for rest := p[:n]; len(rest) > 0; {
 		end := bytes.IndexByte(rest, '\n')
@@ -120,7 +142,7 @@ func (e *events) Read(p []byte) (int, error) {
 		}
 		e.text = e.text || len(bytes.Trim(line, "\r\n")) > 0
 		if rest = rest[len(line):]; end >= 0 {
-			if !e.text {
+			if !e.text || e.lines {
 				e.event = 0
 			}
 			e.text = false
