@@ -213,7 +213,7 @@ const (
 	EntryCompaction = "compaction" // the history has become another one; before the first attempt
 	EntryAttempt    = "attempt"    // a process took the run up
 	EntryRequest    = "request"    // before it is served
-	EntryTried      = "tried"      // models that were asked gave no answer now, which has cost something; the request is asked again
+	EntryTried      = "tried"      // the request has no answer now, and is asked again
 	EntryAnswer     = "answer"     // before anything follows from it
 	EntryProposal   = "proposal"   // the request has become an open proposal; its answer comes with the decision
 	EntryDelegated  = "delegated"  // the request has become another agent's task, before its run exists; its answer comes with the run's end
@@ -232,7 +232,8 @@ type Entry struct {
 	Compaction *Compaction `json:"compaction,omitempty"`
 	Attempt    *Attempt    `json:"attempt,omitempty"`
 	Request    *Request    `json:"request,omitempty"`
-	// Tried is which models gave no answer, in an entry of type tried.
+	// Error says in an entry of type tried why there is no answer, and Tried which models gave none, where that has cost something.
+	Error    string         `json:"error,omitempty"`
 	Tried    *ModelDecision `json:"tried,omitempty"`
 	Answer   *Answer        `json:"answer,omitempty"`
 	Proposal *Proposal      `json:"proposal,omitempty"`
@@ -300,6 +301,8 @@ type RunSummary struct {
 	Entries int `json:"entries"`
 	// Waiting are the open proposals the run waits for.
 	Waiting []Proposal `json:"waiting,omitempty"`
+	// Delayed says why a request of the run has no answer yet and is asked again, or "".
+	Delayed string `json:"delayed,omitempty"`
 	// Children are the tasks that it gave to other agents whose runs have not ended.
 	Children []ChildRun `json:"children,omitempty"`
 	Outcome  *Outcome   `json:"outcome,omitempty"`

@@ -130,6 +130,9 @@ func runsTable(list []spec.RunSummary, s reconciler.Status, now time.Time) table
 		if r.Outcome != nil {
 			text = firstLine(whyEnded(*r.Outcome))
 		}
+		if r.Delayed != "" {
+			text = "delayed: " + firstLine(r.Delayed)
+		}
 		if waits := waitsFor(r); waits != "" {
 			text = waits
 		}

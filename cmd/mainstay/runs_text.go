@@ -88,6 +88,14 @@ func (w *teller) step(t *transcript.Transcript, s transcript.Step) {
 		w.item(s, "asks for "+s.Other.Kind)
 		w.value("", s.Other.Answer)
 	}
+	for _, d := range s.Delays {
+		w.text("delayed", w.clock(d.At)+", "+d.Why)
+		for _, a := range d.Tried {
+			if a.Usage != nil {
+				w.text("tried", tried(a))
+			}
+		}
+	}
 	if s.Again > 0 {
 		w.line("again", fmt.Sprintf("asked %s more, because a crash had cut the answer off", times(s.Again)))
 	}
@@ -128,9 +136,6 @@ func (w *teller) turn(t *transcript.Transcript, s transcript.Step) {
 	}
 	if s.Refused != "" {
 		w.text("refused", s.Refused)
-	}
-	for _, a := range s.Model.Tried {
-		w.text("tried", tried(a))
 	}
 	if d := s.Model.Decision; d != nil {
 		w.decision(d, s.Refused)
@@ -302,6 +307,9 @@ func (w *teller) proposal(p *transcript.Proposal) {
 func (w *teller) end(t *transcript.Transcript) {
 	if t.Outcome == nil {
 		w.paragraph("", "The run has not ended: it is "+w.state(t)+".")
+		if t.Delayed != "" {
+			w.text("because", t.Delayed)
+		}
 	} else {
 		w.paragraph(w.clock(t.Updated), "The run ended: "+w.state(t)+".")
 		if t.Outcome.Message != "" {
@@ -318,6 +326,9 @@ func (w *teller) end(t *transcript.Transcript) {
 	text += fmt.Sprintf(": %s, %s, %s", count(t.Turns, "turn"), count(t.ToolCalls, "tool call"), plurals(t.Attempts, "process", "processes"))
 	if t.Usage != (spec.Usage{}) {
 		text += fmt.Sprintf(", %d tokens read and %d written", t.Usage.Input, t.Usage.Output)
+	}
+	if money := t.Usage.Money(); money != "" {
+		text += ", " + money
 	}
 	w.b.WriteString(strings.Join(broken(text+".", w.width), "\n") + "\n")
 }

@@ -483,9 +483,12 @@ func TestWhatCannotBeServedNowIsTriedAgainLater(t *testing.T) {
 				t.Fatalf("try %d: %v", i+1, err)
 			}
 		}
+		if sum := Summarize(w.entries()); sum.Delayed != "no route to the model" || w.count(spec.EntryTried) != 1 {
+			t.Errorf("delayed by %q, told %d times", sum.Delayed, w.count(spec.EntryTried))
+		}
 		w.serve = nil
-		if sum := w.execute(); sum.Phase != spec.PhaseSucceeded {
-			t.Errorf("after the outage: %+v", sum.Outcome)
+		if sum := w.execute(); sum.Phase != spec.PhaseSucceeded || sum.Delayed != "" {
+			t.Errorf("after the outage: %+v", sum)
 		}
 	})
 }

@@ -138,14 +138,28 @@ func bounded(a *spec.Answer) *spec.Answer {
 	return a
 }
 
-// tried records what a request has cost that has no answer now.
+const (
+	// maxTries is for how many times a record says why a request has no answer now, besides those that have cost something.
+	maxTries = 100
+	// maxTried bounds the reason, in bytes.
+	maxTried = 2000
+)
+
+// tried records why a request has no answer now, where that is news, and what it has cost.
 func (w *work) tried(ctx context.Context, s served) error {
 	w.inFlight--
+	if w.cutOff.Err() != nil {
+		return nil // The host ends.
+	}
+	e := spec.Entry{Type: spec.EntryTried, N: s.x.n, Error: clip(s.err.Error(), maxTried)}
 	var told interface{ Tried() *spec.ModelDecision }
-	if !errors.As(s.err, &told) || told.Tried() == nil {
+	if errors.As(s.err, &told) {
+		e.Tried = told.Tried()
+	}
+	if e.Tried == nil && (s.x.delayed == e.Error || s.x.tries >= maxTries) {
 		return nil
 	}
-	if err := w.append(ctx, spec.Entry{Type: spec.EntryTried, N: s.x.n, Tried: told.Tried()}); err != nil {
+	if err := w.append(ctx, e); err != nil {
 		return err
 	}
 	_, err := w.keep(ctx, spec.PhaseRunning)

@@ -23,6 +23,9 @@ type exchange struct {
 	// rule made it a proposal, or another agent's task.
 	rule   string
 	answer *spec.Answer
+	// delayed is why there was no answer when it was asked for last, and tries counts how often the record says so.
+	delayed string
+	tries   int
 
 	// What follows is of the session at hand. id is the request's there, once the agent has asked for it in this session.
 	asked  bool
@@ -122,9 +125,11 @@ func (s *state) add(e spec.Entry) error {
 		s.idle = 0
 		s.work(e.At)
 	case spec.EntryTried:
-		if s.exchange(e.N) == nil || e.Tried == nil {
+		x := s.exchange(e.N)
+		if x == nil {
 			return fmt.Errorf("a try of exchange %d, which does not exist", e.N)
 		}
+		x.delayed, x.tries = e.Error, x.tries+1
 		s.spend(e.At, e.Tried, nil)
 	case spec.EntryAnswer:
 		x := s.exchange(e.N)

@@ -35,6 +35,11 @@ func (s *state) summary() spec.RunSummary {
 		sum.Phase = spec.PhaseRunning
 	}
 	sum.Waiting, sum.Children = s.waiting(), s.children()
+	for _, x := range s.exchanges {
+		if x.answer == nil && x.delayed != "" {
+			sum.Delayed = x.delayed
+		}
+	}
 	return sum
 }
 
@@ -45,6 +50,7 @@ const maxGlance = 16 << 10
 // files of proposals have no content. The record has them in full.
 func Glance(sum spec.RunSummary) spec.RunSummary {
 	sum.Text = clip(sum.Text, maxGlance)
+	sum.Delayed = clip(sum.Delayed, maxGlance)
 	sum.Waiting = slices.Clone(sum.Waiting)
 	for i, p := range sum.Waiting {
 		p.Body = clip(p.Body, maxGlance)

@@ -28,6 +28,8 @@ type Step struct {
 	Lane spec.Lane `json:"lane,omitempty"`
 	// Again counts how often the request was made once more because a crash had cut its answer off.
 	Again int `json:"again,omitempty"`
+	// Delays are the times at which there was no answer yet, as far as the record tells them.
+	Delays []Delay `json:"delays,omitempty"`
 	// Refused is why the agent got an error in place of an answer.
 	Refused string `json:"refused,omitempty"`
 	// Rule names the policy rule or default that decided.
@@ -43,6 +45,14 @@ type Step struct {
 	Tool    *Tool    `json:"tool,omitempty"`
 	Check   *Check   `json:"check,omitempty"`
 	Other   *Other   `json:"other,omitempty"`
+}
+
+// Delay is a time at which a request had no answer, and was to be asked again.
+type Delay struct {
+	At  time.Time `json:"at"`
+	Why string    `json:"why"`
+	// Tried are the models that gave none, where that has cost something.
+	Tried []spec.ModelAttempt `json:"tried,omitempty"`
 }
 
 // Attempt is a process that took the run up.
@@ -67,8 +77,6 @@ type Model struct {
 	Says  string            `json:"says,omitempty"`
 	Calls []plugins.ToolUse `json:"calls,omitempty"`
 	Usage *spec.Usage       `json:"usage,omitempty"`
-	// Tried are the models that gave no answer when they were asked before, where that has cost something.
-	Tried []spec.ModelAttempt `json:"tried,omitempty"`
 	// Decision says which model answered, and how it came to that.
 	Decision *spec.ModelDecision `json:"decision,omitempty"`
 }
@@ -157,9 +165,13 @@ func (r *reading) add(e spec.Entry) {
 		if s := r.step(e.N); s != nil {
 			s.Rule, s.Child = e.Rule, &Child{Run: e.Child.Run, Agent: e.Child.Agent, Began: e.At}
 		}
-	case e.Tried != nil:
-		if s := r.step(e.N); s != nil && s.Model != nil {
-			s.Model.Tried = append(s.Model.Tried, e.Tried.Attempts...)
+	case e.Type == spec.EntryTried:
+		if s := r.step(e.N); s != nil {
+			d := Delay{At: e.At, Why: e.Error}
+			if e.Tried != nil {
+				d.Tried = e.Tried.Attempts
+			}
+			s.Delays = append(s.Delays, d)
 		}
 	case e.Answer != nil:
 		r.answer(e)

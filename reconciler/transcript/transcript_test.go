@@ -107,10 +107,11 @@ func TestAWaitForPeopleIsTold(t *testing.T) {
 func TestWhatWasTriedInVainIsTold(t *testing.T) {
 	tried := spec.ModelAttempt{Model: "large", Reason: "unavailable", Usage: &spec.Usage{Input: 3}, Estimated: true}
 	got := transcript.Read(record(asks(1, spec.RequestModel, "", plugins.ModelRequest{}),
-		spec.Entry{Type: spec.EntryTried, N: 1, Tried: &spec.ModelDecision{Model: "large", Attempts: []spec.ModelAttempt{tried}}},
+		spec.Entry{Type: spec.EntryTried, N: 1, Error: "the model is away", Tried: &spec.ModelDecision{Model: "large", Attempts: []spec.ModelAttempt{tried}}},
 		gets(1, plugins.ModelAnswer{Text: "Done."})), spec.RunSummary{})
-	if s := got.Steps[0]; !s.Answered || !reflect.DeepEqual(s.Model.Tried, []spec.ModelAttempt{tried}) {
-		t.Errorf("the turn: %+v", s.Model)
+	want := []transcript.Delay{{At: begin.Add(time.Second), Why: "the model is away", Tried: []spec.ModelAttempt{tried}}}
+	if s := got.Steps[0]; !s.Answered || !reflect.DeepEqual(s.Delays, want) {
+		t.Errorf("the turn: %+v", s)
 	}
 }
 
