@@ -74,6 +74,8 @@ var faults = []struct{ fault, check, got string }{
 	{"fails-mutely", "refusals", `a Failure "an error occurred"`},
 	{"never-fails", "refusals", `a Result "Sorry."`},
 	{"never-checks", "check", `a Result "four"`},
+	{"shows-no-image", "images", `"role":"user","text":"What is it?"}`},
+	{"forgets-images", "images", `"tool":"look"}`},
 	{"joins-deltas", "deltas", `a Result "`},
 	{"is-strict", "unknown", "an unknown message|a Failure"},
 	{"says-run-id", "run-id", "(run 01jzrunid"},

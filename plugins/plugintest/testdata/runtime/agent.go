@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,6 +38,8 @@ func agent(fault string) plugins.Agent {
 		messages := run.Conversation()
 		last := &messages[len(messages)-1]
 		switch fault {
+		case "shows-no-image":
+			last.Images = nil
 		case "forgets-history":
 			messages = messages[len(messages)-1:]
 		case "says-run-id":
@@ -110,11 +113,10 @@ func agent(fault string) plugins.Agent {
 func call(ctx context.Context, run *plugins.Run, fault string, uses []plugins.ToolUse) ([]plugins.Message, error) {
 	var results []plugins.Message
 	add := func(use plugins.ToolUse, result plugins.ToolResult) {
-		text := result.Text
-		if text == "" {
-			text = string(result.Structured)
+		if fault == "forgets-images" {
+			result.Images = nil
 		}
-		results = append(results, plugins.Message{Role: plugins.RoleTool, Text: text, CallID: use.ID, Tool: use.Name})
+		results = append(results, told(use, result))
 	}
 	switch fault {
 	case "one-by-one":
@@ -155,6 +157,11 @@ func call(ctx context.Context, run *plugins.Run, fault string, uses []plugins.To
 	return results, err
 }
 
+// told is a result as the model is told of it.
+func told(use plugins.ToolUse, result plugins.ToolResult) plugins.Message {
+	return plugins.Message{Role: plugins.RoleTool, Text: cmp.Or(result.Text, string(result.Structured)), CallID: use.ID, Tool: use.Name, Images: result.Images}
+}
+
 // concurrently makes each call in a goroutine and a lane of its own. As "first-come" it keeps the results in the order in which
 // they come, where there are but a few.
 func concurrently(ctx context.Context, run *plugins.Run, fault string, uses []plugins.ToolUse) ([]plugins.Message, error) {
@@ -168,13 +175,9 @@ func concurrently(ctx context.Context, run *plugins.Run, fault string, uses []pl
 			if err != nil {
 				result = plugins.ToolResult{Text: err.Error()}
 			}
-			text := result.Text
-			if text == "" {
-				text = string(result.Structured)
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			results[i] = plugins.Message{Role: plugins.RoleTool, Text: text, CallID: use.ID, Tool: use.Name}
+			results[i] = told(use, result)
 			order = append(order, results[i])
 		})
 	}

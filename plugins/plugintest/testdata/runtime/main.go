@@ -21,12 +21,12 @@ import (
 func main() {
 	fault := os.Args[1]
 	handshake(fault)
-	info := plugins.Info{Name: "faulty", Version: "1"}
+	info := plugins.Info{Name: "faulty", Version: "1", Features: []string{plugins.FeatureImages}}
 	switch fault {
 	case "nameless":
 		info.Name = ""
 	case "never-checks":
-		info.Features = []string{plugins.FeatureCheck}
+		info.Features = append(info.Features, plugins.FeatureCheck)
 	case "ignores-sigterm":
 		signal.Ignore(syscall.SIGTERM)
 	}
