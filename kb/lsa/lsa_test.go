@@ -1,0 +1,120 @@
+package lsa
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// topics makes documents of two vocabularies whose terms never stand together in one document, but for a few that stand in all.
+func topics(documents int) [][]Count {
+	random := rand.New(rand.NewPCG(3, 4))
+	all := make([][]Count, documents)
+	for d := range all {
+		var counts []Count
+		for _, t := range random.Perm(20)[:5] {
+			counts = append(counts, Count{uint32(t + d%2*20), 1 + random.Uint32N(3)})
+		}
+		all[d] = append(counts, Count{40, 1})
+		slices.SortFunc(all[d], func(a, b Count) int { return int(a.Term) - int(b.Term) })
+	}
+	return all
+}
+
+func cosine(a, b []float32) float64 {
+	sum := 0.0
+	for i := range a {
+		sum += float64(a[i]) * float64(b[i])
+	}
+	return sum
+}
+
+func TestTermsThatAreUsedAlikeAreNear(t *testing.T) {
+	all := topics(400)
+	s := Learn(42, len(all), func(d int) []Count { return all[d] })
+	one := func(term uint32) []float32 { return s.Vector([]Count{{term, 1}}) }
+	near, far := 0.0, 0.0
+	for term := uint32(1); term < 20; term++ {
+		near += cosine(one(0), one(term))
+		far += cosine(one(0), one(term+20))
+	}
+	if near <= far+0.1 {
+		t.Errorf("of its own topic %f, of the other one %f", near/19, far/19)
+	}
+	if v := one(40); v != nil {
+		t.Errorf("a term that stands everywhere has the vector %v", v)
+	}
+	if v := one(41); v != nil {
+		t.Errorf("a term that was never seen has the vector %v", v)
+	}
+	if v := one(4000); v != nil {
+		t.Errorf("a term that is new has the vector %v", v)
+	}
+}
+
+func TestTheSameCollectionGivesTheSameVectors(t *testing.T) {
+	all := topics(100)
+	learn := func() []float32 {
+		return Learn(41, len(all), func(d int) []Count { return all[d] }).Vector(all[0])
+	}
+	if a, b := learn(), learn(); !slices.Equal(a, b) {
+		t.Errorf("%v and %v", a[:4], b[:4])
+	}
+}
+
+func TestTooLittleToLearnFrom(t *testing.T) {
+	if s := Learn(3, 1, func(int) []Count { return []Count{{0, 1}} }); s != nil {
+		t.Errorf("learned %+v", s)
+	}
+	if s := Learn(0, 0, nil); s != nil {
+		t.Errorf("learned %+v", s)
+	}
+}
+
+// The product of a matrix and its right vectors keeps nearly all of what the best approximation of that rank keeps, which its eigenvalues
+// tell.
+func TestTheVectorsAreThoseOfTheLargestValues(t *testing.T) {
+	all := topics(120)
+	s := &Space{dims: 8, weights: entropy(41, all)}
+	rows := make([][]entry, len(all))
+	dense := newMatrix(len(all), 41)
+	for i := range all {
+		rows[i] = s.row(all[i])
+		for _, e := range rows[i] {
+			dense.row(i)[e.term] = e.weight
+		}
+	}
+	values, _ := eigen(dense.gram())
+	slices.Sort(values)
+	slices.Reverse(values)
+	best := 0.0
+	for _, v := range values[:8] {
+		best += v
+	}
+	product := newMatrix(len(all), 8)
+	product.multiply(rows, matrix{8, rightVectors(rows, 41, 8)})
+	kept := 0.0
+	for _, x := range product.cells {
+		kept += float64(x) * float64(x)
+	}
+	if kept < .98*best || kept > best*1.0001 {
+		t.Errorf("%f is kept of %f", kept, best)
+	}
+}
+
+func TestOrthonormalize(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	m := newMatrix(50, 7)
+	for i := range m.cells {
+		m.cells[i] = float32(random.NormFloat64())
+	}
+	m.orthonormalize()
+	for i, row := range m.gram() {
+		for j, x := range row {
+			if want := float64(map[bool]int{true: 1}[i == j]); math.Abs(x-want) > 1e-5 {
+				t.Errorf("columns %d and %d: %f", i, j, x)
+			}
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package lsa
+
+import "math"
+
+// matrix is dense, row by row.
+type matrix struct {
+	cols  int
+	cells []float32
+}
+
+func newMatrix(rows, cols int) matrix { return matrix{cols, make([]float32, rows*cols)} }
+
+func (m matrix) row(i int) []float32 { return m.cells[i*m.cols : (i+1)*m.cols] }
+
+// multiply makes m the product of a sparse matrix and a dense one.
+func (m matrix) multiply(rows [][]entry, right matrix) {
+	clear(m.cells)
+	for i, row := range rows {
+		to := m.row(i)
+		for _, e := range row {
+			add(to, e.weight, right.row(int(e.term)))
+		}
+	}
+}
+
+// multiplyTransposed makes m the product of a sparse matrix, transposed, and a dense one.
+func (m matrix) multiplyTransposed(rows [][]entry, left matrix) {
+	clear(m.cells)
+	for i, row := range rows {
+		from := left.row(i)
+		for _, e := range row {
+			add(m.row(int(e.term)), e.weight, from)
+		}
+	}
+}
+
+// add adds a multiple of one row to another.
+func add(to []float32, by float32, from []float32) {
+	from = from[:len(to)]
+	for i := range to {
+		to[i] += by * from[i]
+	}
+}
+
+// gram is the matrix of the products of the columns.
+func (m matrix) gram() [][]float64 {
+	g := square(m.cols)
+	wide := make([]float64, m.cols)
+	for at := 0; at < len(m.cells); at += m.cols {
+		zero := true
+		for i, x := range m.cells[at : at+m.cols] {
+			wide[i] = float64(x)
+			zero = zero && x == 0
+		}
+		if zero {
+			continue
+		}
+		for i, x := range wide {
+			to := g[i][:i+1]
+			for j := range to {
+				to[j] += x * wide[j]
+			}
+		}
+	}
+	for i := range g {
+		for j := range i {
+			g[j][i] = g[i][j]
+		}
+	}
+	return g
+}
+
+func square(n int) [][]float64 {
+	s, cells := make([][]float64, n), make([]float64, n*n)
+	for i := range s {
+		s[i] = cells[i*n : (i+1)*n]
+	}
+	return s
+}
+
+// orthonormalize makes the columns orthogonal and of length 1, by the Cholesky factor of their products, twice, since once is not
+// exact. A column that depends on others becomes noise, which the next pass takes out.
+func (m matrix) orthonormalize() {
+	for range 2 {
+		factor := m.gram()
+		for i := range factor {
+			for j := 0; j <= i; j++ {
+				sum := factor[i][j]
+				for k := range j {
+					sum -= factor[i][k] * factor[j][k]
+				}
+				if i == j {
+					factor[i][i] = math.Sqrt(max(sum, 1e-12))
+				} else {
+					factor[i][j] = sum / factor[j][j]
+				}
+			}
+		}
+		solved := make([]float64, m.cols)
+		for at := 0; at < len(m.cells); at += m.cols {
+			row := m.cells[at : at+m.cols]
+			for i, x := range row {
+				sum := float64(x)
+				for k, f := range factor[i][:i] {
+					sum -= f * solved[k]
+				}
+				solved[i] = sum / factor[i][i]
+				row[i] = float32(solved[i])
+			}
+		}
+	}
+}
+
+// eigen returns the eigenvalues of a symmetric matrix, and its eigenvectors as columns, by Jacobi's rotations. It overwrites the matrix.
+func eigen(a [][]float64) (values []float64, vectors [][]float64) {
+	const sweeps = 16
+	n := len(a)
+	vectors = square(n)
+	total := 0.0
+	for i := range a {
+		vectors[i][i] = 1
+		for j := range a[i] {
+			total += a[i][j] * a[i][j]
+		}
+	}
+	for range sweeps {
+		off := 0.0
+		for p := range n {
+			for q := p + 1; q < n; q++ {
+				off += a[p][q] * a[p][q]
+				rotate(a, vectors, p, q)
+			}
+		}
+		if off <= total*1e-20 {
+			break
+		}
+	}
+	values = make([]float64, n)
+	for i := range values {
+		values[i] = a[i][i]
+	}
+	return values, vectors
+}
+
+// rotate turns two axes so that the matrix has 0 where they meet.
+func rotate(a, vectors [][]float64, p, q int) {
+	if math.Abs(a[p][q]) < 1e-300 {
+		return
+	}
+	theta := (a[q][q] - a[p][p]) / (2 * a[p][q])
+	t := math.Copysign(1, theta) / (math.Abs(theta) + math.Sqrt(theta*theta+1))
+	c := 1 / math.Sqrt(t*t+1)
+	s := t * c
+	for k := range a {
+		x, y := a[k][p], a[k][q]
+		a[k][p], a[k][q] = c*x-s*y, s*x+c*y
+	}
+	rp, rq := a[p], a[q]
+	for k := range rp {
+		x, y := rp[k], rq[k]
+		rp[k], rq[k] = c*x-s*y, s*x+c*y
+	}
+	for k := range vectors {
+		x, y := vectors[k][p], vectors[k][q]
+		vectors[k][p], vectors[k][q] = c*x-s*y, s*x+c*y
+	}
+}

@@ -1,0 +1,168 @@
+// Package words cuts text into the terms that are searched. It does so for prose and for what engineers write alike: an identifier, a
+// path or a version is found by the whole and by its parts, however it is joined. It keeps nothing.
+package words
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/kljensen/snowball/english"
+	"golang.org/x/text/unicode/norm"
+)
+
+// maxRun is the longest run that is searched, in bytes. What is longer is data that nobody types.
+const maxRun = 128
+
+// stop are words that say nothing of what a text is about: those of Lucene's EnglishAnalyzer.
+var stop = func() map[string]bool {
+	m := map[string]bool{}
+	for w := range strings.FieldsSeq("a an and are as at be but by for if in into is it no not of on or such that the their then there these they this to was will with") {
+		m[w] = true
+	}
+	return m
+}()
+
+// joins reports whether a rune stands within words, and not at their ends.
+func joins(r rune) bool { return r == '-' || r == '_' || r == '.' || r == '\'' || r == '’' }
+
+func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
+
+// Runs yields what stands between blanks and other signs: `read-only`, `kube_system`, `v1.2.3`, and `docs` and `intro.md` of a path. Those
+// of more than 128 bytes are left out.
+func Runs(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		begin, end := -1, 0 // end is after the last rune that is no joint
+		give := func() bool {
+			ok := begin < 0 || end-begin > maxRun || yield(text[begin:end])
+			begin = -1
+			return ok
+		}
+		for i := 0; i < len(text); {
+			r, size := rune(text[i]), 1
+			if r >= utf8.RuneSelf {
+				r, size = utf8.DecodeRuneInString(text[i:])
+			}
+			switch {
+			case inWord(r):
+				if begin < 0 {
+					begin = i
+				}
+				end = i + size
+			case !joins(r):
+				if !give() {
+					return
+				}
+			}
+			i += size
+		}
+		give()
+	}
+}
+
+// Terms returns what a run is found by, in lower case and without endings: its parts, which joints and capitals divide, and all of them
+// together. A run of no meaning has none. Text in scripts without blanks is cut into pairs of signs.
+func Terms(run string) []string {
+	run = norm.NFKC.String(run)
+	if v := version(run); v != "" {
+		return []string{v}
+	}
+	parts := split(run)
+	if len(parts) == 1 {
+		switch w := parts[0]; {
+		case stop[w]:
+			return nil
+		case wide(w):
+			return pairs(w)
+		default:
+			return []string{stem(w)}
+		}
+	}
+	var terms []string
+	for _, p := range parts {
+		if utf8.RuneCountInString(p) > 1 && !stop[p] {
+			terms = append(terms, stem(p))
+		}
+	}
+	if whole := stem(strings.Join(parts, "")); !slices.Contains(terms, whole) {
+		terms = append(terms, whole)
+	}
+	return terms
+}
+
+// version returns the numbers of a version or an address, such as 1.2.3 of v1.2.3, or "".
+func version(run string) string {
+	v := strings.TrimPrefix(strings.TrimPrefix(run, "v"), "V")
+	for _, r := range v {
+		if r != '.' && (r < '0' || r > '9') {
+			return ""
+		}
+	}
+	if !strings.Contains(v, ".") {
+		return ""
+	}
+	return v
+}
+
+// split divides a run at its joints and where capitals begin a word, and drops the s of a genitive.
+func split(run string) []string {
+	var parts []string
+	runes := []rune(run)
+	begin := 0
+	cut := func(end int) {
+		if end > begin {
+			parts = append(parts, strings.ToLower(string(runes[begin:end])))
+		}
+		begin = end
+	}
+	for i, r := range runes {
+		switch {
+		case joins(r):
+			cut(i)
+			begin = i + 1
+			if rest := string(runes[begin:]); (r == '\'' || r == '’') && (rest == "s" || rest == "S") {
+				return parts
+			}
+		case i > begin && unicode.IsUpper(r):
+			if !unicode.IsUpper(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1]) {
+				cut(i)
+			}
+		}
+	}
+	cut(len(runes))
+	return parts
+}
+
+// stem takes the ending off an English word. What holds digits or other scripts stays.
+func stem(w string) string {
+	for i := range len(w) {
+		if w[i] < 'a' || w[i] > 'z' {
+			return w
+		}
+	}
+	return english.Stem(w, true)
+}
+
+// wide reports whether a word is of a script without blanks.
+func wide(w string) bool {
+	for _, r := range w {
+		if unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai) {
+			return true
+		}
+	}
+	return false
+}
+
+func pairs(w string) []string {
+	runes := []rune(w)
+	if len(runes) == 1 {
+		return []string{w}
+	}
+	var terms []string
+	for i := range len(runes) - 1 {
+		terms = append(terms, string(runes[i:i+2]))
+	}
+	return terms
+}
