@@ -35,6 +35,12 @@ var mayImport = map[string][]string{
 	"schemas/generator": {"spec", "schemas"},
 	"schemas/generate":  {"schemas/generator"},
 
+	// What is known, of use without the rest.
+	"kb/words": nil,
+	"kb/lsa":   nil,
+	"kb/index": {"kb/lsa", "kb/words"},
+	"kb/beir":  nil,
+
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
 	"plugins/pluginpb":           nil,
@@ -89,7 +95,7 @@ var mayImport = map[string][]string{
 	"reconciler/audit": {"spec", "reconciler/remote", "reconciler/execute"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb/beir", "kb/index", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/audit", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",

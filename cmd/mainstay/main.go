@@ -182,7 +182,7 @@ func newRoot(env environment) *cobra.Command {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newDemo(env), newInit(), newRun(env), newValidate(), newFmt(), newBuild(env), newLock(env), newPlan(env), newExplain(), newSchema(), newAsk(env), newChat(env), newThreads(), newRuns(env), newGet(), newCost(env), newDescribe(), newLogs(),
+		newDemo(env), newInit(), newRun(env), newValidate(), newFmt(), newBuild(env), newLock(env), newPlan(env), newExplain(), newSchema(), newAsk(env), newChat(env), newThreads(), newRuns(env), newGet(), newCost(env), newKB(env), newDescribe(), newLogs(),
 		newSuspend(env), newResume(env),
 		newProposals(env), newActions(env), newRollback(env), newLedger(env), newVerify(env), newModels(env), newDoctor(env), newPlugin(), newVersion(),
 	)

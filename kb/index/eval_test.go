@@ -3,7 +3,6 @@ package index_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/mainstay-dev/mainstay/kb/beir"
@@ -26,7 +25,7 @@ func TestQuality(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.Add(index.Document{ID: d.ID, Title: d.Title, Text: strings.TrimPrefix(d.Text, d.Title)})
+			b.Add(index.Document{ID: d.ID, Title: d.Title, Text: d.Text})
 		}
 		x := b.Build()
 		r := c.Measure(func(q beir.Question) []string {
