@@ -76,7 +76,7 @@ func (d *demo) run(ctx context.Context, env environment) (err error) {
 	w, err := wire(ctx, env, wiring{
 		repo:     repoFlags{repo: d.remote, ref: "main"},
 		state:    stateFlags{dir: d.state()},
-		interval: time.Second,
+		interval: time.Minute, // It looks when there is something to see: after the review.
 		log:      slog.New(slog.DiscardHandler),
 		observe: func(e reconciler.Event) {
 			select {
