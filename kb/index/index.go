@@ -95,8 +95,8 @@ type Index struct {
 	// norms are what BM25 adds to how often a term stands in a document, by the document's length.
 	norms []float32
 	space *lsa.Space
-	// vectors are the documents in the space, dims numbers each; none where the space is nil.
-	vectors []float32
+	// vectors are the documents in the space; none where the space is nil.
+	vectors lsa.Packed
 }
 
 // The constants of BM25: how fast a word that is repeated stops counting more, and how much long documents count less.
@@ -112,14 +112,14 @@ func (b *Builder) Build() *Index {
 	x.measure()
 	x.space = lsa.Learn(len(b.weights), len(x.ids), x.of)
 	if x.space != nil {
-		x.vectors = make([]float32, 0, len(x.ids)*x.space.Dims())
+		x.vectors = lsa.NewPacked(x.space.Dims())
 		none := make([]float32, x.space.Dims())
 		for d := range x.ids {
 			v := x.space.Vector(x.of(d))
 			if v == nil {
 				v = none
 			}
-			x.vectors = append(x.vectors, v...)
+			x.vectors.Add(v)
 		}
 	}
 	return x

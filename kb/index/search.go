@@ -160,18 +160,11 @@ func (x *Index) towards(asked []weighed, best uint32) []float32 {
 	if v == nil {
 		return nil
 	}
-	for i, c := range x.vector(best) {
-		v[i] += c
-	}
+	x.vectors.AddTo(v, 1, int(best))
 	if !lsa.Normalize(v) {
 		return nil
 	}
 	return v
-}
-
-func (x *Index) vector(document uint32) []float32 {
-	dims := x.space.Dims()
-	return x.vectors[int(document)*dims : (int(document)+1)*dims]
 }
 
 // addMeaning ranks documents by their words and their meaning.
@@ -179,7 +172,7 @@ func (x *Index) addMeaning(all []found, v []float32) {
 	near := make([]float32, len(all))
 	nearest := float32(0)
 	for i, f := range all {
-		near[i] = max(dot(v, x.vector(f.document)), 0)
+		near[i] = max(x.vectors.Dot(v, int(f.document)), 0)
 		nearest = max(nearest, near[i])
 	}
 	if nearest == 0 {
@@ -189,20 +182,4 @@ func (x *Index) addMeaning(all []found, v []float32) {
 		all[i].score = (1-meaning)*all[i].score + meaning*near[i]/nearest
 	}
 	slices.SortFunc(all, compare)
-}
-
-func dot(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		s0 += a[i] * b[i]
-		s1 += a[i+1] * b[i+1]
-		s2 += a[i+2] * b[i+2]
-		s3 += a[i+3] * b[i+3]
-	}
-	for ; i < len(a); i++ {
-		s0 += a[i] * b[i]
-	}
-	return s0 + s1 + s2 + s3
 }

@@ -33,7 +33,8 @@ type Count struct {
 type Space struct {
 	dims    int
 	weights []float32 // of each term; 0 where it says nothing
-	basis   []float32 // of each term dims
+	rows    []uint32  // of each term, where its vector is in basis
+	basis   Packed
 }
 
 // entry is a weight in a sparse row.
@@ -57,7 +58,14 @@ func Learn(terms int, documents int, of func(document int) []Count) *Space {
 	for i, counts := range sample {
 		rows[i] = s.row(counts)
 	}
-	s.basis = rightVectors(rows, terms, s.dims)
+	basis := rightVectors(rows, terms, s.dims)
+	s.rows, s.basis = make([]uint32, terms), NewPacked(s.dims)
+	for t, w := range s.weights {
+		if w > 0 {
+			s.rows[t] = uint32(s.basis.Len())
+			s.basis.Add(basis[t*s.dims : (t+1)*s.dims])
+		}
+	}
 	return s
 }
 
@@ -110,9 +118,7 @@ func (s *Space) row(counts []Count) []entry {
 func (s *Space) Vector(counts []Count) []float32 {
 	v := make([]float32, s.dims)
 	for _, e := range s.row(counts) {
-		for i, b := range s.basis[int(e.term)*s.dims : (int(e.term)+1)*s.dims] {
-			v[i] += e.weight * b
-		}
+		s.basis.AddTo(v, e.weight, int(s.rows[e.term]))
 	}
 	if !Normalize(v) {
 		return nil
@@ -145,29 +151,29 @@ func rightVectors(rows [][]entry, terms, dims int) []float32 {
 		right.cells[i] = float32(random.NormFloat64())
 	}
 	left := newMatrix(len(rows), k)
-	for range passes {
+	for range passes + 1 {
 		left.multiply(rows, right)
 		left.orthonormalize()
 		right.multiplyTransposed(rows, left)
-		right.orthonormalize()
 	}
-	left.multiply(rows, right)
-	values, vectors := eigen(left.gram())
+	// Of the sketch, which is the matrix as the columns of left see it, they are the rows turned by the eigenvectors of its products.
+	values, vectors := eigen(right.gram())
 	order := make([]int, k)
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(values[b], values[a]) })
-	basis := make([]float32, terms*dims)
-	for t := range terms {
-		from, to := right.row(t), basis[t*dims:(t+1)*dims]
-		for i := range to {
-			sum := 0.0
-			for j, x := range from {
-				sum += float64(x) * vectors[j][order[i]]
-			}
-			to[i] = float32(sum)
+	turn := newMatrix(k, dims)
+	for j := range k {
+		for i := range dims {
+			turn.row(j)[i] = float32(vectors[j][order[i]] / math.Sqrt(max(values[order[i]], 1e-12)))
 		}
 	}
-	return basis
+	basis := newMatrix(terms, dims)
+	for t := range terms {
+		for j, x := range right.row(t) {
+			add(basis.row(t), x, turn.row(j))
+		}
+	}
+	return basis.cells
 }

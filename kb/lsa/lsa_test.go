@@ -118,3 +118,24 @@ func TestOrthonormalize(t *testing.T) {
 		}
 	}
 }
+
+func TestPackedVectorsAreNearlyExact(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	p := NewPacked(5)
+	p.Add(make([]float32, 5))
+	v, w := make([]float32, 5), make([]float32, 5)
+	for i := range v {
+		v[i], w[i] = float32(random.NormFloat64()), float32(random.NormFloat64())
+	}
+	p.Add(v)
+	sum := make([]float32, 5)
+	p.AddTo(sum, 2, 1)
+	for i := range sum {
+		if math.Abs(float64(sum[i]-2*v[i])) > .04 {
+			t.Errorf("%v is kept as %v", v, sum)
+		}
+	}
+	if got, want := p.Dot(w, 1), cosine(v, w); math.Abs(float64(got)-want) > .1 || p.Dot(w, 0) != 0 || p.Len() != 2 {
+		t.Errorf("the product is %f, want %f", got, want)
+	}
+}
