@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -41,5 +42,25 @@ func TestOutputIsBounded(t *testing.T) {
 	}
 	if words := o.words(); len(words) != maxTail {
 		t.Errorf("the last words have %d bytes, want %d", len(words), maxTail)
+	}
+}
+
+// Last words that lie in the pipe are read, however long the host took to look, and nobody who holds the other end is waited for.
+func TestLastWordsAreReadLate(t *testing.T) {
+	from, to, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	if _, err := to.WriteString("out of luck\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := from.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{out: &output{log: func(string) {}}}
+	r.read(from)
+	if got := r.out.words(); got != "out of luck" {
+		t.Errorf("the last words are %q", got)
 	}
 }
