@@ -21,9 +21,10 @@ const (
 )
 
 // useful asks a model, and again where its answer is of no use: what it is told then is no part of the agent's conversation. The
-// tokens of all its answers count. A scripted model and a replay are taken at their word, for they would say the same again.
+// tokens of all its answers count, also beside an error. A scripted model and a replay are taken at their word, for they would say the
+// same again.
 func (b *Broker) useful(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error) {
-	if m.Spec.Provider == spec.ProviderScripted || m.Spec.Provider == spec.ProviderReplay {
+	if !model.AsksServer(m) {
 		return b.opts.Chat(ctx, m, request, delta)
 	}
 	var used spec.Usage
@@ -39,11 +40,11 @@ func (b *Broker) useful(ctx context.Context, m *spec.Model, request model.Reques
 	for n := 0; ; n++ {
 		got, problem, err := b.chatOnce(ctx, m, asked, show)
 		used = used.Add(got.Used)
-		if e, ok := errors.AsType[*model.Error](err); ok {
-			e.Used = used
-		}
 		if err != nil {
-			return model.Answer{}, err
+			if e, ok := errors.AsType[*model.Error](err); ok && n > 0 {
+				e.Used = used
+			}
+			return model.Answer{Used: used}, err
 		}
 		repaired = append(repaired, got.Repaired...)
 		if problem == "" {
@@ -51,7 +52,7 @@ func (b *Broker) useful(ctx context.Context, m *spec.Model, request model.Reques
 			return got, nil
 		}
 		if n == maxCorrections {
-			return model.Answer{}, &model.AskError{Model: m.Name, Err: &model.Error{Reason: model.Refused, Used: used,
+			return model.Answer{Used: used}, &model.AskError{Model: m.Name, Err: &model.Error{Reason: model.Refused, Used: used,
 				Err: fmt.Errorf("its answer is of no use, and it was told so %d times: %s: try another model, or fewer and simpler tools", maxCorrections, problem)}}
 		}
 		repaired = append(repaired, "it was asked again, because of its answer: "+problem)
@@ -83,7 +84,7 @@ func (b *Broker) chatOnce(ctx context.Context, m *spec.Model, request model.Requ
 	var repeats repair.Repeats
 	var text strings.Builder
 	hold := repair.NewHold(request, delta)
-	got, err := b.opts.Chat(asking, m, request, func(piece string) {
+	got, err := b.once(asking, m, request, func(piece string) {
 		text.WriteString(piece)
 		if !hold.Write(piece) {
 			delta("") // Something has come.
@@ -98,7 +99,7 @@ func (b *Broker) chatOnce(ctx context.Context, m *spec.Model, request model.Requ
 			Used: spec.Usage{Input: request.Bytes() / model.BytesPerToken, Output: text.Len() / model.BytesPerToken}}
 		return got, fmt.Sprintf("it repeats itself without end, as in %q", ending(got.Text)), nil
 	case err != nil:
-		return model.Answer{}, "", err
+		return got, "", err
 	}
 	whole := len(got.Text)
 	got, problem := repair.Answer(got, request)
@@ -106,6 +107,25 @@ func (b *Broker) chatOnce(ctx context.Context, m *spec.Model, request model.Requ
 		hold.Close(min(whole, len(got.Text)))
 	}
 	return got, problem, nil
+}
+
+// once sends a request. What its answer took is estimated where the server does not say it, as it cannot of one that was cut for its
+// length or broke off: then it is returned beside the error.
+func (b *Broker) once(ctx context.Context, m *spec.Model, request model.Request, delta func(string)) (model.Answer, error) {
+	begun, seen := false, 0
+	got, err := b.opts.Chat(ctx, m, request, func(piece string) {
+		begun = true
+		seen += len(piece)
+		delta(piece)
+	})
+	if err != nil {
+		got = model.Answer{}
+	}
+	if got.Used.Input+got.Used.Output == 0 && model.AsksServer(m) && (err == nil || begun) {
+		got.Used = request.Estimate(seen, got)
+		got.Usage = plugins.Usage{Input: got.Used.Input, Output: got.Used.Output}
+	}
+	return got, err
 }
 
 // ending is the end of a text, of a few words.

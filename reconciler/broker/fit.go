@@ -37,15 +37,16 @@ func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request,
 		if sent := fits.request.Bytes(); most == 0 || sent < most {
 			most = sent
 		}
-		if smaller, its := b.fit(ctx, m, request, most/2, delta); smaller.how != "" && smaller.how != fits.how {
-			smaller.used = smaller.used.Add(fits.used)
-			fits = smaller
+		smaller, its := b.fit(ctx, m, request, most/2, delta)
+		fits.used = fits.used.Add(smaller.used)
+		if smaller.how != "" && smaller.how != fits.how {
+			fits.request, fits.how = smaller.request, smaller.how
 			answer, err = b.ifFits(ctx, m, fits, its, delta)
 		}
 	}
 	if err != nil {
-		if e, ok := errors.AsType[*model.Error](err); ok {
-			e.Used = e.Used.Add(fits.used)
+		if e, ok := errors.AsType[*model.Error](err); ok && fits.used != (spec.Usage{}) {
+			e.Used = answer.Used.Add(fits.used)
 		}
 		return model.Answer{}, err
 	}
@@ -57,7 +58,7 @@ func (b *Broker) chat(ctx context.Context, m *spec.Model, request model.Request,
 	return answer, nil
 }
 
-// ifFits asks a model what fits of a request, if nothing has failed and it does.
+// ifFits asks a model what fits of a request, if nothing has failed and it does. It returns what [Broker.useful] does.
 func (b *Broker) ifFits(ctx context.Context, m *spec.Model, fits fit, failed error, delta func(string)) (model.Answer, error) {
 	if failed == nil {
 		failed = checkSize(m, fits.request)
@@ -187,7 +188,7 @@ func (b *Broker) summarized(ctx context.Context, m *spec.Model, r model.Request,
 	if err != nil {
 		return fit{request: r}, err
 	}
-	got, err := b.opts.Chat(ctx, m, model.Request{
+	got, err := b.once(ctx, m, model.Request{
 		Instructions: summaryInstructions, Messages: []plugins.Message{{Role: plugins.RoleUser, Text: string(raw)}},
 	}, func(string) { delta("") }) // It is no answer, but a sign of life.
 	if err != nil {

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -151,6 +152,51 @@ func TestAModelThatWritesNoSummary(t *testing.T) {
 	reply := w.answer(spec.RequestModel, plugins.ModelRequest{Messages: worked(8, 400)})
 	if !strings.Contains(reply.Answer.Error, "the model wrote nothing: raise spec.context.window") || len(s.asked) != 2 {
 		t.Errorf("asked %d times: %+v", len(s.asked), reply.Answer)
+	}
+	if used := reply.Answer.Model.Attempts[0].Usage; used == nil || used.Input != 20 || used.Output != 6 {
+		t.Errorf("of two requests for a summary it counts %+v", used)
+	}
+}
+
+// TestWhatASummaryTookIsKnown checks that nobody writes at no cost what its server does not count, and that an answer which breaks off
+// after a summary counts beside it.
+func TestWhatASummaryTookIsKnown(t *testing.T) {
+	for _, test := range []struct {
+		name, summary, answer string
+		input, output         int // at least
+	}{
+		{"a summary without end", strings.Repeat(`{"message":{"content":"`+strings.Repeat("x y z 1 ", 8000)+`"}}`+"\n", 40), `{"message":{"content":"Well."},"done":true,"prompt_eval_count":10,"eval_count":3}`, 500, 300_000},
+		{"an answer that breaks off", `{"message":{"content":"They looked."},"done":true,"prompt_eval_count":10,"eval_count":3}`, `{"message":{"content":"` + strings.Repeat("Well. ", 20) + `"}}`, 300, 40},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				var body api.ChatRequest
+				_ = json.NewDecoder(r.Body).Decode(&body)
+				if strings.Contains(body.Messages[0].Content, "Write a summary") {
+					fmt.Fprintln(rw, test.summary)
+				} else {
+					fmt.Fprintln(rw, test.answer)
+				}
+			}))
+			t.Cleanup(server.Close)
+			w.talks("")
+			w.agent.Model.Spec.Endpoint, w.agent.Model.Spec.Context = server.URL, &spec.Context{Window: 1000, Compact: spec.CompactSummarize}
+			reply, err := w.broker.Answer(t.Context(), w.call(spec.RequestModel, plugins.ModelRequest{Messages: worked(8, 400)}), nil)
+			var used *spec.Usage
+			var told interface{ Tried() *spec.ModelDecision }
+			switch {
+			case errors.As(err, &told):
+				used = told.Tried().Attempts[0].Usage
+			case err != nil:
+				t.Fatal(err)
+			default:
+				used = reply.Answer.Usage
+			}
+			if used == nil || used.Input < test.input || used.Output < test.output {
+				t.Errorf("it counts %+v", used)
+			}
+		})
 	}
 }
 

@@ -18,12 +18,12 @@ var errGivenUp = errors.New("another request was faster")
 
 // stream is an answer on its way.
 type stream struct {
-	model  *spec.Model
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	total  *time.Timer
-	size   int         // of the request, in bytes
-	pieces chan string // closed when the answer has ended
+	model   *spec.Model
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	total   *time.Timer
+	request model.Request
+	pieces  chan string // closed when the answer has ended
 
 	// begun says that something has come, and seen how much of the text, in bytes. over says that nothing more comes.
 	begun, over atomic.Bool
@@ -41,7 +41,7 @@ type stream struct {
 
 // open sends a request, and calls release with what it took.
 func open(ctx context.Context, chat func(context.Context, *spec.Model, model.Request, func(string)) (model.Answer, error), m *spec.Model, request model.Request, release func(spec.Usage)) *stream {
-	s := &stream{model: m, size: request.Bytes(), pieces: make(chan string)}
+	s := &stream{model: m, request: request, pieces: make(chan string)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if t := m.Spec.Timeouts; t != nil && t.Total > 0 {
 		s.total = time.AfterFunc(time.Duration(t.Total), func() {
@@ -59,7 +59,7 @@ func open(ctx context.Context, chat func(context.Context, *spec.Model, model.Req
 			}
 		})
 		s.left = context.Cause(s.ctx)
-		if used := s.answer.Used; s.err == nil && used.Input+used.Output == 0 && asksServer(m) {
+		if used := s.answer.Used; s.err == nil && used.Input+used.Output == 0 && model.AsksServer(m) {
 			s.answer.Used = s.estimate()
 			s.answer.Usage = plugins.Usage{Input: s.answer.Used.Input, Output: s.answer.Used.Output}
 		}
@@ -70,25 +70,14 @@ func open(ctx context.Context, chat func(context.Context, *spec.Model, model.Req
 	return s
 }
 
-// asksServer says whether a model is at a server, which may forget to say what an answer took.
-func asksServer(m *spec.Model) bool {
-	return m.Spec.Provider != spec.ProviderScripted && m.Spec.Provider != spec.ProviderReplay
-}
-
 // estimate is what a request takes of which the server says nothing: what was sent and what has come.
-func (s *stream) estimate() spec.Usage {
-	seen := len(s.answer.Text)
-	for _, c := range s.answer.Calls {
-		seen += len(c.Name) + len(c.Arguments)
-	}
-	return spec.Usage{Input: s.size / model.BytesPerToken, Output: max(seen, int(s.seen.Load())) / model.BytesPerToken}
-}
+func (s *stream) estimate() spec.Usage { return s.request.Estimate(int(s.seen.Load()), s.answer) }
 
 // took is what a request that is over, or was given up, took. One that was given up, or whose answer broke off, was read by the server,
 // which therefore counts it, and says nothing more: then it is estimated.
 func (s *stream) took() (_ spec.Usage, estimated bool) {
 	if !s.over.Load() {
-		return spec.Usage{Input: s.size / model.BytesPerToken, Output: int(s.seen.Load()) / model.BytesPerToken}, true
+		return s.request.Estimate(int(s.seen.Load()), model.Answer{}), true
 	}
 	if s.err == nil {
 		return s.answer.Used, false
@@ -96,7 +85,7 @@ func (s *stream) took() (_ spec.Usage, estimated bool) {
 	if e, ok := errors.AsType[*model.Error](s.err); ok && e.Used != (spec.Usage{}) {
 		return e.Used, false
 	}
-	if asksServer(s.model) && (s.begun.Load() || s.left != nil) {
+	if model.AsksServer(s.model) && (s.begun.Load() || s.left != nil) {
 		return s.estimate(), true
 	}
 	return spec.Usage{}, false
