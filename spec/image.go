@@ -51,7 +51,7 @@ func (i Image) String() string {
 // error says what is wrong.
 func NewImage(data []byte) (Image, error) {
 	if len(data) > MaxImage {
-		return Image{}, fmt.Errorf("it has %d bytes, and an image may have %d: make it smaller", len(data), MaxImage)
+		return Image{}, fmt.Errorf("it has more than %d bytes, and an image may have no more: make it smaller", MaxImage)
 	}
 	i := Image{Digest: DigestBytes(data), Bytes: len(data), Data: data}
 	var header func(*bytes.Reader) (image.Config, error)

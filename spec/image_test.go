@@ -80,7 +80,7 @@ func TestWhatIsNoImageIsRefused(t *testing.T) {
 		{"a text", []byte("I am cat.png, trust me."), "it is no PNG, JPEG, WebP or GIF image, whatever its name says"},
 		{"an SVG", []byte("<?xml version=\"1.0\"?><SVG onload=\"alert(1)\"/>"), "an SVG is a program and no picture"},
 		{"a PDF", []byte("%PDF-1.7"), "it is no PNG"},
-		{"one that is too large", append(slices.Clone(whole), make([]byte, spec.MaxImage)...), "an image may have 3145728"},
+		{"one that is too large", append(slices.Clone(whole), make([]byte, spec.MaxImage)...), "it has more than 3145728 bytes"},
 		{"one that is cut off", whole[:20], "it begins as image/png and is none"},
 		{"a text that begins as one", []byte("GIF89a is a fine format"), ""},
 		{"a decompression bomb", bombed, "it is 60000 by 60000 pixels, and an image may be 8000 wide and high"},

@@ -77,7 +77,7 @@ func readImages(files []string) ([]spec.Image, error) {
 	for _, file := range files {
 		i, err := readImage(file)
 		if err != nil {
-			return nil, fmt.Errorf("--image %s: %w", file, err)
+			return nil, fmt.Errorf("--image %s: %w", spec.Visible(file), err)
 		}
 		all = append(all, i)
 	}

@@ -97,7 +97,11 @@ func (w *teller) step(t *transcript.Transcript, s transcript.Step) {
 		}
 	}
 	if s.Again > 0 {
-		w.line("again", fmt.Sprintf("asked %s more, because a crash had cut the answer off", times(s.Again)))
+		why := "a crash had cut the answer off"
+		if len(s.Delays) > 0 {
+			why = "there was no answer yet"
+		}
+		w.line("again", fmt.Sprintf("asked %s more, because %s", times(s.Again), why))
 	}
 	if s.N > 0 && !s.Answered && (s.Tool == nil || s.Tool.Proposal == nil) {
 		w.line("", "there is no answer yet")

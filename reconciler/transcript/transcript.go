@@ -26,7 +26,7 @@ type Step struct {
 	// N is the exchange's number, 0 for an attempt. Lane is empty for the main one.
 	N    int       `json:"n,omitempty"`
 	Lane spec.Lane `json:"lane,omitempty"`
-	// Again counts how often the request was made once more because a crash had cut its answer off.
+	// Again counts how often the request was made once more because there was no answer yet, or a crash had cut it off.
 	Again int `json:"again,omitempty"`
 	// Delays are the times at which there was no answer yet, as far as the record tells them.
 	Delays []Delay `json:"delays,omitempty"`
