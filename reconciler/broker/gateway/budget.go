@@ -96,8 +96,12 @@ func (u *underWay) within(m *spec.Model, b budget, used, estimate spec.Usage) er
 		switch {
 		case of.bound == 0:
 		case of.is >= of.bound:
+			hint := ", or wait until it is full again"
+			if b.whose == "run" {
+				hint = "" // It never is.
+			}
 			return &model.Error{Reason: model.BudgetExceeded, Err: fmt.Errorf(
-				"the budget of the %s is used up, %v of %s: raise spec.budget.%s of Model/%s, or wait until it is full again", b.whose, of.is, of.budget, of.field, m.Name)}
+				"the budget of the %s is used up, %v of %s: raise spec.budget.%s of Model/%s%s", b.whose, of.is, of.budget, of.field, m.Name, hint)}
 		case of.is+of.coming >= of.bound:
 			return &model.Error{Reason: model.RateLimited, Err: fmt.Errorf(
 				"the budget of the %s may be used up by the requests under way, %v and about %v of %s, as spec.budget.%s allows", b.whose, of.is, of.coming, of.budget, of.field)}

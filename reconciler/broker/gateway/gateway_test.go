@@ -238,6 +238,12 @@ func TestWhoIsAskedAndWhen(t *testing.T) {
 		tries: map[string][]try{"a": {{silent: 10 * time.Second, pieces: []string{"late"}}}},
 		text:  "late", asked: []string{"a"}, took: 10 * time.Second, want: spec.ModelDecision{Model: "a"},
 	}, {
+		name:  "one that fails at once is not slow, and what follows does not wait",
+		specs: map[string]spec.ModelSpec{"a": {Hedge: &spec.Hedge{After: 30 * second, Most: 3}, Fallbacks: []spec.Fallback{{Model: "b", On: []string{"rateLimited"}}}}, "b": {}},
+		tries: map[string][]try{"a": {fails(model.RateLimited, 0)}, "b": {says("yes")}},
+		text:  "yes", asked: []string{"a", "b"}, took: 0,
+		want: spec.ModelDecision{Model: "b", Why: "fallback after rateLimited", Attempts: []spec.ModelAttempt{{Model: "a", Reason: "rateLimited", Error: "the server is rateLimited"}}},
+	}, {
 		name:  "a request that fails for good ends those beside it",
 		specs: map[string]spec.ModelSpec{"a": {Hedge: &spec.Hedge{After: 3 * second, Most: 3}}},
 		tries: map[string][]try{"a": {{silent: 10 * time.Second, pieces: []string{"late"}}, fails(model.Unauthorized, 0)}},
@@ -543,6 +549,9 @@ func TestABudgetIsKept(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), test.says) || model.ReasonOf(err) != model.BudgetExceeded || model.Later(err) || len(p.asked) > 0 {
 				t.Fatalf("got %v, asked %v", err, p.asked)
+			}
+			if day := !strings.HasPrefix(test.name, "the run's"); strings.Contains(err.Error(), "wait until it is full again") != day {
+				t.Errorf("a run's budget is never full again: %v", err)
 			}
 			models["a"].Spec.Fallbacks[0].On = []string{"budgetExceeded"}
 			_, d, err := g.Ask(t.Context(), models["a"], a, nil)

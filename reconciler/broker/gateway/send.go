@@ -66,7 +66,10 @@ func newPolicy(m *spec.Model) (failsafe.Executor[*stream], circuitbreaker.Circui
 	if h := m.Spec.Hedge; h != nil {
 		all = append(all, hedgepolicy.NewBuilderWithDelay[*stream](time.Duration(h.After)).
 			WithMaxHedges(cmp.Or(h.Most, most)-1).
-			CancelIf(func(_ *stream, err error) bool { return err == nil || !model.Later(err) }).Build())
+			CancelIf(func(_ *stream, err error) bool {
+				_, last := errors.AsType[errLast](err)
+				return err == nil || last || !model.Later(err)
+			}).Build())
 	}
 	if len(all) == 0 {
 		return nil, nil
@@ -89,6 +92,12 @@ func broken(breaker circuitbreaker.CircuitBreaker[*stream], err error) bool {
 type errHeld struct{ error }
 
 func (e errHeld) Unwrap() error { return e.error }
+
+// errLast marks the error of a request beside which none is under way any more: one that has failed is not slow, and what follows need
+// not wait until it would be.
+type errLast struct{ error }
+
+func (e errLast) Unwrap() error { return e.error }
 
 func retryAfter(err error) time.Duration {
 	if e, ok := errors.AsType[*model.Error](err); ok {
@@ -134,6 +143,7 @@ type tries struct {
 
 	mu      sync.Mutex
 	streams []*stream
+	asking  int // those that wait for their turn among them
 	left    bool
 	failed  error // the last one of a request that was sent
 }
@@ -144,7 +154,16 @@ func (t *tries) first(ctx context.Context) (*stream, error) {
 		return t.try(ctx, nil, false)
 	}
 	return t.server.policy.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[*stream]) (*stream, error) {
-		return t.try(ctx, e.Canceled(), e.IsHedge())
+		t.mu.Lock()
+		t.asking++
+		t.mu.Unlock()
+		s, err := t.try(ctx, e.Canceled(), e.IsHedge())
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.asking--; err != nil && t.asking == 0 {
+			err = errLast{err}
+		}
+		return s, err
 	})
 }
 
