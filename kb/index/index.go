@@ -7,6 +7,7 @@ package index
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/mainstay-dev/mainstay/kb/lsa"
 	"github.com/mainstay-dev/mainstay/kb/words"
@@ -65,7 +66,7 @@ func (b *Builder) text(text string, weight uint32) {
 			if len(b.runs) == maxRuns {
 				clear(b.runs)
 			}
-			b.runs[string(append([]byte(nil), run...))] = ids
+			b.runs[strings.Clone(run)] = ids
 		}
 		for _, t := range ids {
 			if b.weights[t] == 0 {

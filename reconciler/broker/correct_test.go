@@ -226,3 +226,19 @@ func TestTheFirstPieceIsShownBeforeTheSecondIsMade(t *testing.T) {
 		t.Errorf("%+v, %v", reply.Answer, err)
 	}
 }
+
+// An answer whose server does not say what it took is estimated, or no budget would ever be used up.
+func TestAServerThatDoesNotCount(t *testing.T) {
+	w := newWorld(t)
+	w.agent.Instructions = ""
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(rw, `{"message":{"content":"yes it"},"done":true}`)
+	}))
+	t.Cleanup(server.Close)
+	w.talks("")
+	w.agent.Model.Spec.Endpoint = server.URL
+	answer := w.answer(spec.RequestModel, plugins.ModelRequest{Messages: []plugins.Message{{Role: plugins.RoleUser, Text: strings.Repeat("x", 3*100-model.Envelope)}}}).Answer
+	if u := answer.Usage; answer.Error != "" || u == nil || u.Input != 100 || u.Output != 2 || u.Cost != 102 {
+		t.Errorf("it took %+v: %s", u, answer.Error)
+	}
+}

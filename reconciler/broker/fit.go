@@ -167,12 +167,12 @@ func (b *Broker) summarized(ctx context.Context, m *spec.Model, r model.Request,
 		return kept, nil
 	}
 	cut := all[len(all)-1]
-	for _, p := range all {
-		half := model.Request{Messages: r.Messages[p.end:]}
-		if p.end > base.end && half.Bytes() <= room/2 {
-			cut = p
+	tail := model.Request{Messages: r.Messages[cut.end:]}.Bytes()
+	for i := len(all) - 2; i >= 0 && all[i].end > base.end; i-- {
+		if tail += (model.Request{Messages: r.Messages[all[i].end:all[i+1].end]}).Bytes(); tail > room/2 {
 			break
 		}
+		cut = all[i]
 	}
 	if cut.end <= base.end {
 		return with(base, summary), nil

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -22,8 +23,8 @@ type budget struct {
 	whose, tokensField, costField string
 	tokens                        int
 	cost                          float64
-	// of tells it from others of the same model.
-	of    string
+	// day is "" for the budget of a run, and agent for all but that of an agent.
+	day   string
 	agent spec.AgentName
 }
 
@@ -39,31 +40,30 @@ func (q *question) afford(ctx context.Context, m *spec.Model) (done func(), err 
 	u := &q.gateway.underWay
 	done = func() { u.add(counted, estimate.Negative()) }
 	for _, of := range []budget{
-		{"run", "tokensPerRun", "costPerRun", b.TokensPerRun, b.CostPerRun, "run " + string(q.Run), ""},
-		{"day", "tokensPerDay", "costPerDay", b.TokensPerDay, b.CostPerDay, "day " + day, ""},
-		{"day of agent " + string(q.Agent.Name), "tokensPerAgentDay", "costPerAgentDay", b.TokensPerAgentDay, b.CostPerAgentDay, "day " + day + " of " + string(q.Agent.Name), q.Agent.Name},
+		{"run", "tokensPerRun", "costPerRun", b.TokensPerRun, b.CostPerRun, "", ""},
+		{"day", "tokensPerDay", "costPerDay", b.TokensPerDay, b.CostPerDay, day, ""},
+		{"day of agent " + string(q.Agent.Name), "tokensPerAgentDay", "costPerAgentDay", b.TokensPerAgentDay, b.CostPerAgentDay, day, q.Agent.Name},
 	} {
 		if of.tokens == 0 && of.cost == 0 {
 			continue
 		}
-		used, err := q.spent(ctx, m, of, day)
+		used, err := q.spent(ctx, m, of)
+		key := strings.Join([]string{m.Name, of.whose, cmp.Or(of.day, string(q.Run))}, "\x00")
 		if err == nil {
-			err = u.within(m, of, used, estimate)
+			err = u.within(m, of, key, used, estimate)
 		}
 		if err != nil {
 			done()
 			return nil, err
 		}
-		counted = append(counted, of.key(m))
+		counted = append(counted, key)
 	}
 	return done, nil
 }
 
-func (b budget) key(m *spec.Model) string { return m.Name + "\x00" + b.of }
-
 // spent is what is known to be used of a budget.
-func (q *question) spent(ctx context.Context, m *spec.Model, b budget, day string) (spec.Usage, error) {
-	if strings.HasPrefix(b.of, "run ") {
+func (q *question) spent(ctx context.Context, m *spec.Model, b budget) (spec.Usage, error) {
+	if b.day == "" {
 		var ran spec.Usage
 		for _, s := range q.Spent {
 			if s.Model == m.Name {
@@ -72,7 +72,7 @@ func (q *question) spent(ctx context.Context, m *spec.Model, b budget, day strin
 		}
 		return ran, nil
 	}
-	used, err := q.gateway.opts.Spent(ctx, day, m.Name, b.agent)
+	used, err := q.gateway.opts.Spent(ctx, b.day, m.Name, b.agent)
 	if err != nil {
 		return used, &model.Error{Reason: model.Unavailable, Err: fmt.Errorf("what it has cost today cannot be known: %w", err)}
 	}
@@ -81,10 +81,10 @@ func (q *question) spent(ctx context.Context, m *spec.Model, b budget, day strin
 
 // within adds an estimate to what is under way of a budget, or reports that the budget is used up. Of a day it is another one tomorrow,
 // and people may raise it: the run is not tried again before. What only those under way use up is there again in a moment, or not.
-func (u *underWay) within(m *spec.Model, b budget, used, estimate spec.Usage) error {
+func (u *underWay) within(m *spec.Model, b budget, key string, used, estimate spec.Usage) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	coming := u.used[b.key(m)]
+	coming := u.used[key]
 	for _, of := range []struct {
 		field             string
 		is, coming, bound float64
@@ -97,7 +97,7 @@ func (u *underWay) within(m *spec.Model, b budget, used, estimate spec.Usage) er
 		case of.bound == 0:
 		case of.is >= of.bound:
 			hint := ", or wait until it is full again"
-			if b.whose == "run" {
+			if b.day == "" {
 				hint = "" // It never is.
 			}
 			return &model.Error{Reason: model.BudgetExceeded, Err: fmt.Errorf(
@@ -110,7 +110,7 @@ func (u *underWay) within(m *spec.Model, b budget, used, estimate spec.Usage) er
 	if u.used == nil {
 		u.used = map[string]spec.Usage{}
 	}
-	u.used[b.key(m)] = coming.Add(estimate)
+	u.used[key] = coming.Add(estimate)
 	return nil
 }
 

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mainstay-dev/mainstay/plugins"
-	"github.com/mainstay-dev/mainstay/reconciler/broker/gateway"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -83,19 +81,5 @@ func TestTheLastOfABudgetIsForOne(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// TestAServerThatDoesNotCount checks that an answer whose server does not say what it took is estimated, and a scripted one is not.
-func TestAServerThatDoesNotCount(t *testing.T) {
-	for provider, want := range map[string]plugins.Usage{spec.ProviderOpenAI: {Input: 105, Output: 2}, spec.ProviderScripted: {}} {
-		g := gateway.New(gateway.Options{Now: time.Now, Chat: func(context.Context, *spec.Model, model.Request, func(string)) (model.Answer, error) {
-			return model.Answer{ModelAnswer: plugins.ModelAnswer{Text: "yes it"}}, nil
-		}})
-		m := declared(t, map[string]spec.ModelSpec{"a": {Provider: provider}})["a"]
-		answer, _, err := g.Ask(t.Context(), m, asking("r"), nil)
-		if err != nil || answer.Usage != want || answer.Used.Input != want.Input || answer.Used.Output != want.Output {
-			t.Errorf("%s: %+v: %v", provider, answer, err)
-		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -59,10 +58,6 @@ func open(ctx context.Context, chat func(context.Context, *spec.Model, model.Req
 			}
 		})
 		s.left = context.Cause(s.ctx)
-		if used := s.answer.Used; s.err == nil && used.Input+used.Output == 0 && model.AsksServer(m) {
-			s.answer.Used = s.estimate()
-			s.answer.Usage = plugins.Usage{Input: s.answer.Used.Input, Output: s.answer.Used.Output}
-		}
 		s.over.Store(true)
 		used, _ := s.took()
 		release(used)
@@ -70,14 +65,12 @@ func open(ctx context.Context, chat func(context.Context, *spec.Model, model.Req
 	return s
 }
 
-// estimate is what a request takes of which the server says nothing: what was sent and what has come.
-func (s *stream) estimate() spec.Usage { return s.request.Estimate(int(s.seen.Load()), s.answer) }
-
 // took is what a request that is over, or was given up, took. One that was given up, or whose answer broke off, was read by the server,
 // which therefore counts it, and says nothing more: then it is estimated.
 func (s *stream) took() (_ spec.Usage, estimated bool) {
+	sent := s.request.Estimate(int(s.seen.Load()), model.Answer{})
 	if !s.over.Load() {
-		return s.request.Estimate(int(s.seen.Load()), model.Answer{}), true
+		return sent, true
 	}
 	if s.err == nil {
 		return s.answer.Used, false
@@ -86,7 +79,7 @@ func (s *stream) took() (_ spec.Usage, estimated bool) {
 		return e.Used, false
 	}
 	if model.AsksServer(s.model) && (s.begun.Load() || s.left != nil) {
-		return s.estimate(), true
+		return sent, true
 	}
 	return spec.Usage{}, false
 }
