@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"schemas/generate":  {"schemas/generator"},
 
 	// What is known, of use without the rest.
+	"kb":       nil,
 	"kb/words": nil,
 	"kb/lsa":   nil,
 	"kb/index": {"kb/lsa", "kb/words"},
