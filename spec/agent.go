@@ -101,7 +101,7 @@ func (l *loader) agent(f *Fleet, e *entry[AgentSpec], defaults Defaults, ceiling
 }
 
 // ownServers are the names under which agents see Mainstay's own tools.
-var ownServers = []string{AgentsServer, "repo", "skills"}
+var ownServers = []string{AgentsServer, "knowledge", "repo", "skills"}
 
 // AgentsServer is the name under which agents see those that they may give tasks to: the tool of the agent NAME is
 // agents__NAME.
@@ -118,11 +118,11 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 	a.Memory, a.Output, a.Isolation, a.Scale = w.Memory, w.Output, w.Isolation, w.Scale
 	for i, name := range w.Knowledge {
 		if l.once(n.at("knowledge", i), "knowledge source", w.Knowledge[:i], name) && known(l, n.at("knowledge", i), KindKnowledgeSource, name, l.knowledge) {
-			a.Knowledge = append(a.Knowledge, name)
+			a.Knowledge = append(a.Knowledge, l.out.Knowledge[name])
 			a.DependsOn = append(a.DependsOn, Ref{KindKnowledgeSource, name})
 		}
 	}
-	slices.Sort(a.Knowledge)
+	slices.SortFunc(a.Knowledge, func(a, b *KnowledgeSource) int { return strings.Compare(a.Name, b.Name) })
 	for i, name := range w.Agents {
 		if l.once(n.at("agents", i), "agent", w.Agents[:i], name) { // Whether there is such an agent, checkDelegation checks.
 			a.Delegates = append(a.Delegates, AgentName(name))
@@ -411,7 +411,7 @@ func (l *loader) agentDigest(a *Agent) Digest {
 		Tools         []Digest
 		Read, Propose []string
 		Limits        RunLimits
-		Knowledge     []string        `json:",omitempty"`
+		Knowledge     []Digest        `json:",omitempty"`
 		Delegates     []AgentName     `json:",omitempty"`
 		Memory        *MemoryUse      `json:",omitempty"`
 		Output        json.RawMessage `json:",omitempty"`
@@ -423,7 +423,7 @@ func (l *loader) agentDigest(a *Agent) Digest {
 	}{
 		Instructions: a.Instructions, Runtime: a.Runtime, Skills: map[string]Digest{},
 		Read: slices.Sorted(slices.Values(a.ReadPaths)), Propose: slices.Sorted(slices.Values(a.ProposePaths)), Limits: a.Limits,
-		Knowledge: a.Knowledge, Delegates: a.Delegates, Memory: a.Memory, Isolation: a.Isolation, Scale: a.Scale, RuntimePin: a.RuntimePin,
+		Delegates: a.Delegates, Memory: a.Memory, Isolation: a.Isolation, Scale: a.Scale, RuntimePin: a.RuntimePin,
 		Ordered: a.Ordered, Suspended: a.Suspended,
 	}
 	if a.Model != nil {
@@ -431,6 +431,9 @@ func (l *loader) agentDigest(a *Agent) Digest {
 	}
 	for _, s := range a.Skills {
 		content.Skills[s.Name] = s.Digest
+	}
+	for _, s := range a.Knowledge {
+		content.Knowledge = append(content.Knowledge, s.Digest)
 	}
 	for _, t := range a.Tools {
 		content.Tools = append(content.Tools, t.Server.toolDigests[t.Name])

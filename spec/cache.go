@@ -226,6 +226,8 @@ func (l *loader) resolvedAs(r Ref) any {
 		return l.out.Models[r.Name]
 	case KindToolServer:
 		return l.out.Servers[r.Name]
+	case KindKnowledgeSource:
+		return l.out.Knowledge[r.Name]
 	case KindSkill:
 		return l.skills[r.Name]
 	case KindPersona:

@@ -58,7 +58,7 @@ var writtenKinds = sync.OnceValue(func() []string {
 // OnlyChecked reports whether resources of the kind are checked, and this version does not act on them.
 func (k Kind) OnlyChecked() bool {
 	switch k {
-	case KindEvaluation, KindKnowledgeSource, KindSkillSource, KindWorkflow:
+	case KindEvaluation, KindSkillSource, KindWorkflow:
 		return true
 	}
 	return false

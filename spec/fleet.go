@@ -37,8 +37,8 @@ func (l *loader) resolve() *Fleet {
 		f.Lock = l.lock.Lock
 		l.checkLock()
 	}
+	f.Knowledge = l.resolveKnowledge()
 	l.checkSources()
-	l.checkKnowledge()
 	f.Policies = l.resolvePolicies()
 	l.deniedTools()
 	l.unknownNames()
@@ -63,6 +63,9 @@ func (l *loader) resources(f *Fleet) []Resource {
 	var before, after []Resource
 	for _, a := range f.Actions {
 		before = append(before, a.Resource)
+	}
+	for _, k := range f.Knowledge {
+		after = append(after, k.Resource)
 	}
 	for _, m := range f.Models {
 		after = append(after, m.Resource)

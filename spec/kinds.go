@@ -205,7 +205,7 @@ type AgentSpec struct {
 	// Files are the repository's files the agent may read.
 	Files *FileUse `json:"files,omitempty"`
 	// Knowledge names the KnowledgeSources that the agent may search. It sees no other.
-	Knowledge []string `json:"knowledge,omitempty" check:"later,max=64"`
+	Knowledge []string `json:"knowledge,omitempty" check:"max=64"`
 	// Memory lets the agent keep facts from one run to the next.
 	Memory *MemoryUse `json:"memory,omitempty" check:"later"`
 	// Agents names the agents that this one may give tasks to, each with a tool agents__NAME. Delegation goes one way: it has no

@@ -16,66 +16,6 @@ type SkillSourceSpec struct {
 	Credential *SecretRef `json:"credential,omitempty"`
 }
 
-// KnowledgeSourceSpec declares documents that agents may search. Exactly one of Files, Git and Web is set.
-type KnowledgeSourceSpec struct {
-	// Description is one sentence for people and for agents.
-	Description string `json:"description,omitempty" check:"max=1000"`
-	// Files are files of this repository.
-	Files *KnowledgeFiles `json:"files,omitempty"`
-	// Git are files of another repository.
-	Git *KnowledgeGit `json:"git,omitempty"`
-	// Web are the pages of a site.
-	Web *KnowledgeWeb `json:"web,omitempty"`
-	// Chunk says how documents are cut.
-	Chunk *Chunk `json:"chunk,omitempty"`
-	// Embed names a Model that makes vectors of the text. Default: none, and search is by words and by the text's own
-	// statistics.
-	Embed string `json:"embed,omitempty"`
-	// Graph says whether entities and relations are taken from what declares them: services, owners, images, manifests.
-	Graph bool `json:"graph,omitempty"`
-	// Labels are what searches may filter by.
-	Labels map[string]string `json:"labels,omitempty" check:"max=64"`
-}
-
-// KnowledgeFiles are files of a repository.
-type KnowledgeFiles struct {
-	// Include are doublestar globs over paths from the repository's root.
-	Include []string `json:"include" check:"required,max=256" hint:"write include: [\"docs/**\"]"`
-	// Exclude are globs of files that are left out.
-	Exclude []string `json:"exclude,omitempty" check:"max=256"`
-}
-
-// KnowledgeGit are files of another repository. Exactly one of Commit and Branch is set.
-type KnowledgeGit struct {
-	// URL is that of the repository.
-	URL string `json:"url" check:"required,pattern=repository"`
-	// Commit is the commit that is read.
-	Commit string `json:"commit,omitempty" check:"pattern=commit"`
-	// Branch is followed.
-	Branch string `json:"branch,omitempty" check:"max=255"`
-	// Credential is a token or password that reads the repository.
-	Credential *SecretRef `json:"credential,omitempty"`
-	KnowledgeFiles
-}
-
-// KnowledgeWeb are the pages of a site.
-type KnowledgeWeb struct {
-	// Sitemap is the URL of the site's sitemap (https://www.sitemaps.org).
-	Sitemap string `json:"sitemap" check:"required,pattern=url"`
-	// Allow are the beginnings of the URLs that are read. No other page is.
-	Allow []string `json:"allow" check:"required,max=256" hint:"write allow: [\"https://example.com/docs/\"]"`
-	// Refresh is how often the sitemap is read.
-	Refresh Duration `json:"refresh,omitempty" check:"default=24h,min=10m,max=8760h"`
-}
-
-// Chunk says how documents are cut.
-type Chunk struct {
-	// Size is how long a chunk is at most, in characters.
-	Size int `json:"size,omitempty" check:"default=1200,min=100,max=20000"`
-	// Overlap is how much of a chunk's end the next one repeats, in characters. It is less than Size.
-	Overlap int `json:"overlap,omitempty" check:"default=0,min=0,max=10000"`
-}
-
 // EvaluationSpec are cases that an agent must pass.
 type EvaluationSpec struct {
 	// Agent is the agent that is tried.

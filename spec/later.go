@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,58 +30,6 @@ func (l *loader) checkSources() {
 		}
 		l.secret(e.document, e.spec.at("credential"), e.written.Credential)
 		l.other(e.document, e.written)
-	}
-}
-
-func (l *loader) checkKnowledge() {
-	for _, name := range names(l.knowledge) {
-		e := l.knowledge[name]
-		w, n := e.written, e.spec
-		set := 0
-		for _, is := range []bool{w.Files != nil, w.Git != nil, w.Web != nil} {
-			if is {
-				set++
-			}
-		}
-		if set != 1 {
-			l.missing(e.document, n, "files are in this repository, git is another one, web is a site", "the knowledge source needs exactly one of files, git and web")
-		}
-		if w.Files != nil {
-			l.knowledgeFiles(n.at("files"), *w.Files)
-		}
-		if w.Git != nil {
-			if (w.Git.Commit == "") == (w.Git.Branch == "") {
-				l.missing(e.document, n.at("git"), "a commit is pinned, a branch is followed", "the repository needs exactly one of commit and branch")
-			}
-			l.secret(e.document, n.at("git", "credential"), w.Git.Credential)
-			l.knowledgeFiles(n.at("git"), w.Git.KnowledgeFiles)
-		}
-		if w.Web != nil {
-			l.knowledgeWeb(n.at("web"), w.Web)
-		}
-		if c := w.Chunk; c != nil && c.Overlap > 0 && c.Overlap >= max(c.Size, 1) && c.Size > 0 {
-			l.error(n.at("chunk", "overlap"), "make it less than the size", "the overlap of chunks is %d, and their size %d", c.Overlap, c.Size)
-		}
-		var depends []Ref
-		if w.Embed != "" && known(l, n.at("embed"), KindModel, w.Embed, l.models) {
-			depends = append(depends, Ref{KindModel, w.Embed})
-		}
-		l.other(e.document, w, depends...)
-	}
-}
-
-func (l *loader) knowledgeFiles(n *node, f KnowledgeFiles) {
-	l.globs(n.at("include"), f.Include)
-	l.globs(n.at("exclude"), f.Exclude)
-}
-
-// knowledgeWeb checks that what may be read is on the site that the sitemap is of, or is said with its host.
-func (l *loader) knowledgeWeb(n *node, w *KnowledgeWeb) {
-	for i, prefix := range w.Allow {
-		u, err := url.Parse(prefix)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !strings.HasPrefix(u.Path, "/") {
-			l.error(n.at("allow", i), "write it with its host and a path, as https://example.com/docs/", "%q is not the beginning of a URL", shorten(prefix, 80))
-		}
 	}
 }
 

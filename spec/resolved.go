@@ -108,13 +108,14 @@ type Fleet struct {
 	// Lock is what mainstay.lock pins. Nil is a fleet without one, which pins nothing.
 	Lock *Lock
 	// Agents, Models and so on are keyed by name.
-	Agents   map[AgentName]*Agent
-	Models   map[string]*Model
-	Servers  map[string]*ToolServer
-	Skills   map[string]*Skill
-	Actions  map[ActionID]*Action
-	Policies []*Policy  // sorted by name
-	Triggers []*Trigger // sorted by name
+	Agents    map[AgentName]*Agent
+	Models    map[string]*Model
+	Servers   map[string]*ToolServer
+	Skills    map[string]*Skill
+	Knowledge map[string]*KnowledgeSource
+	Actions   map[ActionID]*Action
+	Policies  []*Policy  // sorted by name
+	Triggers  []*Trigger // sorted by name
 	// Resources lists every resource, the Fleet first, then sorted by kind and name.
 	Resources []Resource
 
@@ -155,9 +156,9 @@ type Agent struct {
 	// ProposePaths are globs; [Protected] paths are refused whatever they say.
 	ProposePaths []string
 	Limits       RunLimits
-	// Knowledge are the names of the KnowledgeSources the agent may search, Delegates those of the agents that it may give
-	// tasks to; both sorted.
-	Knowledge []string
+	// Knowledge are the sources that the agent may search, and Delegates the agents that it may give tasks to; both sorted by
+	// name.
+	Knowledge []*KnowledgeSource
 	Delegates []AgentName
 	// Memory, Output, Isolation and Scale are as written; nil where nothing is.
 	Memory    *MemoryUse
@@ -170,6 +171,15 @@ type Agent struct {
 	Suspended bool
 	// Check is Output, compiled; nil where the answer may be anything.
 	Check *OutputCheck
+}
+
+// KnowledgeNames are the names of the sources that the agent may search, sorted.
+func (a *Agent) KnowledgeNames() []string {
+	var names []string
+	for _, s := range a.Knowledge {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // Tool is one tool that an agent may call.
@@ -221,6 +231,14 @@ func (m *Model) Other(name string) *Model {
 		}
 	}
 	return nil
+}
+
+// KnowledgeSource is a checked [KnowledgeSourceSpec]. Its digest covers that of the model that makes vectors.
+type KnowledgeSource struct {
+	Resource
+	Spec KnowledgeSourceSpec
+	// Embed is the model that makes vectors of the text; nil where none does.
+	Embed *Model
 }
 
 // ToolServer is a checked [ToolServerSpec].

@@ -95,7 +95,7 @@ func (x *comparison) agent(before, after *spec.Agent) {
 	x.agentModel(&c, before, after)
 	x.agentTools(&c, before, after)
 	c.Skills = skills(before.Skills, after.Skills)
-	c.Knowledge = x.names(after.Ref, before.Knowledge, after.Knowledge, nil,
+	c.Knowledge = x.names(after.Ref, before.KnowledgeNames(), after.KnowledgeNames(), nil,
 		"knowledge", "gained the knowledge %s", "lost the knowledge %s")
 	x.sources(&c, before, after)
 	c.Delegates = x.names(after.Ref, plain(before.Delegates), plain(after.Delegates), nil,
@@ -294,24 +294,15 @@ func skills(before, after []*spec.Skill) *Names {
 
 // sources notes which of an agent's knowledge is other than it was.
 func (x *comparison) sources(c *AgentChange, before, after *spec.Agent) {
-	for _, name := range after.Knowledge {
-		ref := spec.Ref{Kind: spec.KindKnowledgeSource, Name: name}
-		if slices.Contains(before.Knowledge, name) && digestOf(x.before, ref) != digestOf(x.after, ref) {
+	for _, source := range after.Knowledge {
+		i := slices.IndexFunc(before.Knowledge, func(s *spec.KnowledgeSource) bool { return s.Name == source.Name })
+		if i >= 0 && before.Knowledge[i].Digest != source.Digest {
 			if c.Knowledge == nil {
 				c.Knowledge = &Names{}
 			}
-			c.Knowledge.Changed = append(c.Knowledge.Changed, name)
+			c.Knowledge.Changed = append(c.Knowledge.Changed, source.Name)
 		}
 	}
-}
-
-func digestOf(f *fleetSide, ref spec.Ref) spec.Digest {
-	resources := withoutFleet(f.Resources)
-	i, ok := slices.BinarySearchFunc(resources, ref, func(r spec.Resource, ref spec.Ref) int { return compareRefs(r.Ref, ref) })
-	if !ok {
-		return ""
-	}
-	return resources[i].Digest
 }
 
 // names compares two lists of which each item permits something. covered, which may be nil, reports whether other items

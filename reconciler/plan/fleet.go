@@ -155,7 +155,7 @@ func (x *comparison) signatures(ref spec.Ref, was, is *spec.SignatureDemand) {
 
 // compared are the fields of [spec.Fleet] that are looked into elsewhere.
 var compared = []string{
-	"Resource", "Approvers", "Signatures", "Ledger", "Lock", "Expires", "Retention", "StoreBytes", "Agents", "Models", "Servers", "Skills", "Actions", "Policies", "Triggers", "Resources",
+	"Resource", "Approvers", "Signatures", "Ledger", "Lock", "Expires", "Retention", "StoreBytes", "Agents", "Models", "Servers", "Skills", "Knowledge", "Actions", "Policies", "Triggers", "Resources",
 }
 
 // maxTold is how many differences are told one by one in whatever else a fleet holds.
