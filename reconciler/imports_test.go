@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"kb":       nil,
 	"kb/words": nil,
 	"kb/lsa":   nil,
-	"kb/index": {"kb/lsa", "kb/words"},
+	"kb/index": {"kb", "kb/lsa", "kb/words"},
 	"kb/beir":  nil,
 
 	// How a runtime is written.
