@@ -13,14 +13,15 @@ type Live struct {
 	// counts say in how many chunks that are there each term stands; nil where nothing is gone.
 	counts []uint32
 	gone   []uint64 // a bit for each entry
-	chunks int
-	length float64
-	bytes  int64
+	// documents and chunks count what is there.
+	documents, chunks int
+	length            float64
+	bytes             int64
 }
 
 // All is a segment of which nothing is gone.
 func All(s *Segment) *Live {
-	return &Live{Segment: s, lengths: s.lengths, gone: make([]uint64, (len(s.entries)+63)/64), chunks: len(s.lengths), length: sum(s.lengths), bytes: s.meta.Bytes}
+	return &Live{Segment: s, lengths: s.lengths, gone: make([]uint64, (len(s.entries)+63)/64), documents: len(s.entries), chunks: len(s.lengths), length: sum(s.lengths), bytes: s.meta.Bytes}
 }
 
 var infinite = float32(math.Inf(1))
@@ -30,7 +31,10 @@ func dead(length float32) bool { return length > math.MaxFloat32 }
 // Gone reports whether a document is gone.
 func (l *Live) Gone(entry int) bool { return l.gone[entry/64]>>(entry%64)&1 == 1 }
 
-// Chunks and Bytes count what is there, Dead the chunks that are gone.
+// Documents is how many documents are there.
+func (l *Live) Documents() int { return l.documents }
+
+// Chunks is how many chunks are there.
 func (l *Live) Chunks() int { return l.chunks }
 
 // Bytes is the length of the text that is there.
@@ -48,7 +52,7 @@ func (l *Live) Without(entries []int) *Live {
 		return l
 	}
 	n := &Live{Segment: l.Segment, lengths: slices.Clone(l.lengths), counts: slices.Clone(l.counts), gone: slices.Clone(l.gone),
-		chunks: l.chunks, length: l.length, bytes: l.bytes}
+		documents: l.documents, chunks: l.chunks, length: l.length, bytes: l.bytes}
 	if n.counts == nil {
 		n.counts = make([]uint32, len(l.postingEnds))
 		for t := range n.counts {
@@ -60,6 +64,7 @@ func (l *Live) Without(entries []int) *Live {
 			continue
 		}
 		n.gone[i/64] |= 1 << (i % 64)
+		n.documents--
 		for c := l.entries[i].Begin; c < l.entries[i].End; c++ {
 			terms, _ := l.of(c)
 			for _, t := range terms {

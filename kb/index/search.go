@@ -67,6 +67,7 @@ type Found struct {
 // and how long a chunk, is counted over the chunks that are there in all of them, exactly. Chunks of the same score come in the order of
 // the sources, and of the paths in it. Where ctx ends, it returns that error.
 func Search(ctx context.Context, sources []Source, ask Ask) ([]Found, error) {
+	ask.Most = max(ask.Most, 0)
 	c := newSearch(sources, ask)
 	defer c.close()
 	found, err := c.find(ctx)
@@ -120,7 +121,7 @@ func newSearch(sources []Source, ask Ask) *search {
 func (c *search) close() { scorers.Put(c.scorer) }
 
 func (c *search) find(ctx context.Context) ([]found, error) {
-	if c.ask.Most <= 0 {
+	if c.ask.Most == 0 {
 		return nil, ctx.Err()
 	}
 	terms := c.terms()

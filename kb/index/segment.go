@@ -96,7 +96,8 @@ type Segment struct {
 	records          []byte
 	meanings         lsa.Packed
 	vectors          vectors
-	byPath, byBlob   func() map[string]int
+	byPath           func() map[string]int
+	byBlob           func() map[string][]int
 }
 
 // Chunks is how many chunks there are.
@@ -111,17 +112,17 @@ func (s *Segment) Bytes() int64 { return s.meta.Bytes }
 // Space identifies what has made the vectors of the chunks; empty where they have none.
 func (s *Segment) Space() string { return s.meta.Space }
 
-// ByPath finds an entry by its path, and ByBlob one by its blob.
-func (s *Segment) ByPath(path string) (int, bool) {
-	i, ok := s.byPath()[path]
-	return i, ok
+// VectorDims is how many numbers a vector has.
+func (s *Segment) VectorDims() int { return s.meta.VectorDims }
+
+// ByPath finds a document by its path.
+func (s *Segment) ByPath(path string) (entry int, ok bool) {
+	entry, ok = s.byPath()[path]
+	return entry, ok
 }
 
-// ByBlob finds an entry by its blob.
-func (s *Segment) ByBlob(blob string) (int, bool) {
-	i, ok := s.byBlob()[blob]
-	return i, ok
-}
+// ByBlob finds the documents of a content.
+func (s *Segment) ByBlob(blob string) (entries []int) { return s.byBlob()[blob] }
 
 // Document is a whole one.
 func (s *Segment) Document(entry int) kb.Document {
@@ -261,17 +262,21 @@ func Open(file []byte) (*Segment, error) {
 	if err != nil || !s.sound() {
 		return nil, errDamaged
 	}
-	s.byPath = sync.OnceValue(func() map[string]int { return s.by(func(f kb.File) string { return f.Path }) })
-	s.byBlob = sync.OnceValue(func() map[string]int { return s.by(func(f kb.File) string { return f.Blob }) })
+	s.byPath = sync.OnceValue(func() map[string]int {
+		m := make(map[string]int, len(s.entries))
+		for i, e := range s.entries {
+			m[e.File.Path] = i
+		}
+		return m
+	})
+	s.byBlob = sync.OnceValue(func() map[string][]int {
+		m := make(map[string][]int, len(s.entries))
+		for i, e := range s.entries {
+			m[e.File.Blob] = append(m[e.File.Blob], i)
+		}
+		return m
+	})
 	return s, nil
-}
-
-func (s *Segment) by(key func(kb.File) string) map[string]int {
-	m := make(map[string]int, len(s.entries))
-	for i, e := range s.entries {
-		m[key(e.File)] = i
-	}
-	return m
 }
 
 // sound reports whether all that a search relies on holds, so that none can go beyond the file.

@@ -35,10 +35,7 @@ type Writer struct {
 	present []uint32
 	weights []uint32 // by term
 
-	meaning  *Meaning
-	rows     []uint32 // of each term, its number in meaning, and 1
-	meanings lsa.Packed
-	vectors  vectors
+	vectors vectors
 }
 
 // NewWriter returns an empty Writer. The chunks that it takes have vectors made by space, if it is not empty.
@@ -46,8 +43,11 @@ func NewWriter(space string) *Writer {
 	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string][]uint32{}}
 }
 
-// Chunks is how many chunks were taken in.
+// Chunks is how many chunks were taken in, and Documents how many documents.
 func (w *Writer) Chunks() int { return len(w.lengths) }
+
+// Documents is how many documents were taken in.
+func (w *Writer) Documents() int { return len(w.entries) }
 
 // Add takes a document in. With a space, there is a vector for each chunk, and all are of the same length.
 func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
@@ -118,13 +118,13 @@ type Copier struct {
 	terms []uint32
 }
 
-// Copier returns one. A Writer with a space copies vectors of the same space only.
+// Copier returns one. A Writer with a space copies from segments of the same space only, but for documents without chunks.
 func (w *Writer) Copier(from *Segment) *Copier {
 	return &Copier{w, from, make([]uint32, from.dict.len())}
 }
 
-// Copy takes in a document that the segment has, as another file or the same. The vectors are those of the segment, or these.
-func (c *Copier) Copy(entry int, as kb.File, vectors [][]float32) {
+// Copy takes in a document that the segment has, as another file or the same.
+func (c *Copier) Copy(entry int, as kb.File) {
 	w, s, e := c.to, c.from, c.from.entries[entry]
 	for i := e.Begin; i < e.End; i++ {
 		terms, counts := s.of(i)
@@ -141,11 +141,7 @@ func (c *Copier) Copy(entry int, as kb.File, vectors [][]float32) {
 		w.meta.Bytes += int64(len(chunk.Text))
 		w.records = append(w.records, record...)
 		w.recordEnds = append(w.recordEnds, uint64(len(w.records)))
-		switch {
-		case w.meta.Space == "":
-		case vectors != nil:
-			w.vectors.add(vectors[i-e.Begin])
-		default:
+		if w.meta.Space != "" {
 			w.vectors.copy(&s.vectors, int(i))
 		}
 	}
