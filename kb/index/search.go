@@ -2,7 +2,9 @@ package index
 
 import (
 	"cmp"
+	"context"
 	"slices"
+	"strings"
 
 	"github.com/mainstay-dev/mainstay/kb/lsa"
 	"github.com/mainstay-dev/mainstay/kb/words"
@@ -12,174 +14,354 @@ import (
 // questions in sentences, titles of electrical engineering with keywords, and long conversations of which a single message is right:
 // around it little changes in any of them, and all of it together is better than words alone in the first two and as good in the third.
 const (
-	// first is how many documents are taken to be right at first, further how many of their terms are asked for besides, and
+	// first is how many chunks are taken to be right at first, further how many of their terms are asked for besides, and
 	// furtherWeight how much those count together, beside the question's own.
 	first, further = 10, 20
 	furtherWeight  = 0.15
-	// common is which part of the documents at most a term stands in that is asked for besides.
+	// common is which part of the chunks at most a term stands in that is asked for besides.
 	common = 0.2
 	// meaning is how much nearness in meaning counts, beside words. The meaning asked for is that of the question and of the best
-	// document by its words: of more of them it blurs.
+	// chunk by its words: of more of them it blurs.
 	meaning = 0.25
-	// ranked is how many documents are compared in meaning, the best by their words.
+	// ranked is how many chunks are compared in meaning, the best by their words.
 	ranked = 2000
+	// near is how many chunks are taken in by the vectors of a model, and nearWeight how much those count, beside words and
+	// meaning.
+	near       = 200
+	nearWeight = 0.5
 )
 
-// Hit is a document that was found.
-type Hit struct {
-	// Document is its number, in the order in which they were added.
-	Document int
-	ID       string
-	// Score is for comparing the hits of one question, from 0 to 1.
+// Source are segments that belong together.
+type Source struct {
+	Name string
+	// Meaning is what was learned of them; nil for none. Segments that know another one are searched without.
+	Meaning *Meaning
+	// Space is what has made the vectors that are compared; empty for none. Segments of another one are searched without.
+	Space    string
+	Segments []*Live
+}
+
+// Ask is what is asked.
+type Ask struct {
+	Text string
+	// Vectors are the text's, by space.
+	Vectors   map[string][]float32
+	WordsOnly bool
+	Most      int
+	// exhaustive is for tests: nothing is passed over.
+	exhaustive bool
+}
+
+// Found is a chunk that was found.
+type Found struct {
+	// Source and Segment are indices of what was searched.
+	Source, Segment int
+	Chunk           uint32
+	// Entry is the document of the segment that the chunk is of.
+	Entry int
+	// Score is for comparing what was found for one question, from 0 to 1.
 	Score float64
 }
 
-// Search returns the documents that a question is about, the best ones first, at most so many. Documents of the same score come in the
-// order in which they were added.
-func (x *Index) Search(question string, most int) []Hit {
-	asked := x.asked(question)
-	if len(asked) == 0 || most <= 0 {
-		return nil
+// Search returns the chunks of sources that a question is about, the best ones first. All sources are one collection: how rare a term is,
+// and how long a chunk, is counted over the chunks that are there in all of them, exactly. Chunks of the same score come in the order of
+// the sources, and of the paths in it. Where ctx ends, it returns that error.
+func Search(ctx context.Context, sources []Source, ask Ask) ([]Found, error) {
+	ask.Most = max(ask.Most, 0)
+	c := newSearch(sources, ask)
+	defer c.close()
+	found, err := c.find(ctx)
+	if err != nil {
+		return nil, err
 	}
-	a := x.accumulator()
-	x.score(a, asked)
-	begin := a.best(first)
-	x.score(a, x.widened(asked, begin))
-	found := a.best(max(ranked, most))
-	if len(found) == 0 {
-		return nil
+	hits := make([]Found, 0, min(ask.Most, len(found)))
+	for _, f := range found[:min(ask.Most, len(found))] {
+		s := c.segments[f.segment]
+		hits = append(hits, Found{Source: s.source, Segment: s.at, Chunk: f.chunk, Entry: s.entryOf(f.chunk), Score: float64(f.score)})
 	}
-	top := found[0].score
-	for i := range found {
-		found[i].score /= top
-	}
-	if v := x.towards(asked, begin[0].document); v != nil {
-		x.addMeaning(found, v)
-	}
-	hits := make([]Hit, 0, min(most, len(found)))
-	for _, f := range found[:min(most, len(found))] {
-		hits = append(hits, Hit{Document: int(f.document), ID: x.ids[f.document], Score: float64(f.score)})
-	}
-	return hits
+	return hits, nil
 }
 
-// weighed is a term that is asked for.
-type weighed struct {
-	term   uint32
+// search is one question to some sources.
+type search struct {
+	ask      Ask
+	sources  []Source
+	segments []segmentOf
+	chunks   int
+	mean     float64
+	scorer   *scorer
+}
+
+// segmentOf is a segment of a source.
+type segmentOf struct {
+	*Live
+	source, at int
+}
+
+// asked is a term that is asked for.
+type asked struct {
+	term   string
 	weight float32
 }
 
-// asked are the terms of a question that the collection has, each as often as it stands there.
-func (x *Index) asked(question string) []weighed {
-	var asked []weighed
-	for run := range words.Runs(question) {
+func newSearch(sources []Source, ask Ask) *search {
+	c := &search{ask: ask, sources: sources, scorer: scorers.Get().(*scorer)}
+	length := 0.0
+	for i, source := range sources {
+		for at, l := range source.Segments {
+			c.segments = append(c.segments, segmentOf{l, i, at})
+			c.chunks += l.chunks
+			length += l.length
+		}
+	}
+	c.mean = mean(length, c.chunks)
+	return c
+}
+
+func (c *search) close() { scorers.Put(c.scorer) }
+
+func (c *search) find(ctx context.Context) ([]found, error) {
+	if c.ask.Most == 0 {
+		return nil, ctx.Err()
+	}
+	terms := c.terms()
+	if c.ask.WordsOnly {
+		found := c.score(terms, c.ask.Most)
+		toTop(found)
+		return found, ctx.Err()
+	}
+	var all []found
+	if begin := c.score(terms, first); len(begin) > 0 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		all = c.score(c.widened(terms, begin), max(ranked, c.ask.Most))
+		toTop(all)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		c.addMeaning(all, terms, begin[0])
+	}
+	all, err := c.addNear(ctx, all)
+	slices.SortFunc(all, c.best(0).compare)
+	return all, err
+}
+
+// toTop makes the best score 1.
+func toTop(found []found) {
+	for i := range found {
+		if i > 0 {
+			found[i].score /= found[0].score
+		}
+	}
+	if len(found) > 0 {
+		found[0].score = 1
+	}
+}
+
+// terms are the terms of the question, each as often as it stands there.
+func (c *search) terms() []asked {
+	var terms []asked
+	for run := range words.Runs(c.ask.Text) {
 		for _, term := range words.Terms(run) {
-			t, known := x.terms[term]
-			if !known {
-				continue
-			}
-			if i := slices.IndexFunc(asked, func(w weighed) bool { return w.term == t }); i >= 0 {
-				asked[i].weight++
-			} else {
-				asked = append(asked, weighed{t, 1})
+			if i := slices.IndexFunc(terms, func(a asked) bool { return a.term == term }); i >= 0 {
+				terms[i].weight++
+			} else if c.standsIn(term) > 0 {
+				terms = append(terms, asked{term, 1})
 			}
 		}
 	}
-	return asked
+	return terms
 }
 
-// widened are the terms of a question and those that stand out in the documents found first.
-func (x *Index) widened(asked []weighed, begin []found) []weighed {
+// standsIn is in how many chunks a term stands.
+func (c *search) standsIn(term string) int {
+	in := 0
+	for _, s := range c.segments {
+		if t, ok := s.dict.find(term); ok {
+			in += s.standsIn(t)
+		}
+	}
+	return in
+}
+
+func (c *search) best(most int) *best { return newBest(most, c.order) }
+
+// order is that of chunks of the same score.
+func (c *search) order(x, y found) int {
+	if x.segment == y.segment {
+		return cmp.Compare(x.chunk, y.chunk)
+	}
+	s, t := c.segments[x.segment], c.segments[y.segment]
+	return cmp.Or(cmp.Compare(s.source, t.source), cmp.Compare(s.entries[s.entryOf(x.chunk)].File.Path, t.entries[t.entryOf(y.chunk)].File.Path))
+}
+
+// score returns the best of the chunks that have one of the terms.
+func (c *search) score(terms []asked, most int) []found {
+	best := c.best(most)
+	rare := make([]float32, len(terms))
+	for i, a := range terms {
+		rare[i] = rarity(c.chunks, c.standsIn(a.term)) * (k1 + 1)
+	}
+	for i, s := range c.segments {
+		c.scorer.terms = c.scorer.terms[:0]
+		for j, a := range terms {
+			if t, ok := s.dict.find(a.term); ok {
+				c.scorer.terms = append(c.scorer.terms, weighed{term: t, weight: a.weight * rare[j]})
+			}
+		}
+		c.scorer.score(s.Live, int32(i), c.mean, best, c.ask.exhaustive)
+	}
+	return best.sorted()
+}
+
+// widened are the terms of a question and those that stand out in the chunks found first.
+func (c *search) widened(terms []asked, begin []found) []asked {
 	total := float32(0)
 	for _, f := range begin {
 		total += f.score
 	}
-	weights := map[uint32]float32{}
+	n := normOf(c.mean)
+	type standing struct{ weight, rarity float32 }
+	standings := map[string]standing{}
 	for _, f := range begin {
-		for _, c := range x.of(int(f.document)) {
-			if in := len(x.in(c.Term)); in > 1 && float64(in) <= common*float64(len(x.ids)) {
-				weights[c.Term] += f.score / total * x.rarity(c.Term) * x.saturated(c.N, f.document)
+		s := c.segments[f.segment]
+		own, counts := s.of(f.chunk)
+		for i, t := range own {
+			term := s.dict.term(t)
+			standing, known := standings[term]
+			if !known {
+				if in := c.standsIn(term); in > 1 && float64(in) <= common*float64(c.chunks) {
+					standing.rarity = rarity(c.chunks, in)
+				}
 			}
+			standing.weight += f.score / total * standing.rarity * (k1 + 1) * n.impact(counts[i], s.Segment.lengths[f.chunk])
+			standings[term] = standing
 		}
 	}
-	besides := make([]weighed, 0, len(weights))
-	for t, w := range weights {
-		besides = append(besides, weighed{t, w})
+	besides := make([]asked, 0, len(standings))
+	for term, s := range standings {
+		if s.weight > 0 {
+			besides = append(besides, asked{term, s.weight})
+		}
 	}
-	slices.SortFunc(besides, func(a, b weighed) int {
-		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.term, b.term))
+	slices.SortFunc(besides, func(a, b asked) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), strings.Compare(a.term, b.term))
 	})
 	besides = besides[:min(further, len(besides))]
 	sum, all := float32(0), float32(0)
-	for _, w := range besides {
-		sum += w.weight
+	for _, a := range besides {
+		sum += a.weight
 	}
-	wide := slices.Clone(asked)
+	wide := slices.Clone(terms)
 	for i := range wide {
 		all += wide[i].weight
 		wide[i].weight *= 1 - furtherWeight
 	}
-	for _, w := range besides {
-		w.weight *= furtherWeight * all / sum
-		if i := slices.IndexFunc(wide, func(own weighed) bool { return own.term == w.term }); i >= 0 {
-			wide[i].weight += w.weight
+	for _, a := range besides {
+		a.weight *= furtherWeight * all / sum
+		if i := slices.IndexFunc(wide, func(own asked) bool { return own.term == a.term }); i >= 0 {
+			wide[i].weight += a.weight
 		} else {
-			wide = append(wide, w)
+			wide = append(wide, a)
 		}
 	}
 	return wide
 }
 
-// saturated is what a term counts by how often it stands in a document.
-func (x *Index) saturated(n uint32, document uint32) float32 {
-	return float32(n) * (k1 + 1) / (float32(n) + x.norms[document])
-}
-
-// score scores all documents that have one of the terms.
-func (x *Index) score(a *accumulator, terms []weighed) {
-	a.clear()
-	for _, w := range terms {
-		weight := w.weight * x.rarity(w.term) * (k1 + 1)
-		for _, p := range x.in(w.term) {
-			n := float32(p.N)
-			a.scores[p.Term] += weight * n / (n + x.norms[p.Term])
+// addMeaning adds how near the chunks are in meaning to the question and to the best one. Chunks of which no meaning is known are taken to be
+// as near as their words are.
+func (c *search) addMeaning(all []found, terms []asked, best found) {
+	towards := make([][]float32, len(c.sources))
+	for i, source := range c.sources {
+		if source.Meaning != nil {
+			towards[i] = c.towards(source.Meaning, terms, best)
+		}
+	}
+	near := make([]float32, len(all))
+	nearest := float32(0)
+	for i, f := range all {
+		near[i] = -1
+		if s := c.segments[f.segment]; towards[s.source] != nil && s.meta.Meaning == c.sources[s.source].Meaning.id {
+			near[i] = max(s.meanings.Dot(towards[s.source], int(f.chunk)), 0)
+			nearest = max(nearest, near[i])
+		}
+	}
+	if nearest == 0 {
+		return
+	}
+	for i := range all {
+		if near[i] >= 0 {
+			all[i].score = (1-meaning)*all[i].score + meaning*near[i]/nearest
 		}
 	}
 }
 
-// towards is the meaning of a question and of the document that its words find first; nil where nothing is known of it.
-func (x *Index) towards(asked []weighed, best uint32) []float32 {
-	if x.space == nil {
-		return nil
-	}
-	counts := make([]lsa.Count, len(asked))
-	for i, w := range asked {
-		counts[i] = lsa.Count{Term: w.term, N: uint32(w.weight)}
-	}
-	v := x.space.Vector(counts)
+// towards is the meaning of a question and of the chunk that its words find first; nil where nothing is known of it.
+func (c *search) towards(m *Meaning, terms []asked, best found) []float32 {
+	v := m.vector(terms)
 	if v == nil {
 		return nil
 	}
-	x.vectors.AddTo(v, 1, int(best))
+	s := c.segments[best.segment]
+	if s.meta.Meaning == m.id {
+		s.meanings.AddTo(v, 1, int(best.chunk))
+	} else {
+		own, counts := s.of(best.chunk)
+		of := make([]asked, len(own))
+		for i, t := range own {
+			of[i] = asked{s.dict.term(t), float32(counts[i])}
+		}
+		for i, x := range m.vector(of) {
+			v[i] += x
+		}
+	}
 	if !lsa.Normalize(v) {
 		return nil
 	}
 	return v
 }
 
-// addMeaning ranks documents by their words and their meaning.
-func (x *Index) addMeaning(all []found, v []float32) {
-	near := make([]float32, len(all))
-	nearest := float32(0)
+// addNear adds how near the chunks are by the vectors of a model, and the nearest of those that were not found before. Nearness is told
+// from 0, that of the last of the nearest, to 1. Chunks without a vector keep their score.
+func (c *search) addNear(ctx context.Context, all []found) ([]found, error) {
+	nearest := c.best(max(near, c.ask.Most))
+	vectors := make([][]float32, len(c.segments))
+	for i, s := range c.segments {
+		space := c.sources[s.source].Space
+		if v := c.ask.Vectors[space]; space != "" && s.meta.Space == space && s.meta.VectorDims == len(v) && s.chunks > 0 {
+			vectors[i] = slices.Clone(v)
+			lsa.Normalize(vectors[i])
+			s.vectors.nearest(vectors[i], s.lengths, int32(i), nearest)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	by := nearest.sorted()
+	if len(by) == 0 {
+		return all, nil
+	}
+	highest, lowest := by[0].score, by[len(by)-1].score
+	nearness := func(score float32) float32 {
+		if highest == lowest {
+			return 1
+		}
+		return max(score-lowest, 0) / (highest - lowest)
+	}
+	have := make(map[found]bool, len(all))
 	for i, f := range all {
-		near[i] = max(x.vectors.Dot(v, int(f.document)), 0)
-		nearest = max(nearest, near[i])
+		have[found{segment: f.segment, chunk: f.chunk}] = true
+		if v := vectors[f.segment]; v != nil {
+			all[i].score = (1-nearWeight)*f.score + nearWeight*nearness(2+c.segments[f.segment].vectors.near(v, int(f.chunk)))
+		}
 	}
-	if nearest == 0 {
-		return
+	for _, f := range by {
+		if !have[found{segment: f.segment, chunk: f.chunk}] {
+			if f.score = nearWeight * nearness(f.score); f.score > 0 {
+				all = append(all, f)
+			}
+		}
 	}
-	for i := range all {
-		all[i].score = (1-meaning)*all[i].score + meaning*near[i]/nearest
-	}
-	slices.SortFunc(all, compare)
+	return all, nil
 }

@@ -5,6 +5,7 @@ package lsa
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -17,7 +18,7 @@ const (
 	// (Halko, Martinsson and Tropp, 2011).
 	spare  = 16
 	passes = 2
-	// maxSample is how many documents are learned from. Of more every n-th is taken.
+	// maxSample is how many documents are learned from.
 	maxSample = 10_000
 	// minWeight is the weight beneath which a term stands everywhere, and says nothing.
 	minWeight = 1e-3
@@ -29,13 +30,20 @@ type Count struct {
 	N    uint32
 }
 
-// Space makes vectors. It is safe for concurrent use.
+// Space makes vectors. It knows terms by numbers of its own, from 0, as Learn tells them. It is safe for concurrent use.
 type Space struct {
-	dims    int
-	weights []float32 // of each term; 0 where it says nothing
-	rows    []uint32  // of each term, where its vector is in basis
+	weights []float32
 	basis   Packed
 }
+
+// NewSpace returns the space whose Weights and Basis these are.
+func NewSpace(weights []float32, basis Packed) *Space { return &Space{weights, basis} }
+
+// Weights are what the terms count, by their number.
+func (s *Space) Weights() []float32 { return s.weights }
+
+// Basis are the vectors of the terms, by their number.
+func (s *Space) Basis() *Packed { return &s.basis }
 
 // entry is a weight in a sparse row.
 type entry struct {
@@ -43,34 +51,55 @@ type entry struct {
 	weight float32
 }
 
-// Learn learns from documents, whose terms are less than so many. It returns nil where there is too little to learn from.
-func Learn(terms int, documents int, of func(document int) []Count) *Space {
-	step := (documents + maxSample - 1) / maxSample
+// Learn learns from documents, whose terms are less than so many. The terms that say something are kept: the i-th of them has the number i
+// in the space. It returns nil where there is too little to learn from.
+func Learn(terms int, documents int, of func(document int) []Count) (s *Space, kept []uint32) {
 	var sample [][]Count
-	for d := 0; d < documents; d += max(step, 1) {
+	for d := range Sample(documents) {
 		sample = append(sample, of(d))
 	}
-	s := &Space{dims: min(Dimensions, len(sample)/4), weights: entropy(terms, sample)}
-	if s.dims < 2 {
-		return nil
-	}
-	rows := make([][]entry, len(sample))
-	for i, counts := range sample {
-		rows[i] = s.row(counts)
-	}
-	basis := rightVectors(rows, terms, s.dims)
-	s.rows, s.basis = make([]uint32, terms), NewPacked(s.dims)
-	for t, w := range s.weights {
+	s = &Space{}
+	numbers := make([]uint32, terms)
+	for t, w := range entropy(terms, sample) {
 		if w > 0 {
-			s.rows[t] = uint32(s.basis.Len())
-			s.basis.Add(basis[t*s.dims : (t+1)*s.dims])
+			numbers[t] = uint32(len(kept)) + 1
+			kept, s.weights = append(kept, uint32(t)), append(s.weights, w)
 		}
 	}
-	return s
+	// With as many dimensions as there are terms or documents nothing would be alike.
+	dims := min(Dimensions, len(sample)/4, len(kept)/4)
+	if dims < 2 {
+		return nil, nil
+	}
+	s.basis = NewPacked(dims)
+	rows := make([][]entry, len(sample))
+	for i, counts := range sample {
+		known := make([]Count, 0, len(counts))
+		for _, c := range counts {
+			if n := numbers[c.Term]; n > 0 {
+				known = append(known, Count{n - 1, c.N})
+			}
+		}
+		rows[i] = s.row(nil, known)
+	}
+	basis := rightVectors(rows, len(kept), dims)
+	for t := range kept {
+		s.basis.Add(basis[t*dims : (t+1)*dims])
+	}
+	return s, kept
+}
+
+// Sample yields those of so many documents that are learned from: all, or of many some that lie evenly among them.
+func Sample(documents int) iter.Seq[int] {
+	n := min(documents, maxSample)
+	return func(yield func(int) bool) {
+		for i := 0; i < n && yield(i*documents/n); i++ {
+		}
+	}
 }
 
 // Dims is how many numbers a vector has.
-func (s *Space) Dims() int { return s.dims }
+func (s *Space) Dims() int { return s.basis.dims }
 
 // entropy weighs terms by how unevenly they stand in the documents. Those of a single document say nothing of others.
 func entropy(terms int, sample [][]Count) []float32 {
@@ -96,16 +125,13 @@ func entropy(terms int, sample [][]Count) []float32 {
 	return weights
 }
 
-// row is a document as a row of length 1.
-func (s *Space) row(counts []Count) []entry {
-	row := make([]entry, 0, len(counts))
+// row appends a document as a row of length 1.
+func (s *Space) row(row []entry, counts []Count) []entry {
 	length := 0.0
 	for _, c := range counts {
-		if int(c.Term) < len(s.weights) && s.weights[c.Term] > 0 {
-			w := float64(s.weights[c.Term]) * (1 + math.Log(float64(c.N)))
-			row = append(row, entry{c.Term, float32(w)})
-			length += w * w
-		}
+		w := float64(s.weights[c.Term]) * (1 + logOf(c.N))
+		row = append(row, entry{c.Term, float32(w)})
+		length += w * w
 	}
 	length = math.Sqrt(length)
 	for i := range row {
@@ -114,11 +140,26 @@ func (s *Space) row(counts []Count) []entry {
 	return row
 }
 
-// Vector returns the vector of a text, of length 1, or nil where nothing is known of its terms.
+// logs are the logarithms of the numbers that are frequent.
+var logs = func() (l [256]float64) {
+	for n := range l {
+		l[n] = math.Log(float64(n))
+	}
+	return l
+}()
+
+func logOf(n uint32) float64 {
+	if int(n) < len(logs) {
+		return logs[n]
+	}
+	return math.Log(float64(n))
+}
+
+// Vector returns the vector of a text, of length 1, or nil where it has no direction. The terms are numbers of the space.
 func (s *Space) Vector(counts []Count) []float32 {
-	v := make([]float32, s.dims)
-	for _, e := range s.row(counts) {
-		s.basis.AddTo(v, e.weight, int(s.rows[e.term]))
+	v := make([]float32, s.Dims())
+	for _, e := range s.row(make([]entry, 0, len(counts)), counts) {
+		s.basis.AddTo(v, e.weight, int(e.term))
 	}
 	if !Normalize(v) {
 		return nil
@@ -150,11 +191,11 @@ func rightVectors(rows [][]entry, terms, dims int) []float32 {
 	for i := range right.cells {
 		right.cells[i] = float32(random.NormFloat64())
 	}
-	left := newMatrix(len(rows), k)
+	left, columns := newMatrix(len(rows), k), transposed(rows, terms)
 	for range passes + 1 {
 		left.multiply(rows, right)
 		left.orthonormalize()
-		right.multiplyTransposed(rows, left)
+		right.multiply(columns, left)
 	}
 	// Of the sketch, which is the matrix as the columns of left see it, they are the rows turned by the eigenvectors of its products.
 	values, vectors := eigen(right.gram())
@@ -171,8 +212,12 @@ func rightVectors(rows [][]entry, terms, dims int) []float32 {
 	}
 	basis := newMatrix(terms, dims)
 	for t := range terms {
-		for j, x := range right.row(t) {
-			add(basis.row(t), x, turn.row(j))
+		x, to, j := right.row(t), basis.row(t), 0
+		for ; j+4 <= k; j += 4 {
+			add4(to, x[j], x[j+1], x[j+2], x[j+3], turn.row(j), turn.row(j+1), turn.row(j+2), turn.row(j+3))
+		}
+		for ; j < k; j++ {
+			add(to, x[j], turn.row(j))
 		}
 	}
 	return basis.cells

@@ -17,49 +17,76 @@ func (m matrix) multiply(rows [][]entry, right matrix) {
 	clear(m.cells)
 	for i, row := range rows {
 		to := m.row(i)
+		for ; len(row) >= 4; row = row[4:] {
+			add4(to, row[0].weight, row[1].weight, row[2].weight, row[3].weight,
+				right.row(int(row[0].term)), right.row(int(row[1].term)), right.row(int(row[2].term)), right.row(int(row[3].term)))
+		}
 		for _, e := range row {
 			add(to, e.weight, right.row(int(e.term)))
 		}
 	}
 }
 
-// multiplyTransposed makes m the product of a sparse matrix, transposed, and a dense one.
-func (m matrix) multiplyTransposed(rows [][]entry, left matrix) {
-	clear(m.cells)
-	for i, row := range rows {
-		from := left.row(i)
+// transposed is a sparse matrix of so many columns with rows and columns exchanged.
+func transposed(rows [][]entry, columns int) [][]entry {
+	ends := make([]int, columns+1)
+	for _, row := range rows {
 		for _, e := range row {
-			add(m.row(int(e.term)), e.weight, from)
+			ends[e.term+1]++
 		}
 	}
+	for t := range columns {
+		ends[t+1] += ends[t]
+	}
+	cells, turned := make([]entry, ends[columns]), make([][]entry, columns)
+	for t := range turned {
+		turned[t] = cells[ends[t]:ends[t]:ends[t+1]]
+	}
+	for i, row := range rows {
+		for _, e := range row {
+			turned[e.term] = append(turned[e.term], entry{uint32(i), e.weight})
+		}
+	}
+	return turned
 }
 
+// number is what matrices are of.
+type number interface{ float32 | float64 }
+
 // add adds a multiple of one row to another.
-func add(to []float32, by float32, from []float32) {
+func add[N number](to []N, by N, from []N) {
 	from = from[:len(to)]
 	for i := range to {
 		to[i] += by * from[i]
 	}
 }
 
+// add4 adds multiples of four rows to another, which is faster than one after another.
+func add4[N number](to []N, a, b, c, d N, as, bs, cs, ds []N) {
+	as, bs, cs, ds = as[:len(to)], bs[:len(to)], cs[:len(to)], ds[:len(to)]
+	for i := range to {
+		to[i] += (a*as[i] + b*bs[i]) + (c*cs[i] + d*ds[i])
+	}
+}
+
 // gram is the matrix of the products of the columns.
 func (m matrix) gram() [][]float64 {
 	g := square(m.cols)
-	wide := make([]float64, m.cols)
-	for at := 0; at < len(m.cells); at += m.cols {
-		zero := true
-		for i, x := range m.cells[at : at+m.cols] {
-			wide[i] = float64(x)
-			zero = zero && x == 0
-		}
-		if zero {
-			continue
-		}
-		for i, x := range wide {
-			to := g[i][:i+1]
-			for j := range to {
-				to[j] += x * wide[j]
+	var four [4][]float64
+	for r := range four {
+		four[r] = make([]float64, m.cols)
+	}
+	for at := 0; at < len(m.cells); at += 4 * m.cols {
+		for r, wide := range four {
+			clear(wide)
+			if from := at + r*m.cols; from < len(m.cells) {
+				for i, x := range m.cells[from : from+m.cols] {
+					wide[i] = float64(x)
+				}
 			}
+		}
+		for i := range g {
+			add4(g[i][:i+1], four[0][i], four[1][i], four[2][i], four[3][i], four[0], four[1], four[2], four[3])
 		}
 	}
 	for i := range g {

@@ -13,6 +13,23 @@ type Packed struct {
 // NewPacked returns no vectors, which will have so many dimensions.
 func NewPacked(dims int) Packed { return Packed{dims: dims} }
 
+// PackedOf returns the vectors that Cells and Scales told. It keeps what it is given.
+func PackedOf(dims int, cells []int8, scales []float32) Packed { return Packed{dims, cells, scales} }
+
+// Dims is how many dimensions they have, Cells their numbers, one vector after another, and Scales what each one's are multiplied with.
+func (p *Packed) Dims() int { return p.dims }
+
+// Cells are the numbers, as Dims says.
+func (p *Packed) Cells() []int8 { return p.cells }
+
+// Scales are what the numbers are multiplied with, as Dims says.
+func (p *Packed) Scales() []float32 { return p.scales }
+
+// Copy adds a vector of others of as many dimensions.
+func (p *Packed) Copy(from *Packed, i int) {
+	p.cells, p.scales = append(p.cells, from.row(i)...), append(p.scales, from.scales[i])
+}
+
 // Add adds a vector.
 func (p *Packed) Add(v []float32) {
 	largest := float32(0)
@@ -37,7 +54,9 @@ func (p *Packed) row(i int) []int8 { return p.cells[i*p.dims : (i+1)*p.dims] }
 // AddTo adds a multiple of a vector to another one.
 func (p *Packed) AddTo(v []float32, by float32, i int) {
 	by *= p.scales[i]
-	for j, x := range p.row(i)[:len(v)] {
+	row := p.row(i)
+	v = v[:len(row)]
+	for j, x := range row {
 		v[j] += by * float32(x)
 	}
 }

@@ -1,0 +1,67 @@
+package disk
+
+import (
+	"context"
+
+	"github.com/mainstay-dev/mainstay/kb/index"
+)
+
+const (
+	// learnAgain is which part of the chunks that meaning was learned from have to come before it is learned again.
+	learnAgain = 0.5
+	// tooDead is which part of the chunks of a segment may be gone.
+	tooDead = 0.3
+	// larger is how many times as large a segment is as all after it.
+	larger = 2
+)
+
+// due is from which segment on all are made one, and whether meaning is learned again.
+func (s *source) due() (from int, learn, ok bool) {
+	if s.Added > 0 && float64(s.Added) > learnAgain*float64(s.Learned) {
+		return 0, true, len(s.live) > 0
+	}
+	after := 0
+	from = len(s.live)
+	for i := len(s.live) - 1; i >= 0; i-- {
+		l := s.live[i]
+		if float64(l.Dead()) > tooDead*float64(l.Segment.Chunks()) || i < len(s.live)-1 && l.Chunks() <= larger*after {
+			from = i
+		}
+		after += l.Chunks()
+	}
+	return from, false, from < len(s.live)
+}
+
+// merge makes one segment of some, if that is due. It returns the source with it, held, or nil.
+func (e *Engine) merge(ctx context.Context, now *source) (*source, error) {
+	from, learn, ok := now.due()
+	if !ok {
+		return nil, nil
+	}
+	w := index.NewWriter(now.Space)
+	copiers := make([]*index.Copier, len(now.live))
+	for _, p := range now.places(now.all()[from:]...) {
+		if copiers[p.segment] == nil {
+			copiers[p.segment] = w.Copier(now.live[p.segment].Segment)
+		}
+		copiers[p.segment].Copy(p.entry, now.entry(p).File)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	next := &source{manifest: now.manifest, meaning: now.meaning}
+	next.live, next.Segments = now.live[:from:from], now.Segments[:from:from]
+	meaning := now.meaning
+	var files []newFile
+	if learn {
+		meaning = w.Learn()
+		next.Learned, next.Added = w.Chunks(), 0
+		if next.meaning, next.Meaning = meaning, nil; meaning != nil {
+			files = append(files, newFile{data: meaning.File(), meaning: true})
+		}
+	}
+	if w.Documents() > 0 {
+		files = append(files, newFile{data: w.Build(meaning)})
+	}
+	return e.write(now, next, files)
+}

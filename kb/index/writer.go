@@ -1,0 +1,301 @@
+package index
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/lsa"
+	"github.com/mainstay-dev/mainstay/kb/words"
+)
+
+// headWeight is how much a word of a title or a heading counts, beside one of the text.
+const headWeight = 2
+
+// maxRuns bounds Writer.runs.
+const maxRuns = 1 << 20
+
+// Writer makes a segment. It is for one goroutine.
+type Writer struct {
+	meta    meta
+	entries []Entry
+	terms   map[string]uint32
+	// runs remembers the terms of runs, since the same ones come again and again.
+	runs map[string][]uint32
+	// own are the terms of all chunks, in order, and ownEnds where each chunk's end.
+	own        []uint32
+	ownCounts  []uint8
+	ownEnds    []uint32
+	lengths    []float32
+	records    []byte
+	recordEnds []uint64
+	// The terms of the chunk that is taken in, and what each counts.
+	present []uint32
+	weights []uint32 // by term
+
+	vectors vectors
+}
+
+// NewWriter returns an empty Writer. The chunks that it takes have vectors made by space, if it is not empty.
+func NewWriter(space string) *Writer {
+	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string][]uint32{}}
+}
+
+// Chunks is how many chunks were taken in, and Documents how many documents.
+func (w *Writer) Chunks() int { return len(w.lengths) }
+
+// Documents is how many documents were taken in.
+func (w *Writer) Documents() int { return len(w.entries) }
+
+// Add takes a document in. With a space, there is a vector for each chunk, and all are of the same length.
+func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
+	for i, c := range d.Chunks {
+		w.text(d.Head(c), headWeight)
+		w.text(c.Text, 1)
+		length := float32(0)
+		for _, t := range w.present {
+			w.own, w.ownCounts = append(w.own, t), append(w.ownCounts, uint8(min(w.weights[t], math.MaxUint8)))
+			length += float32(w.weights[t])
+			w.weights[t] = 0
+		}
+		w.present = w.present[:0]
+		w.ownEnds, w.lengths = append(w.ownEnds, uint32(len(w.own))), append(w.lengths, length)
+		w.meta.Bytes += int64(len(c.Text))
+		w.records = appendChunk(w.records, c)
+		w.recordEnds = append(w.recordEnds, uint64(len(w.records)))
+		if w.meta.Space != "" {
+			w.vectors.add(vectors[i])
+		}
+	}
+	w.entry(f, d.Kind, d.Title)
+}
+
+func (w *Writer) entry(f kb.File, kind kb.Kind, title string) {
+	e := Entry{File: f, Kind: kind, Title: title, End: uint32(len(w.lengths))}
+	if len(w.entries) > 0 {
+		e.Begin = w.entries[len(w.entries)-1].End
+	}
+	w.entries = append(w.entries, e)
+}
+
+func (w *Writer) text(text string, weight uint32) {
+	for run := range words.Runs(text) {
+		ids, known := w.runs[run]
+		if !known {
+			for _, term := range words.Terms(run) {
+				ids = append(ids, w.term(term))
+			}
+			if len(w.runs) == maxRuns {
+				clear(w.runs)
+			}
+			w.runs[strings.Clone(run)] = ids
+		}
+		for _, t := range ids {
+			if w.weights[t] == 0 {
+				w.present = append(w.present, t)
+			}
+			w.weights[t] += weight
+		}
+	}
+}
+
+func (w *Writer) term(term string) uint32 {
+	t, known := w.terms[term]
+	if !known {
+		t = uint32(len(w.weights))
+		w.terms[strings.Clone(term)], w.weights = t, append(w.weights, 0)
+	}
+	return t
+}
+
+// Copier copies documents of a segment to a Writer.
+type Copier struct {
+	to   *Writer
+	from *Segment
+	// terms are the Writer's of the segment's, and 1.
+	terms []uint32
+}
+
+// Copier returns one. A Writer with a space copies from segments of the same space only, but for documents without chunks.
+func (w *Writer) Copier(from *Segment) *Copier {
+	return &Copier{w, from, make([]uint32, from.dict.len())}
+}
+
+// Copy takes in a document that the segment has, as another file or the same.
+func (c *Copier) Copy(entry int, as kb.File) {
+	w, s, e := c.to, c.from, c.from.entries[entry]
+	for i := e.Begin; i < e.End; i++ {
+		terms, counts := s.of(i)
+		for _, t := range terms {
+			if c.terms[t] == 0 {
+				c.terms[t] = w.term(s.dict.term(t)) + 1
+			}
+			w.own = append(w.own, c.terms[t]-1)
+		}
+		w.ownCounts = append(w.ownCounts, counts...)
+		w.ownEnds, w.lengths = append(w.ownEnds, uint32(len(w.own))), append(w.lengths, s.lengths[i])
+		record := piece(s.records, s.recordEnds, int(i))
+		chunk, _ := decodeChunk(record)
+		w.meta.Bytes += int64(len(chunk.Text))
+		w.records = append(w.records, record...)
+		w.recordEnds = append(w.recordEnds, uint64(len(w.records)))
+		if w.meta.Space != "" {
+			w.vectors.copy(&s.vectors, int(i))
+		}
+	}
+	w.entry(as, e.Kind, e.Title)
+}
+
+// Learn learns the meaning of what was taken in. It returns nil where there is too little.
+func (w *Writer) Learn() *Meaning {
+	s, kept := lsa.Learn(len(w.weights), len(w.lengths), func(chunk int) []lsa.Count {
+		terms, counts := piece(w.own, w.ownEnds, chunk), piece(w.ownCounts, w.ownEnds, chunk)
+		all := make([]lsa.Count, len(terms))
+		for i, t := range terms {
+			all[i] = lsa.Count{Term: t, N: uint32(counts[i])}
+		}
+		return all
+	})
+	if s == nil {
+		return nil
+	}
+	names := make([]string, len(w.weights))
+	for term, t := range w.terms {
+		names[t] = term
+	}
+	terms := make([]string, len(kept))
+	for i, t := range kept {
+		terms[i] = names[t]
+	}
+	return newMeaning(terms, s, len(w.lengths))
+}
+
+// Build makes the segment, as a file that Open reads. The chunks get their places in meaning, which may be nil. The Writer is of no use
+// afterwards.
+func (w *Writer) Build(meaning *Meaning) []byte {
+	w.runs = nil
+	names, order := make([]string, 0, len(w.terms)), make([]uint32, len(w.terms))
+	for term := range w.terms {
+		names = append(names, term)
+	}
+	slices.Sort(names)
+	for i, term := range names {
+		order[w.terms[term]] = uint32(i)
+	}
+	w.terms = nil
+	for i, t := range w.own {
+		w.own[i] = order[t]
+	}
+	s := &Segment{ownEnds: w.ownEnds, own: w.own, ownCounts: w.ownCounts, lengths: w.lengths}
+	s.postingEnds, s.postings, s.postingCounts = inverted(w.ownEnds, w.own, w.ownCounts, len(names))
+	// Inverted twice, the terms of each chunk are sorted.
+	_, w.own, w.ownCounts = inverted(s.postingEnds, s.postings, s.postingCounts, len(w.lengths))
+	s.own, s.ownCounts = w.own, w.ownCounts
+	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
+	s.bound(w.meta.Mean)
+	dict := newDictionary(names)
+	meanings := w.means(meaning, &dict)
+	described, err := json.Marshal(w.meta)
+	if err != nil {
+		panic(err) // Numbers and strings always can be written.
+	}
+	of := make([][]byte, sections)
+	of[sectionMeta], of[sectionEntries] = described, encodeEntries(w.entries)
+	of[sectionTerms], of[sectionTermEnds], of[sectionTable] = dict.text, raw(dict.ends), raw(dict.table)
+	of[sectionPostingEnds], of[sectionPostings], of[sectionPostingCounts] = raw(s.postingEnds), raw(s.postings), s.postingCounts
+	of[sectionOwnEnds], of[sectionOwn], of[sectionOwnCounts] = raw(s.ownEnds), raw(s.own), s.ownCounts
+	of[sectionLengths] = raw(w.lengths)
+	of[sectionDense], of[sectionDenseEnds], of[sectionDenseMost] = raw(s.dense), raw(s.denseEnds), s.denseMost
+	of[sectionRecordEnds], of[sectionRecords] = raw(w.recordEnds), w.records
+	of[sectionMeaningCells], of[sectionMeaningScales] = raw(meanings.Cells()), raw(meanings.Scales())
+	of[sectionVectors] = raw(w.vectors.exact)
+	of[sectionVectorCells], of[sectionVectorScales] = raw(w.vectors.packed.Cells()), raw(w.vectors.packed.Scales())
+	return pack(of)
+}
+
+// means gives the chunks their places in a space.
+func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
+	w.meta.VectorDims = w.vectors.packed.Dims()
+	if meaning == nil || len(w.lengths) == 0 {
+		return lsa.Packed{}
+	}
+	rows := meaning.rows(dict)
+	w.meta.Meaning, w.meta.Dims = meaning.id, meaning.space.Dims()
+	places := lsa.NewPacked(w.meta.Dims)
+	none := make([]float32, w.meta.Dims)
+	var known []lsa.Count
+	for c := range w.lengths {
+		known = known[:0]
+		terms, counts := piece(w.own, w.ownEnds, c), piece(w.ownCounts, w.ownEnds, c)
+		for i, t := range terms {
+			if rows[t] > 0 {
+				known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
+			}
+		}
+		v := meaning.space.Vector(known)
+		if v == nil {
+			v = none
+		}
+		places.Add(v)
+	}
+	return places
+}
+
+// inverted makes of what each of some has what has each of others, of which there are so many.
+func inverted(ends, of []uint32, counts []uint8, others int) (toEnds, to []uint32, toCounts []uint8) {
+	toEnds, to, toCounts = make([]uint32, others), make([]uint32, len(of)), make([]uint8, len(of))
+	for _, t := range of {
+		toEnds[t]++
+	}
+	sum := uint32(0)
+	for t, n := range toEnds {
+		toEnds[t], sum = sum, sum+n // For now where it begins.
+	}
+	begin := uint32(0)
+	for i, end := range ends {
+		for j := begin; j < end; j++ {
+			at := toEnds[of[j]]
+			to[at], toCounts[at] = uint32(i), counts[j]
+			toEnds[of[j]] = at + 1
+		}
+		begin = end
+	}
+	return toEnds, to, toCounts
+}
+
+// bound finds the terms that stand in many chunks, and what they count at most in each block, for chunks of that average length.
+func (s *Segment) bound(mean float64) {
+	blocks := s.blocks()
+	if blocks < 2 {
+		return
+	}
+	at := normOf(mean)
+	for t := range s.postingEnds {
+		postings, counts := s.in(uint32(t))
+		if len(postings) < 4*blocks {
+			continue
+		}
+		s.dense = append(s.dense, uint32(t))
+		i := 0
+		for b := range blocks {
+			most := float32(0)
+			for ; i < len(postings) && int(postings[i]) < (b+1)*block; i++ {
+				most = max(most, at.impact(counts[i], s.lengths[postings[i]]))
+			}
+			s.denseEnds = append(s.denseEnds, uint32(i))
+			s.denseMost = append(s.denseMost, uint8(math.Ceil(float64(most)*math.MaxUint8)))
+		}
+	}
+}
+
+func sum(of []float32) (s float64) {
+	for _, x := range of {
+		s += float64(x)
+	}
+	return s
+}
+
+// mean is the average length of so many chunks.
+func mean(length float64, chunks int) float64 { return max(length/float64(max(chunks, 1)), 1) }
