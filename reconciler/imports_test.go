@@ -36,11 +36,12 @@ var mayImport = map[string][]string{
 	"schemas/generate":  {"schemas/generator"},
 
 	// What is known, of use without the rest.
-	"kb":       nil,
-	"kb/words": nil,
-	"kb/lsa":   nil,
-	"kb/index": {"kb/lsa", "kb/words"},
-	"kb/beir":  nil,
+	"kb":        nil,
+	"kb/words":  nil,
+	"kb/lsa":    nil,
+	"kb/index":  {"kb/lsa", "kb/words"},
+	"kb/beir":   nil,
+	"kb/ingest": {"kb"}, // files become documents
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
