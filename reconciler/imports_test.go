@@ -43,6 +43,12 @@ var mayImport = map[string][]string{
 	"kb/beir":       nil,
 	"kb/disk":       {"kb", "kb/index"}, // the embedded engine
 	"kb/enginetest": {"kb"},             // the suite of all engines
+	"kb":            nil,
+	"kb/words":      nil,
+	"kb/lsa":        nil,
+	"kb/index":      {"kb/lsa", "kb/words"},
+	"kb/beir":       nil,
+	"kb/ingest":     {"kb"}, // files become documents
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
