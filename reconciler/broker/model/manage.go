@@ -243,26 +243,6 @@ func (p Providers) Load(ctx context.Context, m *spec.Model) error {
 	return nil
 }
 
-// Embed has a model of provider ollama say where texts lie among all texts: one vector each, all as long as another.
-func (p Providers) Embed(ctx context.Context, m *spec.Model, texts []string) ([][]float32, error) {
-	client, endpoint, err := p.ollamaClient(ctx, m)
-	if err != nil {
-		return nil, fmt.Errorf("embed with model %s: %w", m.Name, err)
-	}
-	chat, err := chatRequest(m.Spec, Request{})
-	if err != nil {
-		return nil, fmt.Errorf("embed with model %s: %w", m.Name, err)
-	}
-	answer, err := client.Embed(ctx, &api.EmbedRequest{Model: m.Spec.Name, Input: texts, KeepAlive: chat.KeepAlive, Truncate: chat.Truncate, Options: chat.Options})
-	if err == nil && len(answer.Embeddings) != len(texts) {
-		err = fmt.Errorf("the server has %d vectors for %d texts", len(answer.Embeddings), len(texts))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("embed with model %s: %w", m.Name, p.explain(ctx, err, endpoint, "/api/embed", m))
-	}
-	return answer.Embeddings, nil
-}
-
 // OllamaAt returns the address of the server of a model of provider ollama, as people may see it.
 func (p Providers) OllamaAt(m *spec.Model) string {
 	endpoint, err := ollamaEndpoint(m)

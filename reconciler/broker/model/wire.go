@@ -79,6 +79,26 @@ func (c checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// whole is a client like that of [Providers.dial] for answers that are one JSON value, of at most maxStream bytes.
+func (f far) whole(client *http.Client) *http.Client {
+	with := *client
+	next := with.Transport
+	if c, ok := next.(checked); ok {
+		next = c.next
+	}
+	with.Transport = checked{next: next, check: func(response *http.Response) error {
+		if response.StatusCode < 200 || response.StatusCode >= 300 {
+			return f.check(response)
+		}
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(response.Body, maxStream), response.Body}
+		return nil
+	}}
+	return &with
+}
+
 // check lets streams of events through, within the limits, and redirects.
 func (f far) check(response *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
