@@ -39,6 +39,8 @@ type Document struct {
 	// Title is what the document calls itself; empty where it does not.
 	Title  string
 	Chunks []Chunk
+	// Problem says, for people, why a document that could not be read has no chunks.
+	Problem string
 }
 
 // Chunk is a piece of a document that is found and cited as one.
@@ -138,9 +140,18 @@ type Stats struct {
 	// Documents and Chunks count what can be found, Bytes is the length of its text, Vectors how many chunks have one.
 	Documents, Chunks, Vectors int
 	Bytes                      int64
+	// Problems are the documents that could not be read, sorted by path, the first MaxProblems; Unread counts all of them.
+	Problems []Problem
+	Unread   int
 	// Disk is what the source takes where the engine keeps it, in bytes; 0 where that is not known.
 	Disk int64
 }
+
+// MaxProblems bounds Stats.Problems.
+const MaxProblems = 100
+
+// Problem is a document that could not be read.
+type Problem struct{ Path, Text string }
 
 // Engine keeps documents and finds them. It is safe for concurrent use.
 type Engine interface {

@@ -94,11 +94,20 @@ func (s *source) stats() kb.Stats {
 			stats.Vectors += l.Chunks()
 		}
 		for i, e := range l.Entries() {
-			if !l.Gone(i) && e.End > e.Begin {
+			if l.Gone(i) {
+				continue
+			}
+			if e.End > e.Begin {
 				stats.Documents++
+			}
+			if e.Problem != "" {
+				stats.Problems = append(stats.Problems, kb.Problem{Path: e.File.Path, Text: e.Problem})
 			}
 		}
 	}
+	slices.SortFunc(stats.Problems, func(a, b kb.Problem) int { return cmp.Compare(a.Path, b.Path) })
+	stats.Unread = len(stats.Problems)
+	stats.Problems = stats.Problems[:min(stats.Unread, kb.MaxProblems)]
 	for _, f := range s.files {
 		stats.Disk += int64(len(f.data))
 	}

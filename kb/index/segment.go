@@ -69,9 +69,9 @@ type meta struct {
 
 // Entry is a document of a segment.
 type Entry struct {
-	File  kb.File
-	Kind  kb.Kind
-	Title string
+	File           kb.File
+	Kind           kb.Kind
+	Title, Problem string
 	// Begin and End are its chunks: from the one to before the other.
 	Begin, End uint32
 }
@@ -127,7 +127,7 @@ func (s *Segment) ByBlob(blob string) (entries []int) { return s.byBlob()[blob] 
 // Document is a whole one.
 func (s *Segment) Document(entry int) kb.Document {
 	e := s.entries[entry]
-	d := kb.Document{Kind: e.Kind, Title: e.Title}
+	d := kb.Document{Kind: e.Kind, Title: e.Title, Problem: e.Problem}
 	for c := e.Begin; c < e.End; c++ {
 		d.Chunks = append(d.Chunks, s.Chunk(c))
 	}
@@ -342,6 +342,7 @@ func encodeEntries(entries []Entry) []byte {
 		b = binary.AppendUvarint(b, uint64(e.File.Time.Nanosecond()))
 		b = appendText(b, string(e.Kind))
 		b = appendText(b, e.Title)
+		b = appendText(b, e.Problem)
 		b = binary.AppendUvarint(b, uint64(e.End))
 	}
 	return b
@@ -356,7 +357,7 @@ func decodeEntries(b []byte) ([]Entry, error) {
 		e.File.Path, e.File.Blob = strings.Clone(r.text()), strings.Clone(r.text())
 		seconds := r.signed()
 		e.File.Time = time.Unix(seconds, int64(r.number()%1e9)).UTC()
-		e.Kind, e.Title = kb.Kind(strings.Clone(r.text())), strings.Clone(r.text())
+		e.Kind, e.Title, e.Problem = kb.Kind(strings.Clone(r.text())), strings.Clone(r.text()), strings.Clone(r.text())
 		e.Begin, e.End = begin, uint32(r.number())
 		if r.bad {
 			return nil, errDamaged

@@ -69,11 +69,12 @@ func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
 			w.vectors.add(vectors[i])
 		}
 	}
-	w.entry(f, d.Kind, d.Title)
+	w.entry(Entry{File: f, Kind: d.Kind, Title: d.Title, Problem: d.Problem})
 }
 
-func (w *Writer) entry(f kb.File, kind kb.Kind, title string) {
-	e := Entry{File: f, Kind: kind, Title: title, End: uint32(len(w.lengths))}
+// entry ends a document. Its chunks are those since the last one.
+func (w *Writer) entry(e Entry) {
+	e.Begin, e.End = 0, uint32(len(w.lengths))
 	if len(w.entries) > 0 {
 		e.Begin = w.entries[len(w.entries)-1].End
 	}
@@ -145,7 +146,8 @@ func (c *Copier) Copy(entry int, as kb.File) {
 			w.vectors.copy(&s.vectors, int(i))
 		}
 	}
-	w.entry(as, e.Kind, e.Title)
+	e.File = as
+	w.entry(e)
 }
 
 // Learn learns the meaning of what was taken in. It returns nil where there is too little.
