@@ -11,7 +11,7 @@ import (
 // limitsOf are the limits that the newest policies set on the call of an Action.
 func limitsOf(w execute.Work) ([]execute.Limit, error) {
 	a := w.Action.Spec
-	found, err := policy.Limits(policy.Call{Agent: string(a.Evidence.Agent), Server: a.Server, Tool: a.Tool, Effect: spec.EffectWrite, Arguments: a.Arguments}, w.Fleet.Policies)
+	found, err := policy.Limits(policy.Call{Agent: string(a.Evidence.Agent), Server: a.Server, Tool: a.Tool, Effect: spec.EffectWrite, Arguments: a.Arguments, Sources: a.Evidence.Sources}, w.Fleet.Policies)
 	if err != nil {
 		return nil, err
 	}

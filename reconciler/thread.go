@@ -145,7 +145,7 @@ func (r *Reconciler) Say(ctx context.Context, id spec.ThreadID, name spec.AgentN
 			if last.Outcome == nil {
 				return task, &BusyError{Thread: id, Last: last}
 			}
-			task.History = run.Continue(entries)
+			task.History, task.Sources = run.Continue(entries), last.Read
 			for i := range task.History {
 				task.History[i].Text = r.broker.Redactor().Text(task.History[i].Text)
 			}

@@ -98,7 +98,7 @@ func expandCalled(h parser.ExprHelper, _ ast.Expr, args []ast.Expr) (ast.Expr, *
 var (
 	callFields = map[string]*cel.Type{
 		"agent": cel.StringType, "server": cel.StringType, "tool": cel.StringType, "effect": cel.StringType,
-		"arguments": cel.MapType(cel.StringType, cel.DynType),
+		"arguments": cel.MapType(cel.StringType, cel.DynType), "sources": cel.ListType(cel.StringType),
 	}
 	changeFields = map[string]*cel.Type{"agent": cel.StringType, "paths": cel.ListType(cel.StringType)}
 )

@@ -407,4 +407,6 @@ type Evidence struct {
 	Undoes ActionID `json:"undoes,omitempty"`
 	// Failed says what failed after that Action.
 	Failed string `json:"failed,omitempty" check:"max=1000"`
+	// Sources are the KnowledgeSources whose text the run had read when it asked. Mainstay sets them.
+	Sources []string `json:"sources,omitempty" check:"max=1000"`
 }

@@ -32,7 +32,7 @@ type PolicyRule struct {
 	Name string `json:"name" check:"required,pattern=name" hint:"write name: what-it-guards, which is shown where it decides"`
 	// On is what the rule is about: tool calls, proposed file changes, or runs that are about to start.
 	On string `json:"on" check:"required,enum=call|change|run" hint:"write on: call for tool calls, on: change for file changes, or on: run for runs"`
-	// When is a CEL expression of type bool over `call` (agent, server, tool, effect, arguments), `change` (agent, paths) or
+	// When is a CEL expression of type bool over `call` (agent, server, tool, effect, arguments, sources), `change` (agent, paths) or
 	// `run` (agent, task, trigger). An error while it is evaluated denies. Empty always holds.
 	When string `json:"when,omitempty"`
 	// Decision is deny; allow, propose and limit are for calls. Allow lets a call of a write tool be made without a review, and
@@ -43,6 +43,9 @@ type PolicyRule struct {
 	// Approvers are the names of those of the Fleet's approvers who may approve the calls, and nobody else may. Of several such
 	// rules an approver must be in each. For decision propose.
 	Approvers []string `json:"approvers,omitempty" check:"min=1,max=1000"`
+	// Trusts names KnowledgeSources. A rule that allows calls without a review says nothing of one by a run that has read text of
+	// any other source, because what stands there may be why the agent makes the call; it is then proposed. For decision allow.
+	Trusts []string `json:"trusts,omitempty" check:"min=1,max=1000"`
 	// Limit is how many calls of write tools decision limit lets be executed. They become proposals as ever, and approved
 	// Actions beyond the limit wait, or are refused where it is for one run. It is counted in the ledger under the name of the
 	// rule, so it holds across restarts and executors. Calls of read tools are not counted, and denied where the rule is about

@@ -10,7 +10,7 @@ func (l *loader) resolvePolicies() []*Policy {
 	var out []*Policy
 	for _, name := range names(l.policies) {
 		e := l.policies[name]
-		out = append(out, resolved(l, e.document, "", func() (*Policy, []Ref) { return l.policy(e), nil }))
+		out = append(out, resolved(l, e.document, "", func() (*Policy, []Ref) { p := l.policy(e); return p, p.DependsOn }))
 	}
 	return out
 }
@@ -25,7 +25,10 @@ func (l *loader) policy(e *entry[PolicySpec]) *Policy {
 		}
 		seen[rule.Name] = n.at("name").line
 		p.Rules = append(p.Rules, l.rule(e.document, n, rule))
+		p.DependsOn = append(p.DependsOn, l.ruleTrusts(n, rule)...)
 	}
+	slices.SortFunc(p.DependsOn, compareRefs)
+	p.DependsOn = slices.Compact(p.DependsOn)
 	p.Digest = l.digest(p.Place, e.written)
 	return p
 }
@@ -53,6 +56,20 @@ func (l *loader) rule(d *document, n *node, rule PolicyRule) Rule {
 	}
 	l.ruleApprovers(n, rule)
 	return out
+}
+
+// ruleTrusts checks which knowledge a rule trusts, and returns it.
+func (l *loader) ruleTrusts(n *node, rule PolicyRule) []Ref {
+	if len(rule.Trusts) > 0 && rule.Decision != DecisionAllow && rule.Decision != "" && n.has("decision") {
+		l.error(n.keyOf("trusts"), "leave it out, or write decision: allow", "to trust knowledge is to let calls be made without a review, and the decision is %s", rule.Decision)
+	}
+	var refs []Ref
+	for i, name := range rule.Trusts {
+		if known(l, n.at("trusts", i), KindKnowledgeSource, name, l.knowledge) {
+			refs = append(refs, Ref{KindKnowledgeSource, name})
+		}
+	}
+	return refs
 }
 
 // ruleApprovers checks who a rule says may approve.

@@ -49,6 +49,9 @@ type Answer struct {
 	By string `json:"by,omitempty"`
 	// Images are those that a tool gave, with their data. The agent gets their digests, which are in the body.
 	Images []Image `json:"images,omitempty"`
+	// Sources are the KnowledgeSources whose text is in the answer, sorted: what stands there was not written by whoever gave the
+	// task.
+	Sources []string `json:"sources,omitempty"`
 }
 
 // ModelDecision is how a request to a model was answered.
@@ -180,6 +183,9 @@ type Task struct {
 	Review bool `json:"review,omitempty"`
 	// Images are those that the task is about, without their data.
 	Images []Image `json:"images,omitempty"`
+	// Sources are the KnowledgeSources of which whoever gave the task had read text, and so what it says may come from: the run above,
+	// or earlier ones of the thread.
+	Sources []string `json:"sources,omitempty"`
 }
 
 // ThreadMessage is one message of a thread: what a person has asked, or an agent's final answer to it.
@@ -295,6 +301,8 @@ type RunSummary struct {
 	ToolCalls int       `json:"toolCalls"`
 	Usage     Usage     `json:"usage"`
 	Updated   time.Time `json:"updated"`
+	// Read are the KnowledgeSources whose text the run has read, with those of its task, sorted.
+	Read []string `json:"read,omitempty"`
 	// Spent is what the run itself has asked of models, by day and model; Usage has that of its children too.
 	Spent []Spent `json:"spent,omitempty"`
 	// Entries is how many entries of the record it is derived from. A summary of fewer never takes the place of one of more.

@@ -168,7 +168,7 @@ func touched(q Question) ([]string, error) {
 // named checks the person against the policies.
 func named(q Question) string {
 	call := policy.Call{Agent: string(q.Action.Evidence.Agent), Server: q.Action.Server, Tool: q.Action.Tool,
-		Effect: spec.EffectWrite, Arguments: q.Action.Arguments}
+		Effect: spec.EffectWrite, Arguments: q.Action.Arguments, Sources: q.Action.Evidence.Sources}
 	for _, rule := range policy.ApproversOf(call, q.Policies) {
 		if slices.Contains(rule.Names, q.By.Name) {
 			continue

@@ -68,6 +68,7 @@ func (b *Broker) proposeAction(c toolCall, t spec.Tool) (Reply, error) {
 	}
 	id := c.actionID()
 	evidence := spec.Evidence{Agent: c.Agent.Name, Run: c.Task.Run, Exchange: c.N, Revision: c.Task.Revision, Key: key}
+	evidence.Sources = c.Sources
 	if c.undone != nil {
 		evidence.Undoes, evidence.Failed = c.undone.Action, c.undone.Failed
 	}
@@ -164,6 +165,10 @@ func actionBody(c toolCall, t spec.Tool, precondition *spec.Precondition, expire
 	if precondition != nil {
 		fmt.Fprintf(&text, "Right before the call, %s with %s must give a result for which %s holds; else nothing is done.\n\n",
 			code(precondition.Tool), code(inline(precondition.Arguments)), code(precondition.Check))
+	}
+	if len(c.Sources) > 0 {
+		fmt.Fprintf(&text, "The run had read text of the knowledge %s, which others may have written: look whether the call is what you asked for, or what stands there.\n\n",
+			code(strings.Join(c.Sources, ", ")))
 	}
 	if c.After != "" {
 		fmt.Fprintf(&text, "It is made after %s is done, and not at all where that fails.\n\n", code(string(c.After)))

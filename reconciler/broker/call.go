@@ -52,7 +52,7 @@ func (b *Broker) callTool(ctx context.Context, call Call) (Reply, error) {
 			if err := b.decide(&c, t.server, t.name, t.effect); err != nil {
 				return Reply{}, err
 			}
-			return b.withRule(c, func() (Reply, error) { return b.callBuiltin(c) })
+			return b.withRule(c, func() (Reply, error) { return b.callBuiltin(ctx, c) })
 		}
 	}
 	if to, ok := delegate(call.Agent, c.name); ok {
@@ -111,7 +111,7 @@ func (b *Broker) decide(c *toolCall, server, name, effect string) error {
 		return &Unavailable{What: "policies", Err: err}
 	}
 	c.decision = decideCall(policy.Call{
-		Agent: string(c.Agent.Name), Server: server, Tool: name, Effect: effect, Arguments: c.arguments,
+		Agent: string(c.Agent.Name), Server: server, Tool: name, Effect: effect, Arguments: c.arguments, Sources: c.Sources,
 	}, policies)
 	if c.decision.Decision == spec.DecisionDeny {
 		return denied(fmt.Sprintf("call of %s", c.name), c.decision)
@@ -202,8 +202,16 @@ func (b *Broker) structured(value any) (Reply, error) {
 	return b.result(plugins.ToolResult{Structured: raw})
 }
 
-func (b *Broker) callBuiltin(c toolCall) (Reply, error) {
+func (b *Broker) callBuiltin(ctx context.Context, c toolCall) (Reply, error) {
 	switch c.name {
+	case SearchKnowledge, OpenKnowledge:
+		if b.opts.Knowledge == nil {
+			return Reply{}, refuse("%s cannot be called: no knowledge is kept here", c.name)
+		}
+		if c.name == SearchKnowledge {
+			return b.searchKnowledge(ctx, c)
+		}
+		return b.openKnowledge(ctx, c)
 	case ListFiles:
 		return b.listFiles(c)
 	case ReadFile:

@@ -137,5 +137,5 @@ func Decide(w Work) policy.Decision {
 		effect = server.Spec.Tools[a.Tool].Effect
 	}
 	return policy.Decide(policy.Call{Agent: string(a.Evidence.Agent), Server: a.Server, Tool: a.Tool, Effect: effect,
-		Arguments: a.Arguments}, w.policies())
+		Arguments: a.Arguments, Sources: a.Evidence.Sources}, w.policies())
 }

@@ -60,7 +60,8 @@ func sayings(r spec.Rule) string {
 	if r.Limit != nil {
 		limit = fmt.Sprintf("%d %s", r.Limit.Calls, r.Limit.Per)
 	}
-	return strings.Join(append([]string{r.On, r.Decision, limit, r.When}, r.Approvers...), "\x00")
+	trusts := strings.Join(slices.Sorted(slices.Values(r.Trusts)), ",")
+	return strings.Join(append([]string{r.On, r.Decision, limit, r.When, trusts}, r.Approvers...), "\x00")
 }
 
 // asStrict reports whether a rule surely refuses all that another one refuses.
@@ -95,6 +96,9 @@ func sentence(r spec.Rule) string {
 	}
 	if len(r.Approvers) > 0 {
 		text += ", approved by " + strings.Join(r.Approvers, " or ")
+	}
+	if len(r.Trusts) > 0 {
+		text += ", also after reading " + strings.Join(r.Trusts, " or ")
 	}
 	return shortened(text)
 }

@@ -3,7 +3,8 @@
 //
 // The defaults are strict: an undeclared tool is denied, a read tool is allowed, a write tool is proposed. Of all rules that
 // hold the strictest wins: deny, then propose, then allow. Rules only ever tighten the defaults, but for one: where a rule
-// allows a call of a write tool, and no other is stricter, it is made without a review. The order of policies and of rules
+// allows a call of a write tool, and no other is stricter, it is made without a review; unless the run has read text of a knowledge
+// source that the rule does not trust. The order of policies and of rules
 // within them never matters.
 package policy
 
@@ -25,6 +26,8 @@ type Call struct {
 	Effect string
 	// Arguments are JSON values.
 	Arguments map[string]any
+	// Sources are the knowledge sources whose text the run had read.
+	Sources []string
 }
 
 // Change is a proposed change of files as rules see it, in the variable `change`.
@@ -91,6 +94,7 @@ func (c Call) vars() map[string]any {
 		"tool":      c.Tool,
 		"effect":    c.Effect,
 		"arguments": arguments,
+		"sources":   append([]string{}, c.Sources...),
 	}}
 }
 
@@ -195,6 +199,9 @@ func strictest(base Decision, on string, vars map[string]any, policies []*spec.P
 				continue
 			}
 			found, holds := evaluate(p, rule, vars)
+			if rule.Decision == spec.DecisionAllow && !trusts(rule, vars) {
+				continue
+			}
 			if !holds || rule.Decision == spec.DecisionLimit && found.Decision != spec.DecisionDeny {
 				continue
 			}
@@ -206,6 +213,14 @@ func strictest(base Decision, on string, vars map[string]any, policies []*spec.P
 		}
 	}
 	return decided
+}
+
+// trusts reports whether a rule that allows a call takes all that the run had read into account: text of a knowledge source may be what
+// has the agent make the call.
+func trusts(rule spec.Rule, vars map[string]any) bool {
+	call, _ := vars["call"].(map[string]any)
+	sources, _ := call["sources"].([]string)
+	return !slices.ContainsFunc(sources, func(s string) bool { return !slices.Contains(rule.Trusts, s) })
 }
 
 // evaluate returns what the rule decides, and whether it has anything to say.

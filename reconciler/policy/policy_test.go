@@ -126,6 +126,7 @@ func drawRule(t *rapid.T) spec.PolicyRule {
 		When:     rapid.SampledFrom([]string{"", "true", "false", `call.tool == "restart"`, `call.arguments.n > 1`, `call.effect == "read"`}).Draw(t, "when"),
 		Decision: rapid.SampledFrom([]string{"allow", "propose", "deny"}).Draw(t, "decision"),
 		Reason:   rapid.SampledFrom([]string{"", "because", "for that"}).Draw(t, "reason"),
+		Trusts:   rapid.SampledFrom([][]string{nil, {"handbook"}, {"handbook", "wiki"}}).Draw(t, "trusts"),
 	}
 }
 
@@ -138,6 +139,7 @@ func drawCall(t *rapid.T) policy.Call {
 	if rapid.Bool().Draw(t, "has arguments") {
 		call.Arguments = map[string]any{"n": rapid.IntRange(0, 3).Draw(t, "n")}
 	}
+	call.Sources = rapid.SampledFrom([][]string{nil, {"handbook"}, {"handbook", "wiki"}, {"wiki"}}).Draw(t, "sources")
 	return call
 }
 
@@ -192,8 +194,11 @@ func TestTheStrictestRuleThatHoldsDecidesAboutAWrite(t *testing.T) {
 		for _, p := range policies {
 			for _, r := range p.Rules {
 				holds, err := r.Condition.Holds(map[string]any{"call": map[string]any{"agent": call.Agent, "server": call.Server,
-					"tool": call.Tool, "effect": call.Effect, "arguments": call.Arguments}})
+					"tool": call.Tool, "effect": call.Effect, "arguments": call.Arguments, "sources": call.Sources}})
 				s := strictness[r.Decision]
+				if s == 0 && slices.ContainsFunc(call.Sources, func(read string) bool { return !slices.Contains(r.Trusts, read) }) {
+					continue // It trusts less than the run has read.
+				}
 				switch {
 				case err != nil && s == 0, err == nil && !holds:
 					continue
@@ -262,5 +267,32 @@ func TestARuleThatLimitsIsForWhoeverExecutes(t *testing.T) {
 	read := policy.Call{Agent: "triage", Server: "cluster", Tool: "get", Effect: spec.EffectRead}
 	if d := policy.Decide(read, []*spec.Policy{calm}); d.Decision != spec.DecisionDeny || !strings.HasPrefix(d.Reason, "only calls") || !strings.Contains(d.Reason, `write call.effect == "write" into its condition`) {
 		t.Errorf("a read tool that a rule limits is %+v", d)
+	}
+}
+
+// Text of a source that a rule does not trust may be why the call is made: it is for a person then, as without the rule.
+func TestAllowTrustsOnlyTheKnowledgeThatItNames(t *testing.T) {
+	policies := []*spec.Policy{newPolicy(t, "tickets",
+		spec.PolicyRule{Name: "comments", On: spec.OnCall, Decision: spec.DecisionAllow, When: `call.tool == "comment"`, Trusts: []string{"handbook"}})}
+	for _, row := range []struct {
+		sources        []string
+		decision, rule string
+	}{
+		{nil, spec.DecisionAllow, "policies/tickets.yaml#comments"},
+		{[]string{"handbook"}, spec.DecisionAllow, "policies/tickets.yaml#comments"},
+		{[]string{"handbook", "wiki"}, spec.DecisionPropose, policy.RuleWrite},
+		{[]string{"wiki"}, spec.DecisionPropose, policy.RuleWrite},
+	} {
+		got := policy.Decide(policy.Call{Tool: "comment", Effect: spec.EffectWrite, Sources: row.sources}, policies)
+		if got.Decision != row.decision || got.Rule != row.rule {
+			t.Errorf("after reading %v: %+v", row.sources, got)
+		}
+	}
+	if got := policy.Decide(policy.Call{Tool: "get", Effect: spec.EffectRead, Sources: []string{"wiki"}}, policies); got.Decision != spec.DecisionAllow {
+		t.Errorf("a read tool needs no trust: %+v", got)
+	}
+	guarded := newPolicy(t, "wiki", spec.PolicyRule{Name: "no-wiki", On: spec.OnCall, Decision: spec.DecisionDeny, When: `call.effect == "write" && "wiki" in call.sources`})
+	if got := policy.Decide(policy.Call{Tool: "drain", Effect: spec.EffectWrite, Sources: []string{"wiki"}}, []*spec.Policy{guarded}); got.Decision != spec.DecisionDeny {
+		t.Errorf("rules see what was read: %+v", got)
 	}
 }

@@ -54,6 +54,7 @@ func (w *work) delegate(ctx context.Context, x *exchange, task spec.Task, rule s
 	refused := &spec.Answer{Error: w.mayDelegate()}
 	if refused.Error == "" {
 		// What is left now bounds the child for good. The agent itself goes on, and what the child uses counts for both.
+		task.Sources = w.state.read
 		task.WallTime = max(w.wallTime()-w.state.spentAt(w.opts.Now()), time.Millisecond)
 		if err := w.append(ctx, spec.Entry{Type: spec.EntryDelegated, N: x.n, Child: &task, Rule: rule}); err != nil {
 			return err
@@ -164,6 +165,7 @@ func (e *Engine) childAnswer(ctx context.Context, x *exchange, child *state) (*s
 		usage = usage.Add(more)
 	}
 	answer.Usage, answer.Worked, answer.Rule = &usage, child.hasWorked(), cmp.Or(answer.Rule, x.rule)
+	answer.Sources = child.read
 	return &answer, nil
 }
 

@@ -111,6 +111,8 @@ type Call struct {
 	Request spec.Request
 	// Images are those of the run until now, with their data.
 	Images map[spec.Digest]spec.Image
+	// Sources are the knowledge sources whose text the run has read before.
+	Sources []string
 }
 
 // Reply is an answer, or what the request has become: a proposal, or a task for another agent. Exactly one of the three is

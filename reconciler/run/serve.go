@@ -67,7 +67,7 @@ func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
 	if x.request.Kind == spec.RequestModel {
 		call.Turn, call.Spent = w.state.turn(x), slices.Clone(w.state.spent)
 	}
-	call.Images = maps.Clone(w.state.images)
+	call.Images, call.Sources = maps.Clone(w.state.images), w.state.read
 	id, stream := x.id, x.stream
 	w.serving.Go(func() {
 		s := served{x: x}

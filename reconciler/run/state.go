@@ -51,7 +51,9 @@ type state struct {
 	decided bool
 	outcome *spec.Outcome
 	// images are those of the task and of the tools' results, with their data.
-	images  map[spec.Digest]spec.Image
+	images map[spec.Digest]spec.Image
+	// read are the knowledge sources whose text is in the task or in an answer, sorted.
+	read    []string
 	updated time.Time
 	turns   int
 	calls   int
@@ -92,6 +94,7 @@ func (s *state) add(e spec.Entry) error {
 		}
 		s.task = *e.Task
 		s.keepImages(e.Images)
+		s.keepSources(e.Task.Sources)
 	case spec.EntryCompaction:
 		if e.Compaction == nil || s.compacted || s.attempts > 0 {
 			return errors.New("a compaction without a history, or too late")
@@ -141,6 +144,7 @@ func (s *state) add(e spec.Entry) error {
 		}
 		x.answer = e.Answer
 		s.keepImages(e.Answer.Images)
+		s.keepSources(e.Answer.Sources)
 		s.idle = 0
 		s.count(x, e.At)
 		// A decision may come days later, and nobody worked until then.
@@ -169,6 +173,15 @@ func (s *state) keepImages(all []spec.Image) {
 		}
 		s.images[i.Digest] = i
 	}
+}
+
+func (s *state) keepSources(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	all := append(slices.Clone(s.read), names...) // What was given away does not change.
+	slices.Sort(all)
+	s.read = slices.Compact(all)
 }
 
 func (s *state) addRequest(e spec.Entry) error {

@@ -18,7 +18,7 @@ func Summarize(entries []spec.Entry) spec.RunSummary {
 
 func (s *state) summary() spec.RunSummary {
 	sum := spec.RunSummary{
-		Task: s.task, Attempts: s.attempts, Turns: s.turns, ToolCalls: s.calls, Usage: s.usage, Spent: slices.Clone(s.spent),
+		Task: s.task, Attempts: s.attempts, Turns: s.turns, ToolCalls: s.calls, Usage: s.usage, Spent: slices.Clone(s.spent), Read: s.read,
 		Updated: s.updated, Outcome: s.outcome,
 	}
 	sum.History = nil // It is the record's, and long.
