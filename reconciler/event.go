@@ -32,8 +32,10 @@ const (
 	ActionSettled  EventType = "ActionSettled"  // Action, Approval, Text; Err when it failed or was refused
 	ModelChanged   EventType = "ModelChanged"   // Resource, Text: what its server does with it, or that it is there; Err: what is wrong with it
 	ModelPruned    EventType = "ModelPruned"    // Resource, Text: a model that nothing names any more was deleted from its server; Err: why it was not
-	RunsForgotten  EventType = "RunsForgotten"  // Text: how many finished runs were older than the fleet keeps them
-	Warned         EventType = "Warned"         // Err: something needs a person and concerns no single resource
+	// KnowledgeChanged: Resource, Text: how far it is read, or what is found of it; Err: what is wrong with it
+	KnowledgeChanged EventType = "KnowledgeChanged"
+	RunsForgotten    EventType = "RunsForgotten" // Text: how many finished runs were older than the fleet keeps them
+	Warned           EventType = "Warned"        // Err: something needs a person and concerns no single resource
 )
 
 // Event tells a person what happens while it happens. Events are not stored; the state is.

@@ -43,12 +43,7 @@ var mayImport = map[string][]string{
 	"kb/beir":       nil,
 	"kb/disk":       {"kb", "kb/index"}, // the embedded engine
 	"kb/enginetest": {"kb"},             // the suite of all engines
-	"kb":            nil,
-	"kb/words":      nil,
-	"kb/lsa":        nil,
-	"kb/index":      {"kb/lsa", "kb/words"},
-	"kb/beir":       nil,
-	"kb/ingest":     {"kb"}, // files become documents
+	"kb/ingest":     {"kb"},             // files become documents
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
@@ -68,7 +63,7 @@ var mayImport = map[string][]string{
 	"reconciler/policy":                  {"spec"},
 	"reconciler/host":                    {"spec", "plugins", "plugins/pluginpb"},
 	"reconciler/run":                     {"spec"},
-	"reconciler/broker":                  {"spec", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/repair", "reconciler/broker/tool", "reconciler/secret"},
+	"reconciler/broker":                  {"spec", "kb", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/repair", "reconciler/broker/tool", "reconciler/secret"},
 	"reconciler/broker/repair":           {"spec", "plugins", "reconciler/broker/model"}, // what models answer is mended, or it is said what is wrong
 	"reconciler/broker/gateway":          {"spec", "plugins", "reconciler/broker/model"},
 	"reconciler/broker/model":            {"spec", "plugins", "reconciler/secret"},
@@ -84,7 +79,8 @@ var mayImport = map[string][]string{
 	"reconciler/execute":  {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
 	// Pulls and creates models through broker/model, which asks servers and decides nothing.
 	"reconciler/models":     {"spec", "reconciler/broker/model"},
-	"reconciler/undo":       {"spec"}, // which effects are offered to be undone
+	"reconciler/knowledge":  {"spec", "kb", "kb/ingest", "reconciler/remote"}, // sources are read into an engine, and asked
+	"reconciler/undo":       {"spec"},                                         // which effects are offered to be undone
 	"reconciler/shelf":      {"spec", "reconciler/remote"},
 	"reconciler/store":      {"spec"},
 	"reconciler/serve":      {"spec"},
@@ -93,7 +89,7 @@ var mayImport = map[string][]string{
 
 	// The loop.
 	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
-		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/models",
+		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/knowledge",
 		"reconciler/proposal", "reconciler/execute", "reconciler/undo", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/notify"},
 
 	// A finished run, once more, without effect: the engine over a memory, with the record in place of the broker, whose
@@ -104,9 +100,9 @@ var mayImport = map[string][]string{
 	"reconciler/audit": {"spec", "reconciler/remote", "reconciler/execute"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb/beir", "kb/index", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/index", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
-		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/proposal", "reconciler/proposal/local",
+		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/knowledge", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/audit", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",
 		"examples/quickstart", "examples/quickstart/cluster"},
 

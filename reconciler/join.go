@@ -9,6 +9,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
 	"github.com/mainstay-dev/mainstay/reconciler/models"
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
 	"github.com/mainstay-dev/mainstay/reconciler/run"
@@ -17,17 +18,21 @@ import (
 
 // join makes the stages that need to know what is declared, and gives each the others' answers through small adapters.
 func (r *Reconciler) join() {
-	r.proposals = r.parts.Proposals(Knowledge{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
+	r.proposals = r.parts.Proposals(ProposalNeeds{Ledger: r.ledger, FleetAt: r.fleetAtCommit})
 	r.keeper = models.New(models.Options{Models: r.parts.Models, Memory: madeModels{r.parts.Store, r.parts.Models}, Now: r.opts.Now,
 		Used: r.usedFleets, Changed: r.modelChanged, Pruned: r.modelPruned})
+	sources := r.parts.Knowledge
+	sources.Now, sources.Changed = r.opts.Now, r.knowledgeChanged
+	r.knowledge = knowledge.New(sources)
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Chat: r.keeper.Chat, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
 		Spent: r.parts.Store.Spent,
 		Suspended: func(server string) string {
 			return r.suspendedAny(spec.Ref{Kind: spec.KindToolServer, Name: server})
 		},
-		Root:     r.opts.Path,
-		Redactor: broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
+		Knowledge: r.knowledge,
+		Root:      r.opts.Path,
+		Redactor:  broker.NewRedactor(r.parts.Secrets), Now: r.opts.Now, Random: r.opts.Random,
 	})
 	r.engine = run.New(run.Options{
 		Log: r.parts.Store, Agents: r, Broker: answers{r}, Proposals: proposals{r}, Compact: r.broker.Compact, Children: children{stored{r.parts.Store}, r}, Now: r.opts.Now, After: r.opts.After,
@@ -230,7 +235,7 @@ func (a answers) Answer(ctx context.Context, c run.Call, delta func(string)) (ru
 	if err != nil {
 		return run.Reply{}, err
 	}
-	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted, After: after, Turn: c.Turn, Spent: c.Spent, Images: c.Images}, delta)
+	reply, err := a.r.broker.Answer(ctx, broker.Call{Task: c.Task, Agent: c.Agent, N: c.N, At: c.At, Request: c.Request, Expires: expires, Restarted: c.Restarted, After: after, Turn: c.Turn, Spent: c.Spent, Images: c.Images, Sources: c.Sources}, delta)
 	return run.Reply(reply), err
 }
 

@@ -34,7 +34,7 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	r.flush(ctx)
 	stop()
 	r.background.Wait()
-	r.keeper.Wait()
+	r.settle()
 	if queue != nil {
 		err = errors.Join(err, <-queue)
 	}
@@ -90,7 +90,7 @@ func (r *Reconciler) busy(ctx context.Context) (bool, error) {
 	r.mu.Lock()
 	executing := len(r.executing) > 0
 	r.mu.Unlock()
-	if executing || r.keeper.Busy() {
+	if executing || r.keeper.Busy() || r.knowledge.Busy() {
 		return true, nil
 	}
 	for _, step := range plan.Diff(r.observed(), fleet) {
@@ -182,6 +182,8 @@ func (r *Reconciler) Ask(ctx context.Context, name spec.AgentName, text string, 
 	if err := r.startAgent(name); err != nil {
 		return none, err
 	}
+	r.keepKnowledge(ctx)
+	defer r.knowledge.Close()
 	if err := r.Submit(ctx, task, images...); err != nil {
 		return none, err
 	}

@@ -242,6 +242,11 @@ func (r *Reconciler) verdict(res spec.Resource, running map[spec.AgentName]host.
 			return stalled(ReasonLockMismatch, err.Error())
 		}
 		return actionVerdict(state)
+	case spec.KindKnowledgeSource:
+		if err := r.refused(res.DependsOn...); err != nil {
+			return stalled(ReasonLockMismatch, err.Error())
+		}
+		return r.knowledgeVerdict(res)
 	case spec.KindToolServer, spec.KindModel:
 		if err := r.refused(res.Ref); err != nil {
 			return stalled(ReasonLockMismatch, err.Error())

@@ -17,6 +17,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/broker/tool"
 	"github.com/mainstay-dev/mainstay/reconciler/execute"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
+	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
 	"github.com/mainstay-dev/mainstay/reconciler/models"
 	"github.com/mainstay-dev/mainstay/reconciler/notify"
 	"github.com/mainstay-dev/mainstay/reconciler/proposal"
@@ -38,16 +39,18 @@ type Parts struct {
 	Tools  *tool.Servers
 	// Secrets returns the secrets that tools and models were given, which nobody else may see.
 	Secrets func() []string
+	// Knowledge says how knowledge sources are read and where they are kept; Now and Changed are the reconciler's.
+	Knowledge knowledge.Options
 	// Reveal resolves a reference to a secret, for webhooks.
 	Reveal func(ctx context.Context, ref spec.SecretRef) (string, error)
 	// Proposals makes the driver of the forge.
-	Proposals func(Knowledge) proposal.Driver
+	Proposals func(ProposalNeeds) proposal.Driver
 	// Signer is the reconciler's own key: it signs proposals, the ledger and the records of waiting runs.
 	Signer *remote.Signer
 }
 
-// Knowledge is what a driver for proposals needs to ask the reconciler.
-type Knowledge struct {
+// ProposalNeeds is what a driver for proposals needs to ask the reconciler.
+type ProposalNeeds struct {
 	Ledger *execute.Ledger
 	// FleetAt returns the approvers and the ledger that mainstay.yaml lists at a commit.
 	FleetAt func(commit string) (*spec.Fleet, error)
@@ -90,6 +93,7 @@ type Reconciler struct {
 	proposals  proposal.Driver
 	broker     *broker.Broker
 	keeper     *models.Keeper
+	knowledge  *knowledge.Keeper
 	engine     *run.Engine
 	queue      *run.Queue
 	ledger     *execute.Ledger
@@ -193,14 +197,14 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			r.background.Wait()
-			r.keeper.Wait()
+			r.settle()
 			if queue == nil {
 				return nil
 			}
 			return r.ended(ctx, <-queue)
 		case err := <-queue: // It ends with ctx, or before where the queue cannot be read.
 			r.background.Wait()
-			r.keeper.Wait()
+			r.settle()
 			if err != nil {
 				err = fmt.Errorf("work on runs: %w", err)
 			}
@@ -250,6 +254,7 @@ func (r *Reconciler) pass(ctx context.Context) error {
 			r.checkServers(ctx)
 			r.checkModels(ctx)
 			r.keepModels(ctx)
+			r.keepKnowledge(ctx)
 			r.apply(ctx)
 			return nil
 		}},

@@ -14,11 +14,11 @@ import (
 func newKB(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kb",
-		Short: "Measure how well documents are found",
+		Short: "Find what the declared knowledge sources say, and measure how well it is found",
 		Args:  arguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newKBEval(env))
+	cmd.AddCommand(newKBIndex(env), newKBSearch(env), newKBStats(env), newKBEval(env))
 	return cmd
 }
 

@@ -185,8 +185,8 @@ func (d *declaredModels) each(cmd *cobra.Command, do func(m *spec.Model, tell fu
 	}
 	var failed bool
 	for _, m := range d.wanted {
-		p := progress{out: cmd.ErrOrStderr(), model: m.Name, terminal: isTerminal(cmd.ErrOrStderr()), percent: -1}
-		s := do(m, p.tell)
+		p := newProgress(cmd, m.Name)
+		s := do(m, func(s models.State) { p.tell(s.Reason, s.Message, s.Percent, s.Reason == models.Checking) })
 		p.end()
 		if err := cmd.Context().Err(); err != nil {
 			return err
@@ -204,26 +204,31 @@ func (d *declaredModels) each(cmd *cobra.Command, do func(m *spec.Model, tell fu
 	return nil
 }
 
-// progress shows a person how far a model is: on a terminal in one line, elsewhere in a line for every tenth.
+// progress shows a person how far something is: on a terminal in one line, elsewhere in a line for every tenth.
 type progress struct {
 	out      io.Writer
-	model    string
+	name     string
 	terminal bool
 	reason   string
 	percent  int
 	shown    bool
 }
 
-func (p *progress) tell(s models.State) {
-	text := fmt.Sprintf("%s: %s", p.model, spec.Visible(s.Message))
+func newProgress(cmd *cobra.Command, name string) *progress {
+	return &progress{out: cmd.ErrOrStderr(), name: name, terminal: isTerminal(cmd.ErrOrStderr()), percent: -1}
+}
+
+// tell shows a state. What is brief is shown on a terminal alone.
+func (p *progress) tell(reason, message string, percent int, brief bool) {
+	text := fmt.Sprintf("%s: %s", p.name, spec.Visible(message))
 	switch {
-	case s.Reason == models.Checking && !p.terminal:
+	case brief && !p.terminal:
 	case p.terminal:
 		fmt.Fprintf(p.out, "\r\x1b[K%s", text)
 		p.shown = true
-	case s.Reason != p.reason || s.Percent/10 != p.percent/10:
+	case reason != p.reason || percent/10 != p.percent/10:
 		fmt.Fprintln(p.out, text)
-		p.reason, p.percent = s.Reason, s.Percent
+		p.reason, p.percent = reason, percent
 	}
 }
 

@@ -295,13 +295,19 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 		return nil, err
 	}
 	const email = "mainstay@localhost"
+	reveal := func(ctx context.Context, ref spec.SecretRef) (string, error) {
+		v, err := secrets.Resolve(ctx, ref)
+		return v.Reveal(), err
+	}
+	providers := model.Providers{Secret: secrets.Resolve, Hide: hide}
+	sources, err := keptKnowledge(dir, rem.URL(), w, providers.Embed, reveal)
+	if err != nil {
+		return nil, err
+	}
 	parts := reconciler.Parts{
-		Remote: rem, Source: src, Store: st, Host: agents, Models: model.Providers{Secret: secrets.Resolve, Hide: hide}, Tools: tools, Secrets: secrets.Known, Signer: signer,
-		Reveal: func(ctx context.Context, ref spec.SecretRef) (string, error) {
-			v, err := secrets.Resolve(ctx, ref)
-			return v.Reveal(), err
-		},
-		Proposals: func(k reconciler.Knowledge) proposal.Driver {
+		Remote: rem, Source: src, Store: st, Host: agents, Models: providers, Tools: tools, Secrets: secrets.Known, Signer: signer,
+		Reveal: reveal, Knowledge: sources,
+		Proposals: func(k reconciler.ProposalNeeds) proposal.Driver {
 			return local.New(local.Options{Remote: rem, Branch: w.repo.ref, Path: w.repo.path, Name: "mainstay", Email: email,
 				Signer: signer, Ledger: k.Ledger, FleetAt: k.FleetAt, Now: env.clock()})
 		},

@@ -29,7 +29,7 @@ import (
 const maxBody = plugins.MaxMessage - 64<<10
 
 // Options are what [New] needs. All fields are required, but for Models, Chat, Spent, Lock, Described, Begun, Describe,
-// Suspended and Root.
+// Suspended, Knowledge and Root.
 type Options struct {
 	Models model.Providers
 	// Chat asks a model once. Nil is that of Models.
@@ -53,6 +53,8 @@ type Options struct {
 	Describe func(ctx context.Context, revision spec.Revision, agent spec.AgentName) (string, error)
 	// Suspended says why a tool server is not called now, or "". A nil Suspended suspends none.
 	Suspended func(server string) string
+	// Knowledge answers from the declared sources. Agents with some need it.
+	Knowledge Knowledge
 	// Files returns the repository's files at a revision.
 	Files func(revision spec.Revision) (fs.FS, error)
 	// Root is the folder of the repository that holds mainstay.yaml, as a slash-separated path; "" is the repository's
@@ -112,6 +114,8 @@ type Call struct {
 	Spent []spec.Spent
 	// Images are those of the run until now, with their data.
 	Images map[spec.Digest]spec.Image
+	// Sources are the knowledge sources whose text the run has read before.
+	Sources []string
 }
 
 // Reply is the answer to a request, or what the request has become: a proposal, or a task for another agent. Exactly one of

@@ -28,10 +28,12 @@ type builtin struct {
 	server, name, effect string
 	// given reports whether an agent has it.
 	given func(*spec.Agent) bool
+	// more is what its description says besides to an agent; nil is nothing.
+	more func(*spec.Agent) string
 }
 
-var builtins = []builtin{
-	{
+var builtins = append(knowledgeTools,
+	builtin{
 		Tool: Tool{
 			Name:        ListFiles,
 			Description: "List the files of the repository that may be read. The glob may use ** for any number of folders.",
@@ -40,7 +42,7 @@ var builtins = []builtin{
 		server: "repo", name: "list", effect: spec.EffectRead,
 		given: func(a *spec.Agent) bool { return len(a.ReadPaths) > 0 },
 	},
-	{
+	builtin{
 		Tool: Tool{
 			Name:        ReadFile,
 			Description: "Read one text file of the repository.",
@@ -49,7 +51,7 @@ var builtins = []builtin{
 		server: "repo", name: "read", effect: spec.EffectRead,
 		given: func(a *spec.Agent) bool { return len(a.ReadPaths) > 0 },
 	},
-	{
+	builtin{
 		Tool: Tool{
 			Name: ProposeChange,
 			Description: "Propose a change of files to the people who review this repository, as a pull request. " +
@@ -66,7 +68,7 @@ var builtins = []builtin{
 		server: "repo", name: "propose_change", effect: spec.EffectWrite,
 		given: func(a *spec.Agent) bool { return len(a.ProposePaths) > 0 },
 	},
-	{
+	builtin{
 		Tool: Tool{
 			Name:        ReadSkill,
 			Description: "Read a file of one of the skills named in the instructions.",
@@ -75,7 +77,7 @@ var builtins = []builtin{
 		server: "skills", name: "read", effect: spec.EffectRead,
 		given: func(a *spec.Agent) bool { return len(a.Skills) > 0 },
 	},
-}
+)
 
 // writeNote follows the description of a write tool.
 const writeNote = " A call is proposed to the people who review this repository; the answer comes when they have decided and it has been carried out."
@@ -144,7 +146,11 @@ func PinnedTools(agent *spec.Agent, fleet *spec.Fleet) (list []Tool, unpinned []
 func tools(list []Tool, agent *spec.Agent, describe func(spec.Tool) (Tool, error)) ([]Tool, error) {
 	for _, t := range builtins {
 		if t.given(agent) {
-			list = append(list, t.Tool)
+			own := t.Tool
+			if t.more != nil {
+				own.Description += t.more(agent)
+			}
+			list = append(list, own)
 		}
 	}
 	for _, t := range agent.Tools {

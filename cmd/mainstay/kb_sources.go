@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/disk"
+	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// openKnowledge says how knowledge is read and kept: its index and the repositories that it fetches are in a folder.
+func openKnowledge(dir string, embed func(context.Context, *spec.Model, []string) ([][]float32, error), reveal func(context.Context, spec.SecretRef) (string, error)) knowledge.Options {
+	return knowledge.Options{
+		Engine: func(ctx context.Context) (kb.Engine, error) {
+			return disk.Open(filepath.Join(dir, "index"))
+		},
+		Embed: embed,
+		Repository: func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error) {
+			sum := sha256.Sum256([]byte(url))
+			o := remote.Options{URL: url, Dir: filepath.Join(dir, "git", hex.EncodeToString(sum[:8]))}
+			if credential != nil {
+				o.Auth.Token = func(ctx context.Context) (string, error) { return reveal(ctx, *credential) }
+			}
+			return remote.Open(ctx, o)
+		},
+		Client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}
+}
+
+// keptKnowledge is where a reconciler keeps knowledge: in its state folder, or, where that does not last, where `mainstay kb` keeps that
+// of the same repository, so that not all is read each time. If others use that one now, it is read anew.
+func keptKnowledge(state, repo string, w wiring, embed func(context.Context, *spec.Model, []string) ([][]float32, error), reveal func(context.Context, spec.SecretRef) (string, error)) (knowledge.Options, error) {
+	own := openKnowledge(filepath.Join(state, "knowledge"), embed, reveal)
+	if !w.travels {
+		return own, nil
+	}
+	dir, err := knowledgeDir(repo, w.repo.env)
+	if err != nil {
+		return own, nil // No folder is known that lasts.
+	}
+	o := openKnowledge(dir, embed, reveal)
+	lasting := o.Engine
+	o.Repository = own.Repository
+	o.Engine = func(ctx context.Context) (kb.Engine, error) {
+		engine, err := lasting(ctx)
+		if errors.Is(err, kb.ErrBusy) {
+			return own.Engine(ctx)
+		}
+		return engine, err
+	}
+	return o, nil
+}
+
+// knowledgeDir is the folder for the knowledge of a repository, outside of any state folder.
+func knowledgeDir(repo, env string) (string, error) {
+	root, err := stateRoot()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(repo + "\x00" + env))
+	return filepath.Join(root, "knowledge", strings.TrimSuffix(filepath.Base(repo), ".git")+"-"+hex.EncodeToString(sum[:4])), nil
+}
+
+// kbFlags say whose knowledge it is, and where its index is.
+type kbFlags struct {
+	repo  repoFlags
+	dir   string
+	index string
+}
+
+func (f *kbFlags) add(cmd *cobra.Command) {
+	f.repo.add(cmd)
+	f.repo.addEnv(cmd)
+	cmd.Flags().StringVarP(&f.dir, "dir", "C", ".", "the `folder` that holds mainstay.yaml, in a Git repository")
+	cmd.Flags().StringVar(&f.index, "index", "", "the `folder` of the index (default: one for this repository beside the state folders)")
+}
+
+// library is what a folder, or the tip of a branch, declares as knowledge, and its index.
+type library struct {
+	*declared
+	keeper *knowledge.Keeper
+	here   knowledge.Here
+}
+
+// open loads what is declared, and opens the index. Close what it returns.
+func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
+	d, err := declaredIn(ctx, env, &f.repo, []string{f.dir})
+	if err != nil {
+		return nil, err
+	}
+	l := &library{declared: d}
+	of := d.dir
+	if d.remote != nil {
+		l.here = knowledge.Here{Commit: d.seen.Commit.ID, History: d.remote}
+		of = d.remote.URL()
+	} else if l.here, of, err = headOf(d.dir); err != nil {
+		d.close()
+		return nil, err
+	}
+	if len(d.fleet.Knowledge) == 0 {
+		d.close()
+		return nil, fmt.Errorf("%s declares no KnowledgeSource: add a file to knowledge/, such as\n%s", d.name, exampleSource)
+	}
+	dir := f.index
+	if dir == "" {
+		if dir, err = knowledgeDir(of, f.repo.env); err != nil {
+			d.close()
+			return nil, err
+		}
+	}
+	providers := localProviders(env, d.dir)
+	o := openKnowledge(dir, providers.Embed, func(ctx context.Context, ref spec.SecretRef) (string, error) {
+		v, err := providers.Secret(ctx, ref)
+		return v.Reveal(), err
+	})
+	o.Now = env.clock()
+	l.keeper = knowledge.New(o)
+	return l, nil
+}
+
+const exampleSource = `  apiVersion: mainstay.dev/v1alpha1
+  kind: KnowledgeSource
+  metadata: {name: docs}
+  spec: {files: {include: ["docs/**"]}}`
+
+// headOf is what is committed in the repository that holds a folder, and that repository's folder.
+func headOf(dir string) (knowledge.Here, string, error) {
+	clone, err := remote.OpenClone(dir)
+	if err != nil {
+		return knowledge.Here{}, "", fmt.Errorf("%w; knowledge is read from commits, so that it can be cited", err)
+	}
+	commit, err := clone.Resolve("HEAD")
+	if err != nil {
+		return knowledge.Here{}, "", fmt.Errorf("%s has no commit yet: commit first, for knowledge is read from commits", dir)
+	}
+	return knowledge.Here{Commit: commit, History: clone}, clone.Top(), nil
+}
+
+func (l *library) done() error {
+	err := l.keeper.Close()
+	l.close()
+	return err
+}
+
+// bring brings sources to what they are now, sorted, and shows how far it is.
+func (l *library) bring(cmd *cobra.Command, names []string) (map[string]knowledge.State, error) {
+	states := map[string]knowledge.State{}
+	for _, name := range slices.Sorted(maps.Keys(l.fleet.Knowledge)) {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			continue
+		}
+		p := newProgress(cmd, name)
+		states[name] = l.keeper.Bring(cmd.Context(), l.fleet.Knowledge[name], l.here, func(s knowledge.State) {
+			p.tell(s.Reason, s.Message, 100*s.Done/max(s.Of, 1), s.Of < 100)
+		})
+		p.end()
+		if err := cmd.Context().Err(); err != nil {
+			return nil, err
+		}
+	}
+	return states, nil
+}
+
+// known refuses names that are no source's.
+func (l *library) known(names []string) error {
+	for _, name := range names {
+		if l.fleet.Knowledge[name] == nil {
+			return fmt.Errorf("there is no KnowledgeSource %q at %s; there are: %s", name, l.name, strings.Join(slices.Sorted(maps.Keys(l.fleet.Knowledge)), ", "))
+		}
+	}
+	return nil
+}
+
+func newKBIndex(env environment) *cobra.Command {
+	var flags kbFlags
+	cmd := &cobra.Command{
+		Use:   "index [SOURCE...]",
+		Short: "Read the declared knowledge sources into the index",
+		Long: "Read the knowledge sources that a folder declares, or with --repo a branch, into an index, all or those with the names. Files of the\n" +
+			"repository are read as they are committed. What has not changed since the last time is not read again. `mainstay run` does\n" +
+			"the same for its agents, in its state folder. Documents that cannot be read are told, and fail nothing.",
+		Example: "  mainstay kb index\n  mainstay kb index runbooks --index /tmp/index",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, names []string) (err error) {
+			l, err := flags.open(cmd.Context(), env)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, l.done()) }()
+			if err := l.known(names); err != nil {
+				return err
+			}
+			states, err := l.bring(cmd, names)
+			if err != nil {
+				return err
+			}
+			failed := false
+			for _, name := range slices.Sorted(maps.Keys(states)) {
+				failed = tellSource(cmd, name, states[name], true) || failed
+			}
+			if failed {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+// tellSource tells how a source is, and reports whether something is wrong with it. What is well is only told where all is wanted.
+func tellSource(cmd *cobra.Command, name string, s knowledge.State, all bool) (failed bool) {
+	switch {
+	case s.Reason != knowledge.Indexed:
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s: %s\n", name, s.Reason, spec.Visible(s.Message))
+		return true
+	case !all:
+		return false
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, spec.Visible(s.Message))
+	for _, p := range s.Problems {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %s\n", name, spec.Visible(p.Text))
+	}
+	if more := s.Unread - len(s.Problems); more > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %d more\n", name, more)
+	}
+	return false
+}

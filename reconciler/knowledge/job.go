@@ -1,0 +1,144 @@
+package knowledge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/ingest"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// job brings one source to what it is now.
+type job struct {
+	*Keeper
+	engine kb.Engine
+	source *spec.KnowledgeSource
+	here   Here
+	// was is the state that the engine has of it.
+	was  string
+	tell func(done, of int)
+}
+
+// unavailable is the error of something that cannot be reached now.
+type unavailable struct{ error }
+
+func (u unavailable) Unwrap() error { return u.error }
+
+func isUnavailable(err error) bool {
+	var u unavailable
+	return errors.As(err, &u) || errors.Is(err, remote.ErrUnreachable)
+}
+
+// do returns when the source is to be looked at again.
+func (j *job) do(ctx context.Context) (time.Duration, error) {
+	s := j.source.Spec
+	switch {
+	case s.Files != nil:
+		return never, j.commit(ctx, j.here.History, j.here.Commit, *s.Files)
+	case s.Git != nil:
+		return j.git(ctx, s.Git)
+	default:
+		return time.Duration(s.Web.Refresh), j.web(ctx, s.Web)
+	}
+}
+
+// git brings the source to a commit of another repository.
+func (j *job) git(ctx context.Context, g *spec.KnowledgeGit) (time.Duration, error) {
+	r, err := j.repository(ctx, g)
+	if err != nil {
+		return 0, err
+	}
+	if g.Commit != "" {
+		if _, err := r.Commit(g.Commit); err != nil {
+			if err := r.FetchCommit(ctx, g.Commit); err != nil {
+				return 0, fmt.Errorf("fetch commit %s of %s: %w", short(g.Commit), r.URL(), err)
+			}
+		}
+		return never, j.commit(ctx, r, g.Commit, g.KnowledgeFiles)
+	}
+	branches, err := r.Fetch(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("fetch %s: %w", r.URL(), err)
+	}
+	commit := branches[g.Branch]
+	if commit == "" {
+		return 0, fmt.Errorf("%s has no branch %q: write another one under spec.git.branch of %s", r.URL(), g.Branch, j.source.Place.File)
+	}
+	return follow, j.commit(ctx, r, commit, g.KnowledgeFiles)
+}
+
+// repository opens the repository of a source.
+func (j *job) repository(ctx context.Context, g *spec.KnowledgeGit) (*remote.Remote, error) {
+	if r := j.repositories[g.URL]; r != nil {
+		return r, nil
+	}
+	r, err := j.opts.Repository(ctx, g.URL, g.Credential)
+	if err != nil {
+		return nil, err
+	}
+	j.repositories[g.URL] = r
+	return r, nil
+}
+
+// selected begins a state with what a source is at, and ends it with how the source is declared: where either is another one, so is
+// the state.
+func (j *job) selected(at string) string { return at + " " + string(j.source.Digest) }
+
+// commitOf is what the source was at in a state.
+func commitOf(state string) string {
+	at, _, _ := strings.Cut(state, " ")
+	return at
+}
+
+// update is an update of the source to what it is at now, of which only the files are missing.
+func (j *job) update(at string) kb.Update {
+	u := kb.Update{Source: j.source.Name, To: j.selected(at), Labels: j.source.Spec.Labels, Format: j.cut().Format(), Progress: j.tell}
+	if m := j.source.Embed; m != nil {
+		u.Space = space(m)
+		u.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {
+			var vectors [][]float32
+			for some := range slices.Chunk(texts, embedded) {
+				more, err := j.opts.Embed(ctx, m, some)
+				if err != nil {
+					return nil, unavailable{err}
+				}
+				vectors = append(vectors, more...)
+			}
+			return vectors, nil
+		}
+	}
+	return u
+}
+
+// embedded is how many texts a model is given at once.
+const embedded = 32
+
+// space identifies what makes vectors.
+func space(m *spec.Model) string { return string(m.Digest) + " " + string(m.Pin) }
+
+// cut says how the source's documents are cut.
+func (j *job) cut() ingest.Options {
+	if c := j.source.Spec.Chunk; c != nil {
+		return ingest.Options{Size: c.Size, Overlap: c.Overlap}
+	}
+	return ingest.Options{}
+}
+
+// document reads a document. One that is none has no chunks, and one that is broken a problem besides.
+func (j *job) document(ctx context.Context, path string, content []byte) (kb.Document, error) {
+	d, err := ingest.Read(ctx, path, content, j.cut())
+	var broken *ingest.Error
+	switch {
+	case errors.Is(err, ingest.ErrSkip):
+		return kb.Document{}, nil
+	case errors.As(err, &broken):
+		return kb.Document{Problem: broken.Error()}, nil
+	}
+	return d, err
+}

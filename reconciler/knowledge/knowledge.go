@@ -1,0 +1,387 @@
+// Package knowledge keeps what the declared sources hold in an engine of package kb, and answers from it. It reads the files of this
+// repository and of others, and the pages of sites; what has not changed since is not read again. It works beside whoever asks it,
+// one source after another, and says for every source how far it is.
+//
+// It never changes a source. What a document says is passed on as it is, and counts for nothing here.
+package knowledge
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+// The reasons of a [State], as they stand in conditions.
+const (
+	// Indexed is a source that is found as it is declared and as it was looked at last.
+	Indexed = "Indexed"
+	// Indexing is under way.
+	Indexing = "Indexing"
+	// SourceUnavailable is a repository, a site or a model that cannot be reached. What was known of it stays.
+	SourceUnavailable = "SourceUnavailable"
+	// IndexFailed is an index that cannot be written.
+	IndexFailed = "IndexFailed"
+)
+
+// State says how a source is doing.
+type State struct {
+	Reason string
+	// Message is one sentence, which says what to do where something is wrong.
+	Message string
+	// Commit is what is found of it now: a commit, or the day of a site; "" before there is anything.
+	Commit string
+	// Documents and Chunks count what is found, Unread the documents that could not be read.
+	Documents, Chunks, Unread int
+	// Problems are the first of those, and why.
+	Problems []kb.Problem
+	// Done and Of count the files while they are taken in.
+	Done, Of int
+}
+
+// The time after which something is looked at again.
+const (
+	// follow is for the branch of another repository.
+	follow = time.Minute
+	// retry is for what failed, doubled each time up to maxRetry.
+	retry    = 5 * time.Second
+	maxRetry = 10 * time.Minute
+)
+
+// Options are what [New] needs. All fields are required, but for After and Changed.
+type Options struct {
+	// Engine opens the engine, when the first source is declared. Close closes it.
+	Engine func(ctx context.Context) (kb.Engine, error)
+	// Embed has a model make vectors of texts.
+	Embed func(ctx context.Context, m *spec.Model, texts []string) ([][]float32, error)
+	// Repository opens another repository, of which it keeps what it fetches. Close closes it.
+	Repository func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error)
+	// Client reads sites. It follows no redirect by itself.
+	Client *http.Client
+	Now    func() time.Time
+	// After is time.After where it is nil.
+	After func(time.Duration) <-chan time.Time
+	// Changed is called when the reason of a source's state is another one, its message of something wrong is, or it has come ten
+	// percent further. May be nil.
+	Changed func(source spec.Ref, s State)
+}
+
+// Keeper keeps sources. It is safe for concurrent use.
+type Keeper struct {
+	opts Options
+
+	// engine is opened once; see ready.
+	opening sync.Mutex
+	engine  kb.Engine
+	// repositories are those that were opened, by their URLs; only work uses them.
+	repositories map[string]*remote.Remote
+
+	mu      sync.Mutex
+	kept    map[string]*kept
+	here    Here
+	stale   bool // something that is not declared any more may still be in the engine
+	working bool
+	works   sync.WaitGroup
+}
+
+// Here is this repository at a revision.
+type Here struct {
+	Commit string
+	// History is where its commits are.
+	History History
+}
+
+// History has the commits of a repository.
+type History interface {
+	Snapshot(commit string) (*remote.Snapshot, error)
+	FirstParents(from string) iter.Seq2[remote.Commit, error]
+}
+
+// kept is one source.
+type kept struct {
+	source   *spec.KnowledgeSource
+	state    State
+	next     time.Time
+	failures int
+	// at is what of this repository it was brought to.
+	at string
+	// settled is closed when the state is another one than Indexing.
+	settled chan struct{}
+}
+
+// New returns a Keeper.
+func New(opts Options) *Keeper {
+	if opts.After == nil {
+		opts.After = time.After
+	}
+	if opts.Changed == nil {
+		opts.Changed = func(spec.Ref, State) {}
+	}
+	return &Keeper{opts: opts, kept: map[string]*kept{}, repositories: map[string]*remote.Remote{}, stale: true}
+}
+
+// Keep looks at the sources that a fleet declares, where it is time to, and returns at once. What it begins ends with ctx. What is not
+// declared any more is found no longer.
+func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.here = here
+	for name := range k.kept {
+		if fleet.Knowledge[name] == nil {
+			if one := k.kept[name]; one.state.Reason == Indexing {
+				close(one.settled)
+			}
+			delete(k.kept, name)
+			k.stale = true
+		}
+	}
+	for name, source := range fleet.Knowledge {
+		one := k.kept[name]
+		if one == nil {
+			one = &kept{}
+			one.indexing("it has not been looked at yet")
+			k.kept[name] = one
+		}
+		if one.source == nil || one.source.Digest != source.Digest || source.Spec.Files != nil && one.at != here.Commit {
+			one.next, one.failures = time.Time{}, 0
+			one.indexing("it is looked at again")
+		}
+		one.source = source
+	}
+	if !k.working && len(k.due()) > 0 { // Work under way finds what has become due.
+		k.working = true
+		k.works.Go(func() { k.work(ctx) })
+	}
+}
+
+// indexing says that the source is being read. The caller holds the keeper's mu.
+func (one *kept) indexing(message string) {
+	if one.state.Reason != Indexing {
+		one.state.Reason, one.state.Message = Indexing, message
+		one.settled = make(chan struct{})
+	}
+}
+
+// due are the sources that are to be looked at, sorted. The caller holds k.mu.
+func (k *Keeper) due() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(k.kept)) {
+		if !k.opts.Now().Before(k.kept[name].next) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// work looks at what is due, until nothing is.
+func (k *Keeper) work(ctx context.Context) {
+	for {
+		k.mu.Lock()
+		due := k.due()
+		if len(due) == 0 || ctx.Err() != nil {
+			k.working = false
+			k.mu.Unlock()
+			return
+		}
+		one, here, stale := k.kept[due[0]], k.here, k.stale
+		source := one.source
+		declared := slices.Collect(maps.Keys(k.kept))
+		k.mu.Unlock()
+		if stale {
+			k.forget(ctx, declared)
+		}
+		s, next := k.bring(ctx, source, here)
+		k.mu.Lock()
+		if ctx.Err() == nil && k.kept[source.Name] == one && one.source == source {
+			one.at = here.Commit
+			if next = max(next, 0); s.Reason == Indexed {
+				one.failures = 0
+			} else {
+				next = min(retry<<min(one.failures, 10), maxRetry)
+				one.failures++
+			}
+			one.next = k.opts.Now().Add(next)
+		}
+		k.mu.Unlock()
+		if ctx.Err() == nil {
+			k.set(source, s)
+		}
+	}
+}
+
+// never is when a source that cannot change is looked at again.
+const never = 365 * 24 * time.Hour
+
+// forget removes from the engine what is not declared.
+func (k *Keeper) forget(ctx context.Context, declared []string) {
+	engine, err := k.ready(ctx)
+	if err != nil {
+		return // Whoever needs the engine says why.
+	}
+	all, err := engine.Stats(ctx)
+	for _, s := range all {
+		if !slices.Contains(declared, s.Source) && err == nil {
+			err = engine.Forget(ctx, s.Source)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stale = err != nil
+}
+
+// ready returns the engine.
+func (k *Keeper) ready(ctx context.Context) (kb.Engine, error) {
+	k.opening.Lock()
+	defer k.opening.Unlock()
+	if k.engine != nil {
+		return k.engine, nil
+	}
+	engine, err := k.opts.Engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k.engine = engine
+	return engine, nil
+}
+
+// set writes a state down, and tells of it.
+func (k *Keeper) set(source *spec.KnowledgeSource, s State) {
+	k.mu.Lock()
+	one := k.kept[source.Name]
+	if one == nil || one.source.Digest != source.Digest {
+		k.mu.Unlock()
+		return
+	}
+	old := one.state
+	one.state = s
+	if s.Reason != Indexing && old.Reason == Indexing && one.settled != nil {
+		close(one.settled)
+	}
+	k.mu.Unlock()
+	news := s.Reason != old.Reason || s.Reason != Indexing && s.Reason != SourceUnavailable && s.Message != old.Message
+	if news || percent(s)/10 != percent(old)/10 {
+		k.opts.Changed(source.Ref, s)
+	}
+}
+
+func percent(s State) int {
+	if s.Of == 0 {
+		return 0
+	}
+	return 100 * s.Done / s.Of
+}
+
+// Wait waits until nothing is under way.
+func (k *Keeper) Wait() { k.works.Wait() }
+
+// Busy reports whether anything is under way.
+func (k *Keeper) Busy() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.working
+}
+
+// State returns how a source is doing; false where it is none that is kept.
+func (k *Keeper) State(name string) (State, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	one := k.kept[name]
+	if one == nil {
+		return State{}, false
+	}
+	return one.state, true
+}
+
+// Close closes the engine and the repositories, once nothing is under way.
+func (k *Keeper) Close() error {
+	k.Wait()
+	k.opening.Lock()
+	defer k.opening.Unlock()
+	var err error
+	if k.engine != nil {
+		err = k.engine.Close()
+		k.engine = nil
+	}
+	for _, r := range k.repositories {
+		if e := r.Close(); err == nil {
+			err = e
+		}
+	}
+	clear(k.repositories)
+	return err
+}
+
+// Bring brings one source to what it is now, and returns how it is then. tell hears how far it is.
+func (k *Keeper) Bring(ctx context.Context, source *spec.KnowledgeSource, here Here, tell func(State)) State {
+	k.mu.Lock()
+	k.kept[source.Name] = &kept{source: source}
+	k.mu.Unlock()
+	s, _ := k.bringTold(ctx, source, here, tell)
+	k.set(source, s)
+	return s
+}
+
+func (k *Keeper) bring(ctx context.Context, source *spec.KnowledgeSource, here Here) (State, time.Duration) {
+	return k.bringTold(ctx, source, here, func(s State) { k.set(source, s) })
+}
+
+// bringTold does the work on one source, and says when it is to be looked at again.
+func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, here Here, tell func(State)) (State, time.Duration) {
+	engine, err := k.ready(ctx)
+	if err != nil {
+		return State{Reason: IndexFailed, Message: "its index cannot be opened: " + err.Error()}, 0
+	}
+	was, err := engine.State(ctx, source.Name)
+	if err != nil {
+		return State{Reason: IndexFailed, Message: err.Error()}, 0
+	}
+	j := &job{Keeper: k, engine: engine, source: source, here: here, was: was}
+	j.tell = func(done, of int) {
+		tell(State{Reason: Indexing, Message: fmt.Sprintf("%d of %d files are read", done, of), Commit: commitOf(was), Done: done, Of: of})
+	}
+	next, err := j.do(ctx)
+	s := k.described(ctx, engine, source.Name)
+	if err != nil {
+		s.Reason, s.Message = IndexFailed, err.Error()
+		if isUnavailable(err) {
+			s.Reason = SourceUnavailable
+		}
+	}
+	return s, next
+}
+
+// described is how a source is doing where nothing is wrong.
+func (k *Keeper) described(ctx context.Context, engine kb.Engine, name string) State {
+	s := State{Reason: Indexed}
+	all, err := engine.Stats(ctx)
+	if err != nil {
+		return State{Reason: IndexFailed, Message: err.Error()}
+	}
+	for _, stats := range all {
+		if stats.Source == name {
+			s.Commit, s.Documents, s.Chunks = commitOf(stats.State), stats.Documents, stats.Chunks
+			s.Unread, s.Problems = stats.Unread, stats.Problems
+		}
+	}
+	s.Message = fmt.Sprintf("%d documents in %d chunks at %s", s.Documents, s.Chunks, short(s.Commit))
+	if s.Unread > 0 {
+		s.Message += fmt.Sprintf("; %d could not be read, such as %s", s.Unread, s.Problems[0].Text)
+	}
+	return s
+}
+
+// short is a commit as people write it.
+func short(commit string) string {
+	if len(commit) == 40 {
+		return commit[:7]
+	}
+	return commit
+}
