@@ -86,7 +86,9 @@ func (g *Graph) contents(dir string, yield func(int32)) {
 }
 
 // wanted reports whether something refers to a path.
-func (g *Graph) wanted(id int32) bool { return len(g.nodes[id].in) > 0 || len(g.foreignAliases(id)) > 0 }
+func (g *Graph) wanted(id int32) bool {
+	return len(g.nodes[id].in) > 0 || len(g.foreignAliases(id)) > 0
+}
 
 // containers are the folders that something refers to and that stand for a file.
 func (g *Graph) containers(file string, yield func(int32)) {
@@ -103,7 +105,7 @@ func (g *Graph) containers(file string, yield func(int32)) {
 	}
 }
 
-// foreignPaths are paths of other repositories and of artifacts, some of which are paths of this one by another name.
+// foreignPaths are paths of other repositories and of artifacts. Some of the latter are paths of this repository by another name.
 type foreignPaths struct {
 	all   map[int32]bool
 	stale bool
@@ -132,11 +134,8 @@ func (g *Graph) foreignAliases(id int32) []int32 {
 	return x.of[id]
 }
 
-// local is the path of this repository that a path of another one is, or -1.
+// local is the path of this repository that a path of an artifact is, or -1.
 func (g *Graph) local(n Node) int32 {
-	if g.remotes[n.Namespace] {
-		return g.path(n.Name)
-	}
 	for at, rest := n.Name, ""; ; at, rest = path.Dir(at), path.Join(path.Base(at), rest) {
 		if id, known := g.ids[Node{Kind: KindPath, Namespace: n.Namespace, Name: at}]; known {
 			for _, l := range g.nodes[id].out {

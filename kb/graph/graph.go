@@ -248,6 +248,9 @@ func (g *Graph) undeclare(id int32, d declaration) {
 func (g *Graph) connect(f *file, l Link) {
 	from := g.intern(l.From)
 	g.nodes[from].uses++
+	if l.To.Kind == KindPath && g.remotes[l.To.Namespace] {
+		l.To.Namespace = ""
+	}
 	to := g.intern(l.To)
 	g.nodes[to].uses++
 	var id int32

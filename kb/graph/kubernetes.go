@@ -60,6 +60,8 @@ func (c *collector) resource(d document, g, kind string) {
 		r.binding(kind)
 	case "argoproj.io":
 		r.argo(kind)
+	case "external-secrets.io":
+		r.externalSecret(kind)
 	default:
 		if strings.HasSuffix(g, ".fluxcd.io") {
 			r.flux(g, kind)
@@ -247,4 +249,23 @@ func (r resource) secret(ref value) {
 		n.Namespace = ns
 	}
 	r.use(name, n)
+}
+
+// externalSecret reads where an ExternalSecret takes a Secret from, and which it makes of it.
+func (r resource) externalSecret(kind string) {
+	if kind != "ExternalSecret" {
+		return
+	}
+	if ref := r.spec.get("secretStoreRef"); ref.there() {
+		store := r.typed(ref, "external-secrets.io", "SecretStore")
+		if store.Group = "external-secrets.io"; store.Kind == "ClusterSecretStore" {
+			store.Namespace = ""
+		}
+		r.use(ref.get("name"), store)
+	}
+	name := r.spec.get("target", "name")
+	if name.text() == "" {
+		name = r.root.get("metadata", "name")
+	}
+	r.link(r.named("", "Secret", name), ManagedBy, r.self, name.line())
 }

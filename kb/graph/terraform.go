@@ -91,12 +91,19 @@ func (t terraform) source(n Node, b *hclsyntax.Body) {
 	case strings.HasPrefix(source, "./"), strings.HasPrefix(source, "../"):
 		t.link(n, SourcedFrom, within(t.module, source), line)
 	default:
-		source = strings.TrimPrefix(source, "git::")
-		url, query, _ := strings.Cut(source, "?")
+		url, query, _ := strings.Cut(strings.TrimPrefix(source, "git::"), "?")
 		if ref, found := strings.CutPrefix(query, "ref="); found {
 			version = ref
 		}
-		t.add(Link{From: n, Relation: SourcedFrom, To: repository(url), Version: version, Line: line})
+		scheme, rest, found := strings.Cut(url, "://")
+		if !found {
+			scheme, rest = "", url
+		}
+		rest, _, _ = strings.Cut(rest, "//") // What follows is a folder in it.
+		if scheme == "" && strings.Count(rest, "/") == 2 && !strings.Contains(rest, ".") && !strings.Contains(rest, "@") {
+			rest = "registry.terraform.io/" + rest
+		}
+		t.add(Link{From: n, Relation: SourcedFrom, To: repository(rest), Version: version, Line: line})
 	}
 }
 
