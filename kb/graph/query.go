@@ -42,7 +42,7 @@ func (g *Graph) Related(of Node, depth, most int) Answer {
 }
 
 // both is for going along a relation in both directions.
-const both direction = 2
+const both direction = 3
 
 // steps yields the relations that lead on from a node, and where to, along the directions that follow says.
 func (g *Graph) steps(id int32, follow func(Relation) direction, yield func(hop, int32)) {
