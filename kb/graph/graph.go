@@ -24,6 +24,7 @@ type Graph struct {
 	labels  labelIndex
 	folders map[string]*folder
 	foreign foreignPaths
+	visits  visits
 }
 
 // file is one whose facts are in the graph.

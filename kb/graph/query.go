@@ -67,23 +67,21 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 	}
 	depth, most = min(depth, MaxDepth), min(most, MaxFound)
 	start = g.resolve(start)
-	seen := make([]uint8, len(g.nodes))
-	seen[start] = 1
+	g.visit()
+	g.reach(start, 0)
 	via := map[int32]hop{}
 	level := []int32{start}
 	for d := 1; d <= depth && len(level) > 0; d++ {
 		var next []int32
 		for _, id := range level {
 			g.steps(id, follow, func(h hop, to int32) {
-				switch seen[to] {
-				case 0:
-					seen[to] = uint8(d + 1)
+				switch at, reached := g.reached(to); {
+				case !reached:
+					g.reach(to, d)
 					next = append(next, to)
 					via[to] = h
-				case uint8(d + 1):
-					if g.before(h, via[to]) {
-						via[to] = h
-					}
+				case at == d && g.before(h, via[to]):
+					via[to] = h
 				}
 			})
 		}
@@ -167,26 +165,30 @@ func (g *Graph) way(a, b int32, follow func(Relation) direction) ([]hop, bool) {
 	if a == b {
 		return nil, true
 	}
-	depth := make([]int32, len(g.nodes))
-	depth[a] = 1
+	g.visit()
+	g.reach(a, 0)
 	via := map[int32]hop{}
 	level := []int32{a}
-	for d := int32(2); len(level) > 0 && depth[b] == 0; d++ {
+	for d := 1; len(level) > 0; d++ {
+		if _, reached := g.reached(b); reached {
+			break
+		}
 		var next []int32
 		for _, id := range level {
 			g.steps(id, follow, func(h hop, to int32) {
-				if depth[to] == 0 {
-					depth[to] = d
+				switch at, reached := g.reached(to); {
+				case !reached:
+					g.reach(to, d)
 					next = append(next, to)
 					via[to] = h
-				} else if depth[to] == d && g.before(h, via[to]) {
+				case at == d && g.before(h, via[to]):
 					via[to] = h
 				}
 			})
 		}
 		level = next
 	}
-	if depth[b] == 0 {
+	if _, reached := g.reached(b); !reached {
 		return nil, false
 	}
 	var way []hop
@@ -197,4 +199,33 @@ func (g *Graph) way(a, b int32, follow func(Relation) direction) ([]hop, bool) {
 	}
 	slices.Reverse(way)
 	return way, true
+}
+
+// visits remember how far from the start of a question each node is, without making room for all nodes anew for each.
+type visits struct {
+	question uint32
+	of       []visit // By node.
+}
+
+type visit struct{ question, depth uint32 }
+
+// visit begins a question.
+func (g *Graph) visit() {
+	v := &g.visits
+	if v.question++; v.question == 0 { // After four billion.
+		clear(v.of)
+		v.question = 1
+	}
+	if missing := len(g.nodes) - len(v.of); missing > 0 {
+		v.of = append(v.of, make([]visit, missing)...)
+	}
+}
+
+func (g *Graph) reach(id int32, depth int) {
+	g.visits.of[id] = visit{g.visits.question, uint32(depth)}
+}
+
+func (g *Graph) reached(id int32) (depth int, reached bool) {
+	v := g.visits.of[id]
+	return int(v.depth), v.question == g.visits.question
 }
