@@ -160,7 +160,7 @@ func (g *Graph) Edges() []Edge {
 		from := g.resolve(k.from)
 		g.targets(int32(id), func(to int32) {
 			if from != to || k.relation != SameAs {
-				edges = append(edges, g.edge(hop{from, to, k.relation, int32(id)}))
+				edges = append(edges, g.edge(hop{from, to, int32(id), k.relation}))
 			}
 		})
 	}

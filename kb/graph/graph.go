@@ -24,7 +24,9 @@ type Graph struct {
 	labels  labelIndex
 	folders map[string]*folder
 	foreign foreignPaths
-	visits  visits
+	// What questions remember.
+	visits   visits
+	resolved resolved
 }
 
 // file is one whose facts are in the graph.
@@ -115,7 +117,7 @@ func (g *Graph) Put(facts Facts) {
 			g.connect(f, l)
 		}
 	}
-	g.foreign.stale = true
+	g.changed()
 }
 
 // Remove takes a file out. It is no error where there is none.
@@ -143,7 +145,7 @@ func (g *Graph) remove(path string) {
 		g.undeclare(id, declaration{f, int32(i)})
 	}
 	g.undeclare(f.node, declaration{f, -1})
-	g.foreign.stale = true
+	g.changed()
 }
 
 // Files are the paths of the files, sorted.

@@ -46,16 +46,17 @@ const both direction = 3
 
 // steps yields the relations that lead on from a node, and where to, along the directions that follow says.
 func (g *Graph) steps(id int32, follow func(Relation) direction, yield func(hop, int32)) {
-	g.hopsOut(id, func(h hop) {
+	out, in := g.hops(id)
+	for _, h := range out {
 		if d := follow(h.relation); (d == forward || d == both) && h.to != id {
 			yield(h, h.to)
 		}
-	})
-	g.hopsIn(id, func(h hop) {
+	}
+	for _, h := range in {
 		if d := follow(h.relation); (d == backward || d == both) && h.from != id {
 			yield(h, h.from)
 		}
-	})
+	}
 }
 
 // spread goes along relations, level by level. Of several that lead to a node from the level before, the first in order is told.
@@ -68,8 +69,7 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 	depth, most = min(depth, MaxDepth), min(most, MaxFound)
 	start = g.resolve(start)
 	g.visit()
-	g.reach(start, 0)
-	via := map[int32]hop{}
+	g.reach(start, 0, hop{})
 	level := []int32{start}
 	for d := 1; d <= depth && len(level) > 0; d++ {
 		var next []int32
@@ -77,11 +77,10 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 			g.steps(id, follow, func(h hop, to int32) {
 				switch at, reached := g.reached(to); {
 				case !reached:
-					g.reach(to, d)
+					g.reach(to, d, h)
 					next = append(next, to)
-					via[to] = h
-				case at == d && g.before(h, via[to]):
-					via[to] = h
+				case at == d && g.before(h, g.visits.of[to].via):
+					g.reach(to, d, h)
 				}
 			})
 		}
@@ -92,7 +91,7 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 				break
 			}
 			answer.Found = append(answer.Found, g.found(id, d))
-			answer.Edges = append(answer.Edges, g.edge(via[id]))
+			answer.Edges = append(answer.Edges, g.edge(g.visits.of[id].via))
 		}
 		level = next
 	}
@@ -166,8 +165,7 @@ func (g *Graph) way(a, b int32, follow func(Relation) direction) ([]hop, bool) {
 		return nil, true
 	}
 	g.visit()
-	g.reach(a, 0)
-	via := map[int32]hop{}
+	g.reach(a, 0, hop{})
 	level := []int32{a}
 	for d := 1; len(level) > 0; d++ {
 		if _, reached := g.reached(b); reached {
@@ -178,11 +176,10 @@ func (g *Graph) way(a, b int32, follow func(Relation) direction) ([]hop, bool) {
 			g.steps(id, follow, func(h hop, to int32) {
 				switch at, reached := g.reached(to); {
 				case !reached:
-					g.reach(to, d)
+					g.reach(to, d, h)
 					next = append(next, to)
-					via[to] = h
-				case at == d && g.before(h, via[to]):
-					via[to] = h
+				case at == d && g.before(h, g.visits.of[to].via):
+					g.reach(to, d, h)
 				}
 			})
 		}
@@ -193,7 +190,7 @@ func (g *Graph) way(a, b int32, follow func(Relation) direction) ([]hop, bool) {
 	}
 	var way []hop
 	for at := b; at != a; {
-		h := via[at]
+		h := g.visits.of[at].via
 		way = append(way, h)
 		at = h.from + h.to - at
 	}
@@ -201,13 +198,17 @@ func (g *Graph) way(a, b int32, follow func(Relation) direction) ([]hop, bool) {
 	return way, true
 }
 
-// visits remember how far from the start of a question each node is, without making room for all nodes anew for each.
+// visits remember how far from the start of a question each node is, and the relation that led to it, without making room for all nodes
+// anew for each.
 type visits struct {
 	question uint32
 	of       []visit // By node.
 }
 
-type visit struct{ question, depth uint32 }
+type visit struct {
+	question, depth uint32
+	via             hop
+}
 
 // visit begins a question.
 func (g *Graph) visit() {
@@ -221,11 +222,11 @@ func (g *Graph) visit() {
 	}
 }
 
-func (g *Graph) reach(id int32, depth int) {
-	g.visits.of[id] = visit{g.visits.question, uint32(depth)}
+func (g *Graph) reach(id int32, depth int, via hop) {
+	g.visits.of[id] = visit{g.visits.question, uint32(depth), via}
 }
 
 func (g *Graph) reached(id int32) (depth int, reached bool) {
-	v := g.visits.of[id]
+	v := &g.visits.of[id]
 	return int(v.depth), v.question == g.visits.question
 }

@@ -71,8 +71,43 @@ func (g *Graph) aliases(id int32, yield func(int32)) {
 // hop is one relation of a node, with both ends resolved.
 type hop struct {
 	from, to int32
-	relation Relation
 	link     int32 // -1 for Contains.
+	relation Relation
+}
+
+// resolved are the relations of nodes that questions have gone along, both ends resolved. A change of any file ends them: they are made
+// again when they are needed.
+type resolved struct {
+	change uint32 // Counts changes.
+	of     []hops // By node.
+}
+
+type hops struct {
+	change  uint32
+	out, in []hop
+}
+
+// hops are the relations that a node has to others, and others to it.
+func (g *Graph) hops(id int32) (out, in []hop) {
+	if missing := len(g.nodes) - len(g.resolved.of); missing > 0 {
+		g.resolved.of = append(g.resolved.of, make([]hops, missing)...)
+	}
+	h := &g.resolved.of[id]
+	if h.change != g.resolved.change {
+		h.change, h.out, h.in = g.resolved.change, h.out[:0], h.in[:0]
+		g.hopsOut(id, func(o hop) { h.out = append(h.out, o) })
+		g.hopsIn(id, func(o hop) { h.in = append(h.in, o) })
+	}
+	return h.out, h.in
+}
+
+// changed ends what was resolved.
+func (g *Graph) changed() {
+	g.foreign.stale = true
+	if g.resolved.change++; g.resolved.change == 0 { // After four billion.
+		clear(g.resolved.of)
+		g.resolved.change = 1
+	}
 }
 
 // hopsOut yields the relations that a node has to others. It is one that resolve returns.
@@ -80,13 +115,13 @@ func (g *Graph) hopsOut(id int32, yield func(hop)) {
 	g.linksOut(id, id, yield)
 	g.aliases(id, func(o int32) { g.linksOut(o, id, yield) })
 	if n := &g.nodes[id]; n.Kind == KindPath && n.Group == "" && n.Namespace == "" && len(n.declared) == 0 {
-		g.contents(n.Name, func(f int32) { yield(hop{id, f, Contains, -1}) })
+		g.contents(n.Name, func(f int32) { yield(hop{id, f, -1, Contains}) })
 	}
 }
 
 func (g *Graph) linksOut(written, id int32, yield func(hop)) {
 	for _, l := range g.nodes[written].out {
-		g.targets(l, func(to int32) { yield(hop{id, to, g.links[l].relation, l}) })
+		g.targets(l, func(to int32) { yield(hop{id, to, l, g.links[l].relation}) })
 	}
 }
 
@@ -112,14 +147,14 @@ func (g *Graph) hopsIn(id int32, yield func(hop)) {
 	g.aliases(id, func(o int32) { g.linksIn(o, id, yield) })
 	g.selectorsOf(id, func(s int32) { g.linksIn(s, id, yield) })
 	if n := &g.nodes[id]; n.Kind == KindPath && n.Group == "" && n.Namespace == "" && len(n.declared) > 0 {
-		g.containers(n.Name, func(f int32) { yield(hop{f, id, Contains, -1}) })
+		g.containers(n.Name, func(f int32) { yield(hop{f, id, -1, Contains}) })
 	}
 }
 
 func (g *Graph) linksIn(written, id int32, yield func(hop)) {
 	for _, l := range g.nodes[written].in {
 		if k := &g.links[l]; !k.ifDeclared || g.exists(id) {
-			yield(hop{g.resolve(k.from), id, k.relation, l})
+			yield(hop{g.resolve(k.from), id, l, k.relation})
 		}
 	}
 }

@@ -146,7 +146,21 @@ type document struct {
 	first, last int
 }
 
-var separatorRE = regexp.MustCompile(`(?m)^(---|\.\.\.)(?:[ \t\r].*)?$`)
+// separator finds the first line that ends a document: --- or ..., and maybe more behind a blank. It returns where the line begins and
+// ends, without its newline, or -1.
+func separator(data []byte) (begin, end int) {
+	for begin < len(data) {
+		line := data[begin:]
+		if at := bytes.IndexByte(line, '\n'); at >= 0 {
+			line = line[:at]
+		}
+		if len(line) >= 3 && (string(line[:3]) == "---" || string(line[:3]) == "...") && (len(line) == 3 || strings.IndexByte(" \t\r", line[3]) >= 0) {
+			return begin, begin + len(line)
+		}
+		begin += len(line) + 1
+	}
+	return -1, -1
+}
 
 // documents yields those of a YAML file. They are parsed one by one, so that one that is broken takes no other with it.
 func (c *collector) documents(data []byte) iter.Seq[document] {
@@ -154,11 +168,11 @@ func (c *collector) documents(data []byte) iter.Seq[document] {
 		line := 0
 		for len(data) > 0 {
 			text, rest, skipped := data, []byte(nil), 0
-			if at := separatorRE.FindIndex(data); at != nil {
-				text, rest, skipped = data[:at[0]], data[at[1]:], 1
+			if begin, end := separator(data); begin >= 0 {
+				text, rest, skipped = data[:begin], data[end:], 1
 				// What stands behind the marker belongs to the next document: "--- # comment", "--- {a: 1}".
-				if behind := bytes.TrimRight(data[at[0]+3:at[1]], "\r"); len(bytes.TrimSpace(behind)) > 0 {
-					rest, skipped = data[at[0]+3:], 0
+				if len(bytes.TrimSpace(data[begin+3:end])) > 0 {
+					rest, skipped = data[begin+3:], 0
 				} else if len(rest) > 0 {
 					rest = rest[1:]
 				}
