@@ -17,14 +17,14 @@ type Found struct {
 	Node Node `json:"node"`
 	// Depth is how many relations away it is from what was asked about.
 	Depth int `json:"depth"`
-	// Declared are the places that declare it, sorted; none where it is declared elsewhere.
+	// Declared are the places that declare it, sorted; a folder is its own. There are none where no file of the graph does.
 	Declared []Place `json:"declared,omitempty"`
 }
 
 // Place is in a file.
 type Place struct {
 	File string `json:"file"`
-	// First and Last are lines, from 1. Both are 0 for a whole file.
+	// First and Last are lines, from 1. Both are 0 for a whole file or folder.
 	First int `json:"first,omitempty"`
 	Last  int `json:"last,omitempty"`
 }

@@ -36,15 +36,11 @@ func (f Facts) Encode() []byte {
 		w.text(string(l.Relation))
 		w.node(l.To)
 		w.text(l.Version)
-		line := l.Line << 1
-		if l.IfDeclared {
-			line++
-		}
-		w.number(line)
+		w.line(l.Line, l.IfDeclared)
 	}
 	w.number(len(f.Problems))
 	for _, p := range f.Problems {
-		w.number(p.Line)
+		w.line(p.Line, p.Harmless)
 		w.text(p.Text)
 	}
 	data := []byte(encoded)
@@ -64,6 +60,15 @@ type encoder struct {
 }
 
 func (w *encoder) number(n int) { w.numbers = binary.AppendUvarint(w.numbers, uint64(max(n, 0))) }
+
+// line writes a number and a yes or no.
+func (w *encoder) line(n int, yes bool) {
+	n <<= 1
+	if yes {
+		n++
+	}
+	w.number(n)
+}
 
 func (w *encoder) text(t string) {
 	id, known := w.texts[t]
@@ -109,15 +114,17 @@ func Decode(data []byte) (Facts, error) {
 	}
 	for range r.count() {
 		l := Link{From: r.node(), Relation: Relation(r.text()), To: r.node(), Version: r.text()}
-		line := r.number()
-		l.Line, l.IfDeclared = line>>1, line&1 == 1
+		l.Line, l.IfDeclared = r.line()
 		if _, known := relations[l.Relation]; !known {
 			r.failed = true
 		}
 		f.Links = append(f.Links, l)
 	}
 	for range r.count() {
-		f.Problems = append(f.Problems, Problem{r.number(), r.text()})
+		p := Problem{}
+		p.Line, p.Harmless = r.line()
+		p.Text = r.text()
+		f.Problems = append(f.Problems, p)
 	}
 	if r.failed || len(r.rest) > 0 {
 		return Facts{}, ErrEncoding
@@ -139,6 +146,11 @@ func (r *decoder) number() int {
 	}
 	r.rest = r.rest[size:]
 	return int(n)
+}
+
+func (r *decoder) line() (int, bool) {
+	n := r.number()
+	return n >> 1, n&1 == 1
 }
 
 // count is how many of something follow. Each has a byte at least.

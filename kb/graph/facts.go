@@ -51,6 +51,8 @@ type Link struct {
 type Problem struct {
 	Line int // From 1.
 	Text string
+	// Harmless says that nothing is wrong with the file: it is of a kind that is not read.
+	Harmless bool
 }
 
 // collector gathers the facts of one file within the limits.
@@ -62,7 +64,7 @@ type collector struct {
 
 func (c *collector) problem(line int, format string, args ...any) {
 	if len(c.Problems) < 100 {
-		c.Problems = append(c.Problems, Problem{max(line, 1), fmt.Sprintf(format, args...)})
+		c.Problems = append(c.Problems, Problem{max(line, 1), fmt.Sprintf(format, args...), false})
 	}
 }
 

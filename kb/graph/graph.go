@@ -106,7 +106,7 @@ func (g *Graph) Put(facts Facts) {
 		id := g.intern(e.Node)
 		g.declare(id, declaration{f, int32(i)})
 		if len(e.Labels) > 0 {
-			g.labels.put(id, e.Labels)
+			g.labels.put(id, e.Namespace, e.Labels)
 		}
 		if id != f.node {
 			g.connect(f, Link{From: e.Node, Relation: DeclaredIn, To: Node{Kind: KindPath, Name: f.path}, Line: e.First})
@@ -140,7 +140,7 @@ func (g *Graph) remove(path string) {
 	for i, e := range f.entities {
 		id := g.ids[e.Node]
 		if len(e.Labels) > 0 {
-			g.labels.remove(id, e.Labels)
+			g.labels.remove(id, e.Namespace, e.Labels)
 		}
 		g.undeclare(id, declaration{f, int32(i)})
 	}
@@ -218,7 +218,7 @@ func (g *Graph) release(id int32) {
 	}
 	switch {
 	case n.Kind == KindPods && n.Group == "":
-		g.labels.removeSelector(id)
+		g.labels.removeSelector(id, n.Node)
 	case n.Kind == KindPath && n.Group == "" && n.Namespace != "":
 		g.foreign.remove(id)
 	}

@@ -113,6 +113,27 @@ func TestAHugeFanOutIsBoundedAndSaid(t *testing.T) {
 	}
 }
 
+// TestManyPoliciesForManyWorkloadsAreNotAllTheirPairs holds that the pods stand between, and that what there is to find is found.
+func TestManyPoliciesForManyWorkloadsAreNotAllTheirPairs(t *testing.T) {
+	var pods, policies strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&pods, "kind: Pod\napiVersion: v1\nmetadata: {name: p%d, namespace: x, labels: {app: a}}\nspec: {containers: [{image: a}]}\n---\n", i)
+		fmt.Fprintf(&policies, "kind: NetworkPolicy\napiVersion: networking.k8s.io/v1\nmetadata: {name: n%d, namespace: x}\nspec: {podSelector: {}}\n---\n", i)
+	}
+	g := of(t, "pods.yaml\n"+pods.String(), "policies.yaml\n"+policies.String())
+	if n := len(g.Edges()); n != 2000 {
+		t.Errorf("there are %d edges", n)
+	}
+	a := g.Path(graph.Node{Group: "networking.k8s.io", Kind: "NetworkPolicy", Namespace: "x", Name: "n7"}, graph.Node{Kind: "Pod", Namespace: "x", Name: "p7"})
+	same(t, ids(a.Found), "0 NetworkPolicy.networking.k8s.io:x/n7\n1 Pods:x/*\n2 Pod:x/p7")
+	if reached := g.BlastRadius(a.Of[0], 2, 10_000); len(reached.Found) != 1001 {
+		t.Errorf("a policy reaches %d", len(reached.Found))
+	}
+	if reached := g.BlastRadius(a.Of[1], 64, 10_000); len(reached.Found) != 0 {
+		t.Errorf("a workload reaches %s", ids(reached.Found))
+	}
+}
+
 // TestNoSecretIsTaken holds that what is in a Secret, in an environment variable or in a URL's credentials is in no fact.
 func TestNoSecretIsTaken(t *testing.T) {
 	for path, text := range map[string]string{

@@ -112,6 +112,9 @@ func (g *Graph) found(id int32, depth int) Found {
 		}
 		f.Declared = append(f.Declared, p)
 	}
+	if len(f.Declared) == 0 && g.exists(id) {
+		f.Declared = []Place{{File: f.Node.Name}} // A folder.
+	}
 	slices.SortFunc(f.Declared, Place.compare)
 	f.Declared = slices.Compact(f.Declared)
 	return f

@@ -35,7 +35,8 @@ const (
 	SourcedFrom Relation = "sourcedFrom" // Where what is deployed or built comes from.
 	Uses        Relation = "uses"        // Reads configuration, mounts a volume, runs as an account, calls an action.
 
-	// Contains joins a folder that something refers to with what it stands for. No file declares it.
+	// Contains joins a folder that something refers to with the files it stands for, and pods that are very many with their workloads,
+	// as AppliesTo does where a policy is for them. No file declares it.
 	Contains Relation = "contains"
 )
 
@@ -62,7 +63,7 @@ type Edge struct {
 	To       Node     `json:"to"`
 	// Version is the tag, digest, version or revision of To that is wanted, as it is written; empty where none is.
 	Version string `json:"version,omitempty"`
-	// File is where it is written, and Line is counted from 1. Both are empty for Contains.
+	// File is where it is written, and Line is counted from 1. Both are empty for what no file declares: see Contains.
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
 	// Commit is the one that the graph is of.

@@ -51,7 +51,7 @@ func (a Answer) Text(w io.Writer) error {
 
 func declared(places []Place) string {
 	if len(places) == 0 {
-		return "declared elsewhere"
+		return "not declared here"
 	}
 	text := visible(places[0].File)
 	if places[0].First > 0 {

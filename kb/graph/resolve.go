@@ -71,7 +71,7 @@ func (g *Graph) aliases(id int32, yield func(int32)) {
 // hop is one relation of a node, with both ends resolved.
 type hop struct {
 	from, to int32
-	link     int32 // -1 for Contains.
+	link     int32 // -1 for one that no file declares.
 	relation Relation
 }
 
@@ -104,6 +104,7 @@ func (g *Graph) hops(id int32) (out, in []hop) {
 // changed ends what was resolved.
 func (g *Graph) changed() {
 	g.foreign.stale = true
+	clear(g.labels.broad)
 	if g.resolved.change++; g.resolved.change == 0 { // After four billion.
 		clear(g.resolved.of)
 		g.resolved.change = 1
@@ -114,8 +115,14 @@ func (g *Graph) changed() {
 func (g *Graph) hopsOut(id int32, yield func(hop)) {
 	g.linksOut(id, id, yield)
 	g.aliases(id, func(o int32) { g.linksOut(o, id, yield) })
-	if n := &g.nodes[id]; n.Kind == KindPath && n.Group == "" && n.Namespace == "" && len(n.declared) == 0 {
+	switch n := &g.nodes[id]; {
+	case n.Group != "":
+	case n.Kind == KindPath && n.Namespace == "" && len(n.declared) == 0:
 		g.contents(n.Name, func(f int32) { yield(hop{id, f, -1, Contains}) })
+	case n.Kind == KindPods && g.isBroad(id):
+		for _, r := range g.standing(id) {
+			g.selected(id, func(w int32) bool { yield(hop{id, w, -1, r}); return true })
+		}
 	}
 }
 
@@ -130,7 +137,9 @@ func (g *Graph) targets(l int32, yield func(int32)) {
 	k := &g.links[l]
 	if n := &g.nodes[k.to]; n.Kind == KindPods && n.Group == "" {
 		any := false
-		g.selected(k.to, func(w int32) { any = true; yield(w) })
+		if !g.isBroad(k.to) {
+			g.selected(k.to, func(w int32) bool { any = true; yield(w); return true })
+		}
 		if !any {
 			yield(k.to)
 		}
@@ -145,10 +154,38 @@ func (g *Graph) targets(l int32, yield func(int32)) {
 func (g *Graph) hopsIn(id int32, yield func(hop)) {
 	g.linksIn(id, id, yield)
 	g.aliases(id, func(o int32) { g.linksIn(o, id, yield) })
-	g.selectorsOf(id, func(s int32) { g.linksIn(s, id, yield) })
+	g.selectorsOf(id, func(s int32) {
+		if g.isBroad(s) {
+			for _, r := range g.standing(s) {
+				yield(hop{s, id, -1, r})
+			}
+		} else {
+			g.linksIn(s, id, yield)
+		}
+	})
 	if n := &g.nodes[id]; n.Kind == KindPath && n.Group == "" && n.Namespace == "" && len(n.declared) > 0 {
 		g.containers(n.Name, func(f int32) { yield(hop{f, id, -1, Contains}) })
 	}
+}
+
+// standing are the relations of very many pods to their workloads, by what is related to the pods: a policy reaches the
+// workloads, and a Service needs them.
+func (g *Graph) standing(id int32) []Relation {
+	var is [2]bool
+	for _, l := range g.nodes[id].in {
+		if g.links[l].relation == AppliesTo {
+			is[0] = true
+		} else {
+			is[1] = true
+		}
+	}
+	var list []Relation
+	for i, r := range []Relation{AppliesTo, Contains} {
+		if is[i] {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 func (g *Graph) linksIn(written, id int32, yield func(hop)) {

@@ -235,7 +235,7 @@ func readYAML(c *collector, data []byte) {
 	folders := strings.Split(path.Dir(c.Path), "/")
 	switch {
 	case slices.Contains(folders, "templates") && bytes.Contains(data, []byte("{{")):
-		c.problem(1, "this is a template of Helm: what it declares is known when it is rendered")
+		c.Problems = append(c.Problems, Problem{1, "this is a template of Helm: what it declares is known when it is rendered", true})
 		return
 	case len(folders) >= 2 && folders[len(folders)-1] == "workflows" && folders[len(folders)-2] == ".github":
 		for d := range c.documents(data) {
