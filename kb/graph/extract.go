@@ -17,9 +17,9 @@ func readerOf(name string) reader {
 		return readCodeowners
 	case lower == "dockerfile", strings.HasPrefix(lower, "dockerfile."), strings.HasSuffix(lower, ".dockerfile"), lower == "containerfile":
 		return readDockerfile
-	case strings.HasSuffix(lower, ".tf"):
+	case strings.HasSuffix(lower, ".tf"), strings.HasSuffix(lower, ".tofu"):
 		return readTerraform
-	case strings.HasSuffix(lower, ".yaml"), strings.HasSuffix(lower, ".yml"):
+	case strings.HasSuffix(lower, ".yaml"), strings.HasSuffix(lower, ".yml"), base == "Kustomization":
 		return readYAML
 	}
 	return nil

@@ -92,7 +92,7 @@ func (g *Graph) SetCommit(commit string) {
 	g.commit = commit
 }
 
-// Put adds the facts of a file, in place of those it had before.
+// Put adds the facts of a file, in place of those it had before. They are not to be changed afterwards.
 func (g *Graph) Put(facts Facts) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

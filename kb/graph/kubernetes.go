@@ -67,7 +67,7 @@ func (c *collector) resource(d document, g, kind string) {
 			r.flux(g, kind)
 		}
 	}
-	if !builtIn(g) {
+	if !builtIn(g) && g != "image.toolkit.fluxcd.io" { // There an image is what is watched.
 		r.wellKnown(d.get("spec"), 0)
 	}
 }
@@ -207,13 +207,20 @@ func (c *collector) ownership(self Node, labels value) {
 	}
 }
 
-// wellKnown finds references in resources of other makers by the fields that are called the same everywhere.
+// wellKnown finds references in resources of other makers by the fields that are called the same everywhere, and the pods they make.
 func (r resource) wellKnown(v value, depth int) {
 	if depth > 32 {
 		return
 	}
+	if v.get("containers").there() {
+		r.pod(r.self, v)
+	}
 	for key, item := range v.pairs() {
 		switch k := key.text(); {
+		case k == "image" && strings.ContainsAny(item.text(), ":/"):
+			r.runs(r.self, Runs, item)
+		case k == "container":
+			r.container(item)
 		case k == "configMapRef" || k == "configMapKeyRef":
 			r.config(r.nameIn(item), value{c: r.collector})
 		case k == "secretRef" || strings.HasSuffix(k, "SecretRef") || strings.HasSuffix(k, "SecretKeyRef") || k == "secretKeyRef":
