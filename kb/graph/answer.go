@@ -34,3 +34,6 @@ const (
 	MaxDepth = 64     // The farthest that is looked.
 	MaxFound = 10_000 // The most that an answer tells.
 )
+
+// atMost is how many entities a question may tell that wants as many.
+func atMost(most int) int { return max(0, min(most, MaxFound)) }

@@ -14,7 +14,7 @@ import (
 func (g *Graph) Find(text string, most int) (found []Found, suggestions []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	most = min(most, MaxFound)
+	most = atMost(most)
 	text = strings.ToLower(strings.TrimSpace(text))
 	words := strings.Fields(text)
 	if len(words) == 0 || len(text) > maxName {
@@ -242,7 +242,7 @@ func (g *Graph) Neighbours(path string, first, last, most int) []Neighbour {
 	}
 	degree := func(p Place) int { n := &g.nodes[other[p]]; return len(n.in) + len(n.out) }
 	slices.SortFunc(places, func(a, b Place) int { return cmp.Or(cmp.Compare(degree(a), degree(b)), a.compare(b)) })
-	places = places[:min(len(places), most, MaxFound)]
+	places = places[:min(len(places), atMost(most))]
 	slices.SortFunc(places, Place.compare)
 	neighbours := make([]Neighbour, len(places))
 	for i, p := range places {

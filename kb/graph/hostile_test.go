@@ -113,6 +113,21 @@ func TestAHugeFanOutIsBoundedAndSaid(t *testing.T) {
 	}
 }
 
+func TestNothingIsToldWhereNothingIsWanted(t *testing.T) {
+	g := of(t, shop...)
+	cart := the(t, g, "Service:shop/cart")
+	for _, most := range []int{0, -1} {
+		for name, a := range map[string]graph.Answer{"blast radius": g.BlastRadius(cart, 3, most), "owners": g.Owners(cart, most), "related": g.Related(cart, -1, most), "image": g.RunsImage("checkout", most)} {
+			if len(a.Found) != 0 {
+				t.Errorf("%s, at most %d: %s", name, most, ids(a.Found))
+			}
+		}
+		if found, _ := g.Find("cart", most); len(found)+len(g.Neighbours("apps/cart.yaml", 0, 0, most)) != 0 {
+			t.Errorf("at most %d: %v", most, found)
+		}
+	}
+}
+
 // TestManyPoliciesForManyWorkloadsAreNotAllTheirPairs holds that the pods stand between, and that what there is to find is found.
 func TestManyPoliciesForManyWorkloadsAreNotAllTheirPairs(t *testing.T) {
 	var pods, policies strings.Builder

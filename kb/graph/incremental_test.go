@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -88,4 +89,28 @@ func TestAGraphIsTheUnionOfItsFiles(t *testing.T) {
 			t.Fatalf("%d entities and %d relations are left of no files", entities, relations)
 		}
 	})
+}
+
+func TestQuestionsAndChangesAtTheSameTime(t *testing.T) {
+	g := of(t, shop...)
+	want := everything(g)
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			for range 20 {
+				everything(g)
+			}
+		})
+	}
+	for range 50 {
+		for _, f := range shop {
+			path, text, _ := strings.Cut(f, "\n")
+			g.Remove(path)
+			g.Put(graph.Extract(path, []byte(text)))
+		}
+	}
+	asking.Wait()
+	if got := everything(g); got != want {
+		t.Errorf("afterwards the graph says\n%s\nand not\n%s", got, want)
+	}
 }

@@ -79,7 +79,7 @@ func (g *Graph) Owners(of Node, most int) Answer {
 
 // tell adds edges and what they led to, sorted and within the limit.
 func (g *Graph) tell(answer *Answer, edges []hop, depth map[int32]int, most int) {
-	most = min(most, MaxFound)
+	most = atMost(most)
 	for id, d := range depth {
 		answer.Found = append(answer.Found, g.found(id, d))
 	}

@@ -66,7 +66,7 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 	if !known {
 		return answer
 	}
-	depth, most = min(depth, MaxDepth), min(most, MaxFound)
+	depth, most = min(depth, MaxDepth), atMost(most)
 	start = g.resolve(start)
 	g.visit()
 	g.reach(start, 0, hop{})
@@ -85,6 +85,8 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 			})
 		}
 		slices.SortFunc(next, g.order)
+		room := min(len(next), most-len(answer.Found))
+		answer.Found, answer.Edges = slices.Grow(answer.Found, room), slices.Grow(answer.Edges, room)
 		for i, id := range next {
 			if len(answer.Found) >= most {
 				answer.LeftOut += len(next) - i
@@ -100,8 +102,19 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 
 func (g *Graph) order(a, b int32) int { return g.nodes[a].Compare(g.nodes[b].Node) }
 
-// before reports whether one hop is told before another.
-func (g *Graph) before(a, b hop) bool { return g.edge(a).Compare(g.edge(b)) < 0 }
+// before reports whether one hop is told before another: it compares as their edges do.
+func (g *Graph) before(a, b hop) bool {
+	if a.from != b.from {
+		return g.order(a.from, b.from) < 0
+	}
+	if a.relation != b.relation {
+		return a.relation < b.relation
+	}
+	if a.to != b.to {
+		return g.order(a.to, b.to) < 0
+	}
+	return g.edge(a).Compare(g.edge(b)) < 0
+}
 
 func (g *Graph) found(id int32, depth int) Found {
 	f := Found{Node: g.nodes[id].Node, Depth: depth}
@@ -115,8 +128,10 @@ func (g *Graph) found(id int32, depth int) Found {
 	if len(f.Declared) == 0 && g.exists(id) {
 		f.Declared = []Place{{File: f.Node.Name}} // A folder.
 	}
-	slices.SortFunc(f.Declared, Place.compare)
-	f.Declared = slices.Compact(f.Declared)
+	if len(f.Declared) > 1 {
+		slices.SortFunc(f.Declared, Place.compare)
+		f.Declared = slices.Compact(f.Declared)
+	}
 	return f
 }
 
