@@ -1,6 +1,7 @@
 package knowledge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func (j *job) do(ctx context.Context) (time.Duration, error) {
 	case s.Git != nil:
 		return j.git(ctx, s.Git)
 	default:
-		return time.Duration(s.Web.Refresh), j.web(ctx, s.Web)
+		return cmp.Or(time.Duration(s.Web.Refresh), refresh), j.web(ctx, s.Web)
 	}
 }
 

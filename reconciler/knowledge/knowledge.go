@@ -49,6 +49,8 @@ type State struct {
 
 // The time after which something is looked at again.
 const (
+	// refresh is for a site that does not say.
+	refresh = 24 * time.Hour
 	// follow is for the branch of another repository.
 	follow = time.Minute
 	// retry is for what failed, doubled each time up to maxRetry.
@@ -202,7 +204,7 @@ func (k *Keeper) work(ctx context.Context) {
 		k.mu.Lock()
 		if ctx.Err() == nil && k.kept[source.Name] == one && one.source == source {
 			one.at = here.Commit
-			if next = max(next, 0); s.Reason == Indexed {
+			if s.Reason == Indexed {
 				one.failures = 0
 			} else {
 				next = min(retry<<min(one.failures, 10), maxRetry)
@@ -261,6 +263,9 @@ func (k *Keeper) set(source *spec.KnowledgeSource, s State) {
 		return
 	}
 	old := one.state
+	if s.Reason == Indexing {
+		one.indexing(s.Message)
+	}
 	one.state = s
 	if s.Reason != Indexing && old.Reason == Indexing && one.settled != nil {
 		close(one.settled)
