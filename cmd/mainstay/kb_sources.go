@@ -230,7 +230,7 @@ func tellSource(cmd *cobra.Command, name string, s knowledge.State, all bool) (f
 	case !all:
 		return false
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: %d documents in %d chunks at %s\n", name, s.Documents, s.Chunks, shortCommit(s.Commit))
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, s.Found())
 	for _, p := range s.Problems {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %s\n", name, spec.Visible(p.Text))
 	}

@@ -199,6 +199,12 @@ func logEvents(log *slog.Logger) func(reconciler.Event) {
 			} else {
 				log.Info("model", "resource", e.Resource, "state", e.Text)
 			}
+		case reconciler.KnowledgeChanged:
+			if e.Err != nil {
+				log.Error("knowledge cannot be read", "resource", e.Resource, "reason", e.Err)
+			} else {
+				log.Info("knowledge", "resource", e.Resource, "state", e.Text)
+			}
 		case reconciler.ModelPruned:
 			if e.Err != nil {
 				log.Warn("model cannot be deleted from its server", "resource", e.Resource, "reason", e.Err)

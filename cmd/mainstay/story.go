@@ -64,6 +64,12 @@ func (s *story) tell(e reconciler.Event) {
 		} else {
 			s.line("model", "%s: %s", e.Resource, e.Text)
 		}
+	case reconciler.KnowledgeChanged:
+		if e.Err != nil {
+			s.line("knowledge", "%s: %v", e.Resource, e.Err)
+		} else {
+			s.line("knowledge", "%s: %s", e.Resource, e.Text)
+		}
 	case reconciler.RunQueued:
 		if s.first == "" {
 			s.first = e.Run

@@ -376,11 +376,22 @@ func (k *Keeper) described(ctx context.Context, engine kb.Engine, name string) S
 			s.Unread, s.Problems = stats.Unread, stats.Problems
 		}
 	}
-	s.Message = fmt.Sprintf("%d documents in %d chunks at %s", s.Documents, s.Chunks, short(s.Commit))
+	s.Message = s.Found()
 	if s.Unread > 0 {
 		s.Message += fmt.Sprintf("; %d could not be read, such as %s", s.Unread, s.Problems[0].Text)
 	}
 	return s
+}
+
+// Found says what is found of the source, in words.
+func (s State) Found() string {
+	count := func(n int, noun string) string {
+		if n != 1 {
+			noun += "s"
+		}
+		return fmt.Sprintf("%d %s", n, noun)
+	}
+	return fmt.Sprintf("%s in %s at %s", count(s.Documents, "document"), count(s.Chunks, "chunk"), short(s.Commit))
 }
 
 // short is a commit as people write it.
