@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"reconciler/policy":                  {"spec"},
 	"reconciler/host":                    {"spec", "plugins", "plugins/pluginpb"},
 	"reconciler/run":                     {"spec"},
-	"reconciler/broker":                  {"spec", "kb", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/repair", "reconciler/broker/tool", "reconciler/secret"},
+	"reconciler/broker":                  {"spec", "kb", "kb/graph", "plugins", "reconciler/policy", "reconciler/broker/gateway", "reconciler/broker/model", "reconciler/broker/repair", "reconciler/broker/tool", "reconciler/secret"},
 	"reconciler/broker/repair":           {"spec", "plugins", "reconciler/broker/model"}, // what models answer is mended, or it is said what is wrong
 	"reconciler/broker/gateway":          {"spec", "plugins", "reconciler/broker/model"},
 	"reconciler/broker/model":            {"spec", "plugins", "reconciler/secret"},
@@ -80,8 +80,8 @@ var mayImport = map[string][]string{
 	"reconciler/execute":  {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
 	// Pulls and creates models through broker/model, which asks servers and decides nothing.
 	"reconciler/models":     {"spec", "reconciler/broker/model"},
-	"reconciler/knowledge":  {"spec", "kb", "kb/ingest", "reconciler/remote"}, // sources are read into an engine, and asked
-	"reconciler/undo":       {"spec"},                                         // which effects are offered to be undone
+	"reconciler/knowledge":  {"spec", "kb", "kb/graph", "kb/ingest", "reconciler/remote"}, // sources are read into an engine, and asked
+	"reconciler/undo":       {"spec"},                                                     // which effects are offered to be undone
 	"reconciler/shelf":      {"spec", "reconciler/remote"},
 	"reconciler/store":      {"spec"},
 	"reconciler/serve":      {"spec"},
@@ -101,7 +101,7 @@ var mayImport = map[string][]string{
 	"reconciler/audit": {"spec", "reconciler/remote", "reconciler/execute"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/index", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/graph", "kb/index", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/knowledge", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/audit", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",

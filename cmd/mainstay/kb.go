@@ -18,7 +18,7 @@ func newKB(env environment) *cobra.Command {
 		Args:  arguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newKBIndex(env), newKBSearch(env), newKBStats(env), newKBEval(env))
+	cmd.AddCommand(newKBIndex(env), newKBSearch(env), newKBStats(env), newKBGraph(env), newKBEval(env))
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -73,15 +72,10 @@ func newKBSearch(env environment) *cobra.Command {
 			if err := l.known(sources); err != nil {
 				return err
 			}
-			seen := slices.Collect(maps.Values(l.fleet.Knowledge))
-			if agent != "" {
-				a := l.fleet.Agents[spec.AgentName(agent)]
-				if a == nil {
-					return fmt.Errorf("there is no agent %q at %s", agent, l.name)
-				}
-				seen = a.Knowledge
+			seen, err := l.seenBy(agent)
+			if err != nil {
+				return err
 			}
-			slices.SortFunc(seen, func(a, b *spec.KnowledgeSource) int { return cmp.Compare(a.Name, b.Name) })
 			if !stale {
 				states, err := l.bring(cmd, sources)
 				if err != nil {

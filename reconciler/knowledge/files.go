@@ -29,6 +29,7 @@ const (
 func (j *job) commit(ctx context.Context, history History, commit string, selection spec.KnowledgeFiles) error {
 	u := j.update(commit)
 	if j.was == u.To {
+		j.locate(history, commit)
 		return nil
 	}
 	to, err := history.Snapshot(commit)
@@ -40,7 +41,7 @@ func (j *job) commit(ctx context.Context, history History, commit string, select
 		u.From = j.was
 		err = differing(ctx, from, to, selection, &u)
 	} else {
-		err = listed(to, selection, &u)
+		u.Put, err = listed(to, selection)
 	}
 	if err != nil {
 		return err
@@ -51,7 +52,11 @@ func (j *job) commit(ctx context.Context, history History, commit string, select
 	if err := dated(ctx, history, commit, commitOf(u.From), u.Put); err != nil {
 		return err
 	}
-	return j.engine.Update(ctx, u)
+	if err := j.engine.Update(ctx, u); err != nil {
+		return err
+	}
+	j.locate(history, commit)
+	return nil
 }
 
 // before is what the engine has of the source; nil where that is nothing, or the source was declared in another way.
@@ -89,8 +94,8 @@ func differing(ctx context.Context, from, to *remote.Snapshot, selection spec.Kn
 	return nil
 }
 
-// listed makes an update of all that there is.
-func listed(to *remote.Snapshot, selection spec.KnowledgeFiles, u *kb.Update) error {
+// listed are all the files that there are, sorted by path.
+func listed(to *remote.Snapshot, selection spec.KnowledgeFiles) (files []kb.File, err error) {
 	seen := map[string]bool{}
 	for _, glob := range selection.Include {
 		err := doublestar.GlobWalk(to, glob, func(name string, d fs.DirEntry) error {
@@ -107,18 +112,18 @@ func listed(to *remote.Snapshot, selection spec.KnowledgeFiles, u *kb.Update) er
 				named = identified(id)
 			}
 			seen[name] = true
-			u.Put = append(u.Put, kb.File{Path: name, Blob: named.ID()})
-			if len(u.Put) > maxFiles {
+			files = append(files, kb.File{Path: name, Blob: named.ID()})
+			if len(files) > maxFiles {
 				return fs.SkipAll
 			}
 			return nil
 		}, doublestar.WithNoFollow(), doublestar.WithFilesOnly(), doublestar.WithFailOnIOErrors())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.SkipAll) {
-			return err
+			return nil, err
 		}
 	}
-	slices.SortFunc(u.Put, func(a, b kb.File) int { return strings.Compare(a.Path, b.Path) })
-	return nil
+	slices.SortFunc(files, func(a, b kb.File) int { return strings.Compare(a.Path, b.Path) })
+	return files, nil
 }
 
 type identified string

@@ -86,8 +86,11 @@ type Keeper struct {
 	// repositories are those that were opened, by their URLs; only work uses them.
 	repositories map[string]*remote.Remote
 
+	graphs graphs
+
 	mu      sync.Mutex
 	kept    map[string]*kept
+	located map[string]located
 	here    Here
 	stale   bool // something that is not declared any more may still be in the engine
 	working bool
@@ -127,7 +130,7 @@ func New(opts Options) *Keeper {
 	if opts.Changed == nil {
 		opts.Changed = func(spec.Ref, State) {}
 	}
-	return &Keeper{opts: opts, kept: map[string]*kept{}, repositories: map[string]*remote.Remote{}, stale: true}
+	return &Keeper{opts: opts, graphs: newGraphs(), kept: map[string]*kept{}, located: map[string]located{}, repositories: map[string]*remote.Remote{}, stale: true}
 }
 
 // Keep looks at the sources that a fleet declares, where it is time to, and returns at once. What it begins ends with ctx. What is not
@@ -142,6 +145,7 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 				close(one.settled)
 			}
 			delete(k.kept, name)
+			delete(k.located, name)
 			k.stale = true
 		}
 	}

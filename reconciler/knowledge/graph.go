@@ -1,0 +1,161 @@
+package knowledge
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/mainstay-dev/mainstay/kb/graph"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+const (
+	// maxFacts is how many files' facts are kept, and maxGraphs how many graphs.
+	maxFacts  = 50_000
+	maxGraphs = 16
+)
+
+// Graph is how what is declared in a repository hangs together.
+type Graph struct {
+	*graph.Graph
+	// Repository is its URL; "" is this one.
+	Repository string
+	Commit     string
+}
+
+// graphs keeps what graphs are made of.
+type graphs struct {
+	// facts are those of files, by path and blob, and made the graphs that were asked last.
+	facts *lru.Cache[string, graph.Facts]
+	made  *lru.Cache[string, *graph.Graph]
+}
+
+func newGraphs() graphs {
+	facts, err := lru.New[string, graph.Facts](maxFacts)
+	made, other := lru.New[string, *graph.Graph](maxGraphs)
+	if err = errors.Join(err, other); err != nil {
+		panic(err) // The sizes are wrong, which are constants.
+	}
+	return graphs{facts, made}
+}
+
+// located is where the files of a source are read.
+type located struct {
+	repository, commit string
+	history            History
+}
+
+// Graphs returns the graphs of sources, of those that declare one: one for each repository that they are of, sorted by its URL. They hold
+// what these sources hold, and nothing else. The notes say what is missing.
+func (k *Keeper) Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (all []Graph, notes []string, err error) {
+	of := map[located][]*spec.KnowledgeSource{}
+	for _, s := range sources {
+		if !s.Spec.Graph || s.Spec.Web != nil {
+			continue
+		}
+		if err := k.await(ctx, s.Name); err != nil {
+			return nil, nil, err
+		}
+		k.mu.Lock()
+		at, ok := k.located[s.Name]
+		k.mu.Unlock()
+		if ok {
+			of[at] = append(of[at], s)
+		} else {
+			notes = append(notes, fmt.Sprintf("%s is not read yet, and not in this answer", s.Name))
+		}
+	}
+	for at, some := range of {
+		g, err := k.graph(ctx, at, some)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, Graph{g, at.repository, at.commit})
+	}
+	slices.SortFunc(all, func(a, b Graph) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Commit, b.Commit))
+	})
+	return all, notes, nil
+}
+
+// GraphAt is the graph of sources at another commit of this repository, by the globs that they declare now.
+func (k *Keeper) GraphAt(ctx context.Context, sources []*spec.KnowledgeSource, history History, commit string) (*graph.Graph, error) {
+	sources = slices.DeleteFunc(slices.Clone(sources), func(s *spec.KnowledgeSource) bool { return !s.Spec.Graph || s.Spec.Files == nil })
+	return k.graph(ctx, located{commit: commit, history: history}, sources)
+}
+
+// graph makes the graph of sources of one commit. What a file declares is taken out of it once.
+func (k *Keeper) graph(ctx context.Context, at located, sources []*spec.KnowledgeSource) (*graph.Graph, error) {
+	key := at.repository + "\x00" + at.commit
+	for _, s := range sources {
+		key += "\x00" + string(s.Digest)
+	}
+	if g, ok := k.graphs.made.Get(key); ok {
+		return g, nil
+	}
+	tree, err := at.history.Snapshot(at.commit)
+	if err != nil {
+		return nil, err
+	}
+	g := graph.New(at.repository)
+	g.SetCommit(at.commit)
+	for _, s := range sources {
+		selection := s.Spec.Files
+		if selection == nil {
+			selection = &s.Spec.Git.KnowledgeFiles
+		}
+		files, err := listed(tree, *selection)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if !graph.Reads(f.Path) {
+				continue
+			}
+			facts, err := k.factsOf(tree, f.Path, f.Blob)
+			if err != nil {
+				return nil, fmt.Errorf("read %s at %s: %w", f.Path, short(at.commit), err)
+			}
+			g.Put(facts)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	k.graphs.made.Add(key, g)
+	return g, nil
+}
+
+func (k *Keeper) factsOf(tree *remote.Snapshot, path, blob string) (graph.Facts, error) {
+	key := path + "\x00" + blob
+	if facts, ok := k.graphs.facts.Get(key); ok {
+		return facts, nil
+	}
+	content, err := tree.ReadFile(path)
+	if errors.Is(err, remote.ErrTooLarge) {
+		return graph.Facts{Path: path}, nil
+	}
+	if err != nil {
+		return graph.Facts{}, err
+	}
+	facts := graph.Extract(path, content)
+	k.graphs.facts.Add(key, facts)
+	return facts, nil
+}
+
+// locate notes where a source's files are.
+func (j *job) locate(history History, commit string) {
+	at := located{commit: commit, history: history}
+	if j.source.Spec.Git != nil {
+		at.repository = strings.TrimSuffix(j.source.Spec.Git.URL, "/")
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.located[j.source.Name] = at
+}
