@@ -25,7 +25,9 @@ const version = 1
 // Limits of a document.
 const (
 	// MaxBytes is how large a file may be, in bytes.
-	MaxBytes = 32 << 20
+	MaxBytes = 64 << 20
+	// MaxSource is that of text of all forms, source code included.
+	MaxSource = 12 << 20
 	// MaxText is how much text may come of a file, in bytes, with what chunks repeat.
 	MaxText = 64 << 20
 	// MaxChunks is how many chunks a document may have.
@@ -92,8 +94,9 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 	if reason := Skip(path); reason != "" {
 		return kb.Document{}, fmt.Errorf("%s: %w: %s", path, ErrSkip, reason)
 	}
-	if len(content) > MaxBytes {
-		return kb.Document{}, &Error{Path: path, Message: fmt.Sprintf("it has %d MiB, and at most %d are read", len(content)>>20, MaxBytes>>20), Hint: "split it, or leave it out with exclude"}
+	most := MaxSource
+	if len(content) > most {
+		return kb.Document{}, &Error{Path: path, Message: fmt.Sprintf("it is longer than %d MiB", most>>20), Hint: "split it, or leave it out with exclude"}
 	}
 	// Parsers of other projects may fail in ways of their own; one document must not end the process.
 	defer func() {
