@@ -24,7 +24,7 @@ const version = 1
 
 // Limits of a document.
 const (
-	// MaxBytes is how large a file may be, in bytes.
+	// MaxBytes is how large a file may be that is packed, in bytes.
 	MaxBytes = 64 << 20
 	// MaxSource is that of text of all forms, source code included.
 	MaxSource = 12 << 20
@@ -95,6 +95,9 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 		return kb.Document{}, fmt.Errorf("%s: %w: %s", path, ErrSkip, reason)
 	}
 	most := MaxSource
+	if f := formOf(path); f == formDOCX {
+		most = MaxBytes
+	}
 	if len(content) > most {
 		return kb.Document{}, &Error{Path: path, Message: fmt.Sprintf("it is longer than %d MiB", most>>20), Hint: "split it, or leave it out with exclude"}
 	}
@@ -117,6 +120,11 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 
 // read tells what a file is and reads it.
 func (c *cutter) read(content []byte) (kb.Kind, string, error) {
+	form := formOf(c.path)
+	if form == formDOCX {
+		title, err := c.docx(content)
+		return kb.KindDOCX, title, err
+	}
 	t, ok := textOf(content)
 	if !ok {
 		return "", "", fmt.Errorf("%s: %w: it is binary", c.path, ErrSkip)
@@ -124,7 +132,7 @@ func (c *cutter) read(content []byte) (kb.Kind, string, error) {
 	if reason := generated(c.path, t); reason != "" {
 		return "", "", fmt.Errorf("%s: %w: %s", c.path, ErrSkip, reason)
 	}
-	return c.text(formOf(c.path), t)
+	return c.text(form, t)
 }
 
 // text reads what is a text. Nothing is taken of its lines before what is secret has been left out.

@@ -106,7 +106,7 @@ func TestNoValueOfASecretComesThrough(t *testing.T) {
 		data := map[string]string{}
 		n := rapid.IntRange(1, 5).Draw(t, "values")
 		for i := range n {
-			before := rapid.SampledFrom([]string{"", "\n", "- ", "# ", "a: ", "'", `"`, "{", "|", "x\n\n", "&a ", "*a", "---\n", "é ", "\t", "}"}).Draw(t, "before")
+			before := rapid.SampledFrom([]string{"", "\n", "- ", "# ", "a: ", "'", `"`, "{", "|", "x\n\n", "&a ", "*a", "---\n", "é ", "}"}).Draw(t, "before")
 			after := rapid.SampledFrom([]string{"", "\n", ": b", " # c", "'", `"`, "}", "\n---\n", ",", "\n  x", "\n\n\n"}).Draw(t, "after")
 			data[rapid.SampledFrom([]string{"a", "b.yaml", "C_D", "e f", "é", "1", "kind", "data", "'"}).Draw(t, "key")+fmt.Sprint(i)] = before + fmt.Sprintf("Value%dOfSecret", i) + after
 		}
