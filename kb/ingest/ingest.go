@@ -46,6 +46,9 @@ type Options struct {
 	Size int
 	// Overlap is how much of a chunk's end the next one of the same section repeats, in characters. It is less than Size.
 	Overlap int
+	// PDF reads a PDF file: its title, and the lines of each page. Package pdf has one, in a process of its own. Where it is nil,
+	// PDF files are skipped.
+	PDF func(ctx context.Context, content []byte) (title string, pages [][]string, err error)
 }
 
 // DefaultSize is the size of a chunk where Options names none, in characters.
@@ -61,7 +64,11 @@ func (o Options) size() int {
 // Format identifies how documents are read: by this version of the package, with these options. What was read in another format
 // is to be read again.
 func (o Options) Format() string {
-	return fmt.Sprintf("ingest/%d size=%d overlap=%d", version, o.size(), o.Overlap)
+	format := fmt.Sprintf("ingest/%d size=%d overlap=%d", version, o.size(), o.Overlap)
+	if o.PDF != nil {
+		format += " pdf"
+	}
+	return format
 }
 
 // ErrSkip is returned for files that are no documents: images, programs, locks, what was generated. It is no failure.
@@ -95,7 +102,7 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 		return kb.Document{}, fmt.Errorf("%s: %w: %s", path, ErrSkip, reason)
 	}
 	most := MaxSource
-	if f := formOf(path); f == formDOCX {
+	if f := formOf(path); f == formDOCX || f == formPDF {
 		most = MaxBytes
 	}
 	if len(content) > most {
@@ -107,7 +114,7 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 			d, err = kb.Document{}, &Error{Path: path, Message: fmt.Sprintf("its parser failed: %.200v", p), Hint: "save it anew, or leave it out with exclude"}
 		}
 	}()
-	c := &cutter{ctx: ctx, path: path, size: o.size(), overlap: o.Overlap}
+	c := &cutter{ctx: ctx, path: path, size: o.size(), overlap: o.Overlap, readPDF: o.PDF}
 	kind, title, err := c.read(content)
 	if err == nil {
 		err = c.err
@@ -121,9 +128,13 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 // read tells what a file is and reads it.
 func (c *cutter) read(content []byte) (kb.Kind, string, error) {
 	form := formOf(c.path)
-	if form == formDOCX {
+	switch form {
+	case formDOCX:
 		title, err := c.docx(content)
 		return kb.KindDOCX, title, err
+	case formPDF:
+		title, err := c.pdf(content)
+		return kb.KindPDF, title, err
 	}
 	t, ok := textOf(content)
 	if !ok {
