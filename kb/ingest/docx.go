@@ -13,7 +13,7 @@ import (
 // Limits of a DOCX file, since what is packed may be a thousand times as long as the file.
 const (
 	// maxPart is how long a part of it may be when it is unpacked, in bytes.
-	maxPart = 64 << 20
+	maxPart = 32 << 20
 	// maxParts is how many parts are looked at.
 	maxParts = 10_000
 )
