@@ -86,7 +86,7 @@ func TestSecretsAreLeftOut(t *testing.T) {
 // What only looks like a credential stays.
 func TestReferencesStay(t *testing.T) {
 	for path, content := range map[string]string{
-		"a.yaml": "secretName: stays\ntokenPath: stays\npassword: ${DB_PASSWORD}\nexistingSecret: stays\npasswordPolicy: stays\nvalueFrom: {secretKeyRef: {name: stays, key: stays}}\n",
+		"a.yaml": "secretName: stays\ntokenPath: stays\npassword: ${DB_PASSWORD}\nexistingSecret: stays\npasswordPolicy: stays\nvalueFrom: {secretKeyRef: {name: stays, key: stays}}\ndata:\n- secretKey: POSTGRES_PASSWORD\n",
 		"a.tf":   "resource \"a\" \"b\" {\n  password = var.db_password\n  token = data.vault.token\n  key = \"stays\"\n}\n",
 		"a.md":   "The password stays in the vault; see https://example.com:8443/@stays and -----BEGIN CERTIFICATE-----.\n",
 	} {

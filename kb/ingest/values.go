@@ -165,7 +165,7 @@ func (v *concealer) mapping(n *yaml.Node, under string, secret bool) {
 			}
 			switch value.Kind {
 			case yaml.ScalarNode:
-				hide = hide || credentialName(key.Value) && literal(value.Value) && value.Tag != "!!bool"
+				hide = hide || credentialName(key.Value) && !namesKey(key.Value, value.Value) && literal(value.Value) && value.Tag != "!!bool"
 			case yaml.SequenceNode:
 				hide = hide || credentialName(key.Value) && allScalars(value)
 			}

@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/ledongthuc/pdf"
@@ -53,7 +52,7 @@ func read(content []byte) (d document, err error) {
 	}
 	size := 0
 	for at = 1; at <= pages; at++ {
-		lines := linesOf(r.Page(at).Content().Text)
+		lines := linesOf(glyphsOf(r.Page(at)))
 		for _, line := range lines {
 			size += len(line) + 1
 		}
@@ -84,7 +83,7 @@ const (
 )
 
 // linesOf makes lines of glyphs, in the order in which they are drawn. Spaces are where glyphs are apart, since many files draw none.
-func linesOf(glyphs []pdf.Text) []string {
+func linesOf(glyphs []glyph) []string {
 	var lines []string
 	var line strings.Builder
 	end := func() {
@@ -94,28 +93,26 @@ func linesOf(glyphs []pdf.Text) []string {
 		line.Reset()
 	}
 	began := false
-	var last pdf.Text
+	var last glyph
 	for _, g := range glyphs {
-		if strings.TrimSpace(g.S) == "" { // A space tells nothing of where the line is: some stand behind every string.
-			if g.S != "\n" {
-				line.WriteByte(' ')
-			}
+		if strings.TrimSpace(g.s) == "" { // A space tells nothing of where the line is: some stand behind every string.
+			line.WriteByte(' ')
 			continue
 		}
-		size := math.Max(math.Abs(g.FontSize), 1)
+		size := max(g.size, 1)
 		if began {
-			down := last.Y - g.Y
+			down := last.y - g.y
 			switch {
-			case math.Abs(down) > sameLine*size:
+			case abs(down) > sameLine*size:
 				end()
-				if n := len(lines); n > 0 && lines[n-1] != "" && (down > paragraph*math.Max(size, math.Abs(last.FontSize)) || down < 0) {
+				if n := len(lines); n > 0 && lines[n-1] != "" && (down > paragraph*max(size, last.size) || down < 0) {
 					lines = append(lines, "")
 				}
-			case g.X-(last.X+last.W) > wordGap*size || g.X < last.X-size:
+			case g.x-(last.x+last.wide) > wordGap*size || g.x < last.x-size:
 				line.WriteByte(' ')
 			}
 		}
-		line.WriteString(g.S)
+		line.WriteString(g.s)
 		last, began = g, true
 	}
 	end()
