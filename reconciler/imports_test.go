@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"kb/disk":       {"kb", "kb/index"}, // the embedded engine
 	"kb/enginetest": {"kb"},             // the suite of all engines
 	"kb/ingest":     {"kb"},             // files become documents
+	"kb/ingest/pdf": nil,                // the text of PDF files, read in a process of its own
 	"kb/graph":      nil,                // how what a repository declares hangs together
 
 	// How a runtime is written.

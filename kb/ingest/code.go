@@ -19,7 +19,7 @@ const smallDeclaration = 2
 // code reads source code: a chunk is a declaration with its comment. One that is too long is cut into its members, or else at blank lines.
 // What stands between declarations is cut at blank lines.
 func (c *cutter) code(l *language) {
-	c.declarations(nil, c.find(l, 0, len(c.lines), false), 0, len(c.lines)-1)
+	c.declarations(nil, c.findIn(l, 0, len(c.lines), -1, 0), 0, len(c.lines)-1)
 }
 
 // declarations adds what is in these lines beneath a heading, which are declarations and what stands between.
@@ -32,6 +32,9 @@ func (c *cutter) declarations(heading []string, all []declared, first, last int)
 		}
 		if d.last-d.first < smallDeclaration {
 			continue
+		}
+		if c.err != nil {
+			return
 		}
 		if d.first > at {
 			between = append(between, block{first: at, last: d.first - 1})
@@ -61,8 +64,12 @@ func (c *cutter) tooLong(first, last int) bool {
 	return false
 }
 
-// find finds the declarations from one line to another, which are the outermost there.
-func (c *cutter) find(l *language, first, end int, inside bool) []declared {
+// maxMembers is how deep declarations are looked for in declarations.
+const maxMembers = 6
+
+// findIn finds the declarations from one line to another, which are the outermost there. Members are within what begins this far in,
+// and further in than that; -1 means that they are no members.
+func (c *cutter) findIn(l *language, first, end, within, depth int) []declared {
 	var all []declared
 	top := -1 // how far in the declarations are
 	for i := first; i < end; i++ {
@@ -71,10 +78,10 @@ func (c *cutter) find(l *language, first, end int, inside bool) []declared {
 			continue
 		}
 		in := indent(line)
-		if top >= 0 && in > top {
+		if top >= 0 && in > top || in <= within {
 			continue
 		}
-		name := l.name(line, inside)
+		name := l.name(line, within >= 0)
 		if name == "" {
 			continue
 		}
@@ -83,8 +90,8 @@ func (c *cutter) find(l *language, first, end int, inside bool) []declared {
 		}
 		d := declared{name: name, line: i, first: c.comment(l, i, first)}
 		d.last = c.end(l, i, end, in)
-		if l.container != nil && l.container.MatchString(line) && d.last > i && in < maxDepth {
-			d.members = c.find(l, i+1, d.last+1, true)
+		if l.container != nil && l.container.MatchString(line) && d.last > i && depth < maxMembers {
+			d.members = c.findIn(l, i+1, d.last+1, in, depth+1)
 		}
 		if n := len(all); n > 0 && d.first <= all[n-1].last {
 			d.first = all[n-1].last + 1

@@ -46,6 +46,14 @@ func wordsOf(name string) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
+// keyName is the name of a key in a store, as external secrets have it under secretKey, where others have the key itself.
+var keyName = regexp.MustCompile(`^[A-Za-z][A-Za-z_.-]*$`)
+
+// namesKey says whether a setting only names a key.
+func namesKey(name, value string) bool {
+	return name == "secretKey" && keyName.MatchString(strings.Trim(value, `"'`))
+}
+
 // literal says whether a value is written as it is, not as a reference, a switch, or a place for one.
 func literal(value string) bool {
 	v := strings.Trim(strings.TrimSpace(value), `"',;`)
@@ -72,7 +80,7 @@ func concealSettings(lines []string) {
 			continue
 		}
 		m := setting.FindStringSubmatch(line)
-		if m == nil || !credentialName(m[2]) || !literal(m[4]) || reference.MatchString(m[4]) {
+		if m == nil || !credentialName(m[2]) || namesKey(m[2], m[4]) || !literal(m[4]) || reference.MatchString(m[4]) {
 			continue
 		}
 		lines[i] = m[1] + m[2] + m[3] + leftOut + m[5]

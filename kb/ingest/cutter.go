@@ -20,6 +20,7 @@ type cutter struct {
 	ctx           context.Context
 	path          string
 	size, overlap int
+	readPDF       func(context.Context, []byte) (string, [][]string, error)
 
 	lines []string
 	// at is where each line stands in the document as it is written; nil means in the same place.

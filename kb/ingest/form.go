@@ -14,6 +14,8 @@ const (
 	formAgents
 	formOwners
 	formHTML
+	formPDF
+	formDOCX
 	formYAML // and JSON: OpenAPI, manifests, catalogs, and settings of all kinds
 	formTerraform
 	formGo
@@ -24,6 +26,7 @@ const (
 var forms = map[string]form{
 	".md": formMarkdown, ".markdown": formMarkdown, ".mdown": formMarkdown, ".mdx": formMarkdown, ".mkd": formMarkdown,
 	".html": formHTML, ".htm": formHTML, ".xhtml": formHTML,
+	".pdf": formPDF, ".docx": formDOCX,
 	".yaml": formYAML, ".yml": formYAML, ".json": formYAML, ".jsonc": formYAML, ".json5": formYAML,
 	".tf": formTerraform, ".tfvars": formTerraform, ".hcl": formTerraform, ".tofu": formTerraform,
 	".go": formGo,

@@ -15,7 +15,7 @@ func (c *cutter) golang() {
 	source := strings.Join(c.lines, "\n")
 	files := token.NewFileSet()
 	var file *ast.File
-	if len(source) <= maxGo {
+	if len(source) <= maxGo && !deepSource(source) {
 		file, _ = parser.ParseFile(files, "", source, parser.ParseComments|parser.SkipObjectResolution)
 	}
 	if file == nil || file.Name == nil || len(file.Decls) == 0 {
@@ -49,6 +49,22 @@ func (c *cutter) golang() {
 		return
 	}
 	c.declarations(nil, all, 0, len(c.lines)-1)
+}
+
+// deepSource says whether brackets are nested deeper than anybody means it. The parser is recursive, and its stack would grow to a hundred megabytes.
+func deepSource(source string) bool {
+	depth := 0
+	for i := range len(source) {
+		switch source[i] {
+		case '(', '[', '{':
+			if depth++; depth > 10*maxDepth {
+				return true
+			}
+		case ')', ']', '}':
+			depth = max(depth-1, 0)
+		}
+	}
+	return false
 }
 
 // goName is what a declaration declares: a method with its type, several names with commas. Imports and what is broken declare nothing.

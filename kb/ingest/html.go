@@ -323,7 +323,7 @@ func (c *cutter) outline(n int, is func(i int) (level, table int, head bool)) {
 		c.section(heading, pending...)
 		pending, last = nil, -1
 	}
-	for i := 0; i < n; i++ {
+	for i := 0; i < n && c.err == nil; i++ {
 		level, table, head := is(i)
 		switch {
 		case level > 0:

@@ -24,8 +24,10 @@ const version = 1
 
 // Limits of a document.
 const (
-	// MaxBytes is how large a file may be, in bytes.
-	MaxBytes = 32 << 20
+	// MaxBytes is how large a file may be that is packed, in bytes.
+	MaxBytes = 64 << 20
+	// MaxSource is that of text of all forms, source code included.
+	MaxSource = 12 << 20
 	// MaxText is how much text may come of a file, in bytes, with what chunks repeat.
 	MaxText = 64 << 20
 	// MaxChunks is how many chunks a document may have.
@@ -44,6 +46,9 @@ type Options struct {
 	Size int
 	// Overlap is how much of a chunk's end the next one of the same section repeats, in characters. It is less than Size.
 	Overlap int
+	// PDF reads a PDF file: its title, and the lines of each page. Package pdf has one, in a process of its own. Where it is nil,
+	// PDF files are skipped.
+	PDF func(ctx context.Context, content []byte) (title string, pages [][]string, err error)
 }
 
 // DefaultSize is the size of a chunk where Options names none, in characters.
@@ -59,7 +64,11 @@ func (o Options) size() int {
 // Format identifies how documents are read: by this version of the package, with these options. What was read in another format
 // is to be read again.
 func (o Options) Format() string {
-	return fmt.Sprintf("ingest/%d size=%d overlap=%d", version, o.size(), o.Overlap)
+	format := fmt.Sprintf("ingest/%d size=%d overlap=%d", version, o.size(), o.Overlap)
+	if o.PDF != nil {
+		format += " pdf"
+	}
+	return format
 }
 
 // ErrSkip is returned for files that are no documents: images, programs, locks, what was generated. It is no failure.
@@ -92,8 +101,12 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 	if reason := Skip(path); reason != "" {
 		return kb.Document{}, fmt.Errorf("%s: %w: %s", path, ErrSkip, reason)
 	}
-	if len(content) > MaxBytes {
-		return kb.Document{}, &Error{Path: path, Message: fmt.Sprintf("it has %d MiB, and at most %d are read", len(content)>>20, MaxBytes>>20), Hint: "split it, or leave it out with exclude"}
+	most := MaxSource
+	if f := formOf(path); f == formDOCX || f == formPDF {
+		most = MaxBytes
+	}
+	if len(content) > most {
+		return kb.Document{}, &Error{Path: path, Message: fmt.Sprintf("it is longer than %d MiB", most>>20), Hint: "split it, or leave it out with exclude"}
 	}
 	// Parsers of other projects may fail in ways of their own; one document must not end the process.
 	defer func() {
@@ -101,7 +114,7 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 			d, err = kb.Document{}, &Error{Path: path, Message: fmt.Sprintf("its parser failed: %.200v", p), Hint: "save it anew, or leave it out with exclude"}
 		}
 	}()
-	c := &cutter{ctx: ctx, path: path, size: o.size(), overlap: o.Overlap}
+	c := &cutter{ctx: ctx, path: path, size: o.size(), overlap: o.Overlap, readPDF: o.PDF}
 	kind, title, err := c.read(content)
 	if err == nil {
 		err = c.err
@@ -114,6 +127,15 @@ func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Doc
 
 // read tells what a file is and reads it.
 func (c *cutter) read(content []byte) (kb.Kind, string, error) {
+	form := formOf(c.path)
+	switch form {
+	case formDOCX:
+		title, err := c.docx(content)
+		return kb.KindDOCX, title, err
+	case formPDF:
+		title, err := c.pdf(content)
+		return kb.KindPDF, title, err
+	}
 	t, ok := textOf(content)
 	if !ok {
 		return "", "", fmt.Errorf("%s: %w: it is binary", c.path, ErrSkip)
@@ -121,7 +143,7 @@ func (c *cutter) read(content []byte) (kb.Kind, string, error) {
 	if reason := generated(c.path, t); reason != "" {
 		return "", "", fmt.Errorf("%s: %w: %s", c.path, ErrSkip, reason)
 	}
-	return c.text(formOf(c.path), t)
+	return c.text(form, t)
 }
 
 // text reads what is a text. Nothing is taken of its lines before what is secret has been left out.

@@ -13,13 +13,17 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// blocks parses what CommonMark (https://spec.commonmark.org) calls blocks, and tables, without what is in their lines.
+// blocks parses what CommonMark (https://spec.commonmark.org) calls blocks, and tables, without what is in their lines. Definitions of links
+// stay where they are: looking for them takes time that grows with the square of their number.
 func blocks() parser.Parser {
 	return parser.NewParser(
 		parser.WithBlockParsers(parser.DefaultBlockParsers()...),
-		parser.WithParagraphTransformers(append(parser.DefaultParagraphTransformers(), util.Prioritized(extension.NewTableParagraphTransformer(), 200))...),
+		parser.WithParagraphTransformers(util.Prioritized(extension.NewTableParagraphTransformer(), 200)),
 	)
 }
+
+// maxMarkdown is how long a Markdown document may be that is parsed, in bytes; a longer one is read as a text.
+const maxMarkdown = 4 << 20
 
 // markdown reads a Markdown document and returns its title: that of its front matter, or its first heading.
 //
@@ -27,11 +31,11 @@ func blocks() parser.Parser {
 // is cut between its items, longer code at blank lines, and each part of a longer table begins with its header.
 func (c *cutter) markdown() string {
 	begin, title, summary := c.frontMatter()
-	if nested(c.lines) {
+	source := []byte(strings.Join(c.lines[begin:], "\n"))
+	if nested(c.lines) || len(source) > maxMarkdown {
 		c.section(nil, block{first: begin, last: len(c.lines) - 1})
 		return title
 	}
-	source := []byte(strings.Join(c.lines[begin:], "\n"))
 	m := &markdownReader{cutter: c, source: source, starts: lineStarts(source), begin: begin}
 	document := blocks().Parse(text.NewReader(source))
 	pending := summary
@@ -45,7 +49,7 @@ func (c *cutter) markdown() string {
 		c.section(path, pending...)
 		pending, heading = nil, nil
 	}
-	for n := document.FirstChild(); n != nil; n = n.NextSibling() {
+	for n := document.FirstChild(); n != nil && c.err == nil; n = n.NextSibling() {
 		b := m.block(n)
 		h, ok := n.(*ast.Heading)
 		if !ok {
@@ -130,7 +134,7 @@ func (m *markdownReader) block(n ast.Node) block {
 	return b
 }
 
-// nested says whether quotes and lists are nested deeper than anybody means it, in one line. It would take long to parse.
+// nested says whether quotes and lists are nested deeper than anybody means it. It would take long to parse.
 func nested(lines []string) bool {
 	for _, line := range lines {
 		marks := 0
@@ -139,7 +143,7 @@ func nested(lines []string) bool {
 				marks++
 			}
 		}
-		if marks > maxDepth {
+		if in := indent(line); marks > maxDepth/2 || in > maxDepth && in < len(line) && strings.IndexByte(">-*+0123456789", line[in]) >= 0 {
 			return true
 		}
 	}

@@ -19,7 +19,7 @@ func (c *cutter) plain() {
 func (c *cutter) owners() {
 	first, heading := 0, []string(nil)
 	for i, line := range c.lines {
-		if name := ownersSection(line); name != "" {
+		if name := ownersSection(line); name != "" && c.err == nil {
 			c.section(heading, block{first: first, last: i - 1})
 			first, heading = i, []string{name}
 		}

@@ -128,12 +128,17 @@ var (
 	fence   = regexp.MustCompile("^[\\s>]*(?:```|~~~|---\\s*(?:#.*)?$)")
 )
 
+// fences says whether a line begins or ends a block of code, or a document of YAML.
+func fences(line string) bool {
+	return (strings.Contains(line, "---") || strings.Contains(line, "```") || strings.Contains(line, "~~~")) && fence.MatchString(line)
+}
+
 // concealManifests leaves out the values of Kubernetes Secrets, whatever they stand in, and what repeats a whole resource. It goes by lines
 // and indentation, since what surrounds them may be prose, or a template.
 func concealManifests(lines []string) {
 	for begin := 0; begin < len(lines); {
 		end, secret := begin, false
-		for ; end < len(lines) && (end == begin || !fence.MatchString(lines[end])); end++ {
+		for ; end < len(lines) && (end == begin || !fences(lines[end])); end++ {
 			line := lines[end]
 			secret = secret || strings.Contains(line, "Secret") && secretKind.MatchString(line)
 		}

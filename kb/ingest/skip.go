@@ -27,7 +27,7 @@ var unread = func() map[string]string {
 		"it is audio, video or a font":             "mp3 mp4 m4a ogg wav flac mov avi mkv webm ttf otf woff woff2 eot",
 		"it is an archive":                         "zip gz tgz bz2 xz zst 7z rar tar jar war ear whl deb rpm apk dmg iso",
 		"it is a program or data":                  "exe dll so dylib a o obj lib bin class pyc pyo wasm node db sqlite sqlite3 parquet avro npy npz pkl pt onnx gguf safetensors",
-		"this kind of office document is not read": "pdf docx doc xls xlsx ppt pptx odt ods odp rtf",
+		"this kind of office document is not read": "doc xls xlsx ppt pptx odt ods odp rtf",
 		"it is made by a program":                  "map snap lock min.js min.css pb.go pb.gw.go pb.cc pb.h ipynb",
 		"it may hold keys":                         "pem key p12 pfx jks keystore kdbx gpg asc age env tfstate",
 	} {

@@ -145,11 +145,9 @@ func (v *concealer) mapping(n *yaml.Node, under string, secret bool) {
 		switch key.Value {
 		case "data", "stringData":
 			hide = hide || kind == "Secret"
-		case "encryptedData":
-			hide = hide || kind == "SealedSecret"
 		case "sops":
 			hide = hide || encrypted
-		case "kubectl.kubernetes.io/last-applied-configuration", ".dockerconfigjson", ".dockercfg", "identitytoken", "registrytoken", "client-key-data":
+		case "kubectl.kubernetes.io/last-applied-configuration", ".dockerconfigjson", ".dockercfg", "identitytoken", "registrytoken", "client-key-data", "encryptedData":
 			hide = true
 		case "auth":
 			hide = hide || value.Kind == yaml.ScalarNode && len(value.Value) >= 8 && !strings.Contains(value.Value, " ") && base64Text.MatchString(value.Value)
@@ -167,7 +165,7 @@ func (v *concealer) mapping(n *yaml.Node, under string, secret bool) {
 			}
 			switch value.Kind {
 			case yaml.ScalarNode:
-				hide = hide || credentialName(key.Value) && literal(value.Value) && value.Tag != "!!bool"
+				hide = hide || credentialName(key.Value) && !namesKey(key.Value, value.Value) && literal(value.Value) && value.Tag != "!!bool"
 			case yaml.SequenceNode:
 				hide = hide || credentialName(key.Value) && allScalars(value)
 			}
