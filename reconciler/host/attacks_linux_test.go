@@ -276,6 +276,10 @@ func threadBomb(prey) (string, error) {
 
 // hogProcessors keeps every processor busy, and looks how far it came: to less than the time of one where it is bounded.
 func hogProcessors(prey) (string, error) {
+	before, err := processorTime()
+	if err != nil {
+		return "", err
+	}
 	began := time.Now()
 	until := began.Add(500 * time.Millisecond)
 	var busy sync.WaitGroup
@@ -286,14 +290,18 @@ func hogProcessors(prey) (string, error) {
 		})
 	}
 	busy.Wait()
-	var usage unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
-		return "", err
-	}
-	if used := time.Duration(usage.Utime.Nano() + usage.Stime.Nano()); used < time.Since(began)*6/10 {
+	after, err := processorTime()
+	if err == nil && after-before < time.Since(began)*6/10 {
 		return contained, nil
 	}
-	return "", nil
+	return "", err
+}
+
+// processorTime is what this process has used.
+func processorTime() (time.Duration, error) {
+	var usage unix.Rusage
+	err := unix.Getrusage(unix.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), err
 }
 
 // leaveGroup has this process enter the group above its own.

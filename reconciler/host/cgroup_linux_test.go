@@ -198,7 +198,7 @@ func TestADelegatedControlGroupIsEnough(t *testing.T) {
 			t.Skipf("the machine has no control groups of version 2 with the controller %s", controller)
 		}
 	}
-	own := filepath.Join(root, fmt.Sprint("test-of-mainstay-", os.Getpid()))
+	own := filepath.Join(root, fmt.Sprint("delegated-to-tests-", os.Getpid()))
 	if err := os.Mkdir(own, 0o755); err != nil {
 		t.Skip(err)
 	}
