@@ -8,10 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+
 	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/plugins/pluginpb"
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
@@ -25,11 +30,14 @@ const turnsOfARun = 200
 
 // BenchmarkTurn is one turn of an agent in its process, from the request to the answer in the agent's hands: through the protocol,
 // the record on the disk and the broker. Beside it are the same model asked in a plain loop, what the turn takes more than that
-// (at most one millisecond), and what of it one write that reaches the disk takes. All are medians, in microseconds.
+// (at most one millisecond), and what of it one write that reaches the disk takes, and one request that is answered at once over
+// go-plugin alone, by the same executable. All are medians, in microseconds.
 func BenchmarkTurn(b *testing.B) {
 	dir := b.TempDir()
 	runtime := filepath.Join(dir, "mainstay-turns")
-	if out, err := exec.Command("go", "build", "-o", runtime, "./testdata/turns").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", runtime, "./testdata/turns")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	script, err := spec.NewScript("fake", []spec.ScriptRule{{Text: "All is well."}})
@@ -57,7 +65,7 @@ func BenchmarkTurn(b *testing.B) {
 	})}
 	engine := run.New(run.Options{Log: st, Agents: oneAgent{r, agent}, Broker: answers{r}, Now: time.Now})
 
-	var hosted, plain, disk []time.Duration
+	var hosted, plain, disk, callback []time.Duration
 	for b.Loop() {
 		task := spec.Task{Run: run.NewID(time.Now(), rand.Reader), Agent: agent.Name, Text: "200", Revision: spec.NewRevision("main", "0123456789012345678901234567890123456789"), At: time.Now()}
 		if _, err := st.Append(b.Context(), task.Run, 0, spec.Entry{Type: spec.EntryTask, At: task.At, Task: &task}); err != nil {
@@ -74,6 +82,7 @@ func BenchmarkTurn(b *testing.B) {
 		hosted = append(hosted, took...)
 		plain = append(plain, plainLoop(b, agent.Model)...)
 		disk = append(disk, writes(b, dir)...)
+		callback = append(callback, callbacks(b, runtime)...)
 	}
 	turn, loop := median(hosted), median(plain)
 	b.ReportMetric(0, "ns/op")
@@ -81,6 +90,53 @@ func BenchmarkTurn(b *testing.B) {
 	b.ReportMetric(micros(loop), "plain-us")
 	b.ReportMetric(micros(turn-loop), "overhead-us")
 	b.ReportMetric(micros(median(disk)), "fsync-us")
+	b.ReportMetric(micros(median(callback)), "callback-us")
+}
+
+// callbacks has the agent ask as often as a run does, over go-plugin alone, and answers at once.
+func callbacks(b *testing.B, runtime string) []time.Duration {
+	client := plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig: plugins.Handshake, Plugins: plugin.PluginSet{plugins.Name: &plugins.Plugin{}}, Cmd: exec.Command(runtime),
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC}, SkipHostEnv: true, Logger: hclog.NewNullLogger(),
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: b.TempDir()},
+	})
+	defer client.Kill()
+	protocol, err := client.Client()
+	if err != nil {
+		b.Fatal(err)
+	}
+	service, err := protocol.Dispense(plugins.Name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	stream, err := service.(pluginpb.RuntimeClient).Run(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	start := &pluginpb.Start{Run: "run", Agent: "a", Task: strconv.Itoa(turnsOfARun)}
+	if err := stream.Send(&pluginpb.HostMessage{Body: &pluginpb.HostMessage_Start{Start: start}}); err != nil {
+		b.Fatal(err)
+	}
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if result := m.GetResult(); result != nil {
+			var took []time.Duration
+			if err := json.Unmarshal([]byte(result.GetOutput()), &took); err != nil {
+				b.Fatal(err)
+			}
+			return took
+		}
+		answer, err := plugins.AnswerTo(m.GetRequest().GetId(), spec.RequestModel, []byte(`{"text":"All is well."}`))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := stream.Send(&pluginpb.HostMessage{Body: &pluginpb.HostMessage_Answer{Answer: answer}}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // plainLoop asks the model as often as a run does, and nothing else.

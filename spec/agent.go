@@ -146,7 +146,7 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 }
 
 // isolations are what an agent's process can be shut in by.
-var isolations = []string{"landlock", "namespaces", "seccomp", "uid"}
+var isolations = []string{"cgroup", "landlock", "namespaces", "seccomp", "uid"}
 
 // once reports a name that a list holds already.
 func (l *loader) once(n *node, what string, before []string, name string) bool {

@@ -284,7 +284,7 @@ type Verification struct {
 
 // Isolation is what an agent's process must be shut in by.
 type Isolation struct {
-	// Require are the walls without which the agent is not started: any of landlock, namespaces, seccomp and uid, with +
+	// Require are the walls without which the agent is not started: any of cgroup, landlock, namespaces, seccomp and uid, with +
 	// between them. Every agent gets all that the machine allows, as `mainstay get agents` shows; reconciler/host tells what
 	// each of them needs.
 	Require string `json:"require,omitempty" check:"max=128"`

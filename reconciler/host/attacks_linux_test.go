@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -76,8 +77,10 @@ var attacks = map[string]func(prey) (string, error){
 		_, err := syscall.ForkExec(os.Args[0], []string{os.Args[0], p.Mark}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setsid: true}})
 		return "", err
 	},
-	"fork bomb":   forkBomb,
-	"thread bomb": threadBomb,
+	"fork bomb":               forkBomb,
+	"thread bomb":             threadBomb,
+	"hog the processors":      hogProcessors,
+	"leave its control group": leaveGroup,
 	"memory bomb: the heap": func(prey) (string, error) {
 		return bomb(func() ([]byte, error) { return make([]byte, piece), nil })
 	},
@@ -269,6 +272,59 @@ func threadBomb(prey) (string, error) {
 		<-started
 	}
 	return "", nil
+}
+
+// hogProcessors keeps every processor busy, and looks how far it came: to less than the time of one where it is bounded.
+func hogProcessors(prey) (string, error) {
+	before, err := processorTime()
+	if err != nil {
+		return "", err
+	}
+	began := time.Now()
+	until := began.Add(500 * time.Millisecond)
+	var busy sync.WaitGroup
+	for range 2 * runtime.NumCPU() {
+		busy.Go(func() {
+			for time.Now().Before(until) {
+			}
+		})
+	}
+	busy.Wait()
+	after, err := processorTime()
+	if err == nil && after-before < time.Since(began)*6/10 {
+		return contained, nil
+	}
+	return "", err
+}
+
+// processorTime is what this process has used.
+func processorTime() (time.Duration, error) {
+	var usage unix.Rusage
+	err := unix.Getrusage(unix.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), err
+}
+
+// leaveGroup has this process enter the group above its own.
+func leaveGroup(prey) (string, error) {
+	groups, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(groups)) {
+		_, path, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controller, path, _ := strings.Cut(path, ":")
+		if !strings.Contains(path, "mainstay-") {
+			continue
+		}
+		procs := filepath.Join("/sys/fs/cgroup", controller, filepath.Dir(path), "../cgroup.procs")
+		if controller == "" { // No process may be where groups are bounded: that of the host is beside them.
+			procs = filepath.Join("/sys/fs/cgroup", filepath.Dir(path), "../mainstay.host/cgroup.procs")
+		}
+		if err = os.WriteFile(procs, []byte("0"), 0); err != nil {
+			return "", err
+		}
+	}
+	return "", err
 }
 
 func systemV() ([]byte, error) {

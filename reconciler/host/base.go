@@ -39,6 +39,9 @@ type base struct {
 	limits limits
 	// without are walls that tests leave out.
 	without Isolation
+	// cgroups make control groups; nil where noCgroups says why there are none.
+	cgroups   *cgroups
+	noCgroups error
 	// copies are the executables copied so far, by where they came from.
 	copies map[string]string
 }
@@ -86,6 +89,7 @@ func (b *base) open() error {
 		return fmt.Errorf("make the host's folder: %w", err)
 	}
 	b.path, b.uids = path, root && reachable(path) && executable(path)
+	b.cgroups, b.noCgroups = newCgroups()
 	return nil
 }
 
@@ -129,7 +133,8 @@ func (b *base) prepare(slot int, runtime Runtime) (program, error) {
 		return program{}, err
 	}
 	dir := b.private(slot)
-	prog := program{path: path, args: runtime.Args, dir: dir, read: runtime.Read, uid: -1, limits: b.limits, without: b.without}
+	prog := program{path: path, args: runtime.Args, dir: dir, read: runtime.Read, uid: -1,
+		limits: b.limits, without: b.without, cgroups: b.cgroups, noCgroups: b.noCgroups}
 	prog.env = append([]string{"TMPDIR=" + dir}, runtime.Env...)
 	if err := os.RemoveAll(dir); err != nil {
 		return program{}, fmt.Errorf("clear the process's folder: %w", err)
@@ -210,6 +215,8 @@ func (b *base) remove() error {
 	if b.path == "" {
 		return nil
 	}
+	b.cgroups.close()
+	b.cgroups = nil
 	if err := os.RemoveAll(b.path); err != nil {
 		return fmt.Errorf("remove the host's folder: %w", err)
 	}

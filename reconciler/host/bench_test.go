@@ -2,7 +2,9 @@ package host_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -20,10 +22,11 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// loopExecutable builds the reference runtime as the executable of its own that it is when installed.
+// loopExecutable builds the reference runtime as the executable of its own that it is when installed: static, so that no loader runs.
 func loopExecutable(b *testing.B) string {
 	path := filepath.Join(b.TempDir(), "mainstay-loop")
-	build := exec.Command("go", "build", "-o", path, "../../plugins/loop/mainstay-loop")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "../../plugins/loop/mainstay-loop")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
@@ -102,7 +105,7 @@ func bareAnswer(ctx context.Context, path, dir string) (end func(), err error) {
 }
 
 // BenchmarkColdStart is the time from a declared agent without a process to the end of its first run, with the reference
-// runtime behind all walls, without namespaces and behind no wall, and with the same executable under go-plugin alone; in
+// runtime behind all walls, without a control group, without namespaces and behind no wall, and with the same executable under go-plugin alone; in
 // turn, so that a busy machine hinders all alike.
 func BenchmarkColdStart(b *testing.B) {
 	h, path := loopHost(b)
@@ -110,9 +113,11 @@ func BenchmarkColdStart(b *testing.B) {
 	host.WithoutWalls(shared, host.Namespaces)
 	open, _ := loopHost(b)
 	host.WithoutWalls(open, allWalls)
-	var walled, noNamespaces, noWall, bare []time.Duration
+	ungrouped, _ := loopHost(b)
+	host.WithoutWalls(ungrouped, host.Cgroup)
+	var walled, noGroup, noNamespaces, noWall, bare []time.Duration
 	for b.Loop() {
-		for h, all := range map[*host.Host]*[]time.Duration{h: &walled, shared: &noNamespaces, open: &noWall} {
+		for h, all := range map[*host.Host]*[]time.Duration{h: &walled, ungrouped: &noGroup, shared: &noNamespaces, open: &noWall} {
 			begin := time.Now()
 			if err := firstAnswer(h, "a"); err != nil {
 				b.Fatal(err)
@@ -131,6 +136,7 @@ func BenchmarkColdStart(b *testing.B) {
 		}
 	}
 	report(b, "sandboxed", walled)
+	report(b, "no-cgroup", noGroup)
 	report(b, "no-namespaces", noNamespaces)
 	report(b, "no-wall", noWall)
 	report(b, "go-plugin", bare)
@@ -138,29 +144,52 @@ func BenchmarkColdStart(b *testing.B) {
 	b.ReportMetric(ms(slices.Min(walled)-slices.Min(bare)), "ms-more-min")
 }
 
-// BenchmarkHundredColdStarts starts a hundred agents at once, each until the end of its first run.
+// BenchmarkHundredColdStarts starts a hundred agents at once, each until the end of its first run; and in turn the same executable as
+// often under go-plugin alone. The ratio is that of their medians.
 func BenchmarkHundredColdStarts(b *testing.B) {
-	h, _ := loopHost(b)
-	var all []time.Duration
+	h, path := loopHost(b)
+	dirs := make([]string, 100)
+	for i := range dirs {
+		dirs[i] = b.TempDir()
+	}
+	var walled, bare []time.Duration
 	for b.Loop() {
-		begin := time.Now()
-		var starts sync.WaitGroup
-		errs := make([]error, 100)
-		for i := range errs {
-			starts.Go(func() { errs[i] = firstAnswer(h, spec.AgentName(fmt.Sprint("a", i))) })
-		}
-		starts.Wait()
-		all = append(all, time.Since(begin))
-		for i, err := range errs {
-			if err != nil {
-				b.Fatal(err)
-			}
+		walled = append(walled, hundred(b, func(i int) error { return firstAnswer(h, spec.AgentName(fmt.Sprint("a", i))) }))
+		for i := range dirs {
 			if err := h.Stop(b.Context(), spec.AgentName(fmt.Sprint("a", i))); err != nil {
 				b.Fatal(err)
 			}
 		}
+		ends := make([]func(), len(dirs))
+		bare = append(bare, hundred(b, func(i int) (err error) {
+			ends[i], err = bareAnswer(b.Context(), path, dirs[i])
+			return err
+		}))
+		var over sync.WaitGroup
+		for _, end := range ends {
+			over.Go(end)
+		}
+		over.Wait()
 	}
-	report(b, "hundred", all)
+	report(b, "hundred", walled)
+	report(b, "hundred-go-plugin", bare)
+	b.ReportMetric(float64(middle(walled))/float64(middle(bare)), "ratio")
+}
+
+// hundred does something a hundred times at once, and returns how long all of it took.
+func hundred(b *testing.B, do func(i int) error) time.Duration {
+	errs := make([]error, 100)
+	begin := time.Now()
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() { errs[i] = do(i) })
+	}
+	all.Wait()
+	took := time.Since(begin)
+	if err := errors.Join(errs...); err != nil {
+		b.Fatal(err)
+	}
+	return took
 }
 
 // BenchmarkIdleAgents is what the host keeps for each of 200 agents that are declared and have nothing to do.

@@ -13,7 +13,13 @@ func WithoutWalls(h *Host, walls Isolation) {
 func LittleRoom(h *Host) {
 	h.base.mu.Lock()
 	defer h.base.mu.Unlock()
-	h.base.limits = limits{data: 160 << 20, tasks: 64, resident: 192 << 20}
+	h.base.limits = limits{data: 160 << 20, tasks: 64, resident: 192 << 20, cpu: 40_000}
+}
+
+// SweepGroups removes the control groups that killed hosts have left.
+func SweepGroups() {
+	groups, _ := newCgroups()
+	groups.close()
 }
 
 // Places are the private folder of an agent's only process, and the path of the socket that it listens at.

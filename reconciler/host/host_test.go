@@ -21,7 +21,7 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-const allWalls = host.Landlock | host.Seccomp | host.UID | host.Namespaces
+const allWalls = host.Landlock | host.Seccomp | host.UID | host.Namespaces | host.Cgroup
 
 func newHost(t testing.TB, edit func(*host.Options), args ...string) *host.Host {
 	t.Helper()

@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -34,14 +35,16 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == "doomed-host" {
-		doomedHost(os.Args[2])
+		doomedHost(os.Args[2], os.Args[3:])
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == "hardened-host" {
 		hardenedHost(os.Args[2])
 		return
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	host.SweepGroups()
+	os.Exit(status)
 }
 
 func serve(args []string) {
@@ -216,9 +219,16 @@ func probe(verb, rest string) (string, error) {
 	return "", fmt.Errorf("unknown task %q", verb)
 }
 
-// doomedHost starts an agent, tells its process, and waits to be killed.
-func doomedHost(dir string) {
+// doomedHost starts an agent, tells its process, and waits to be killed. With a mark, the process of the agent is shut in by its control
+// group alone, and leaves another behind.
+func doomedHost(dir string, mark []string) {
 	h := host.New(host.Options{Dir: dir, Runtimes: runtimes("honest")})
+	if len(mark) > 0 {
+		if err := abandon(h, mark[0]); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
 	s, err := hello(h)
 	if err != nil {
 		fmt.Println(err)
@@ -226,6 +236,27 @@ func doomedHost(dir string) {
 	}
 	fmt.Println(s.PID())
 	time.Sleep(time.Hour)
+}
+
+// abandon has an agent leave a process behind.
+func abandon(h *host.Host, mark string) error {
+	host.WithoutWalls(h, allWalls&^host.Cgroup)
+	prey, err := json.Marshal(map[string]string{"Mark": mark})
+	if err != nil {
+		return err
+	}
+	if err := h.Start(agentA); err != nil {
+		return err
+	}
+	s, err := h.Open(context.Background(), "a", host.Start{Run: "run", Task: "attack leave a grandchild behind|" + string(prey)})
+	if err != nil {
+		return err
+	}
+	m, err := s.Recv()
+	if err == nil && m.Failure != nil {
+		err = errors.New(m.Failure.Message)
+	}
+	return err
 }
 
 // hello starts an agent and a run on it.

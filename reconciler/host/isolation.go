@@ -15,6 +15,7 @@ import (
 //	seccomp     makes no outgoing connection, no socket but unix streams, no other process, no privileged call
 //	uid         has a user id of its own, shared with no one; only where the host is root
 //	namespaces  sees no process but its own, no network and no abstract socket
+//	cgroup      has a share of the processors' time, memory and tasks that the kernel bounds, with all that it starts
 type Isolation uint8
 
 // The walls.
@@ -23,12 +24,13 @@ const (
 	Seccomp
 	UID
 	Namespaces
+	Cgroup
 )
 
 var walls = []struct {
 	name string
 	wall Isolation
-}{{"landlock", Landlock}, {"seccomp", Seccomp}, {"uid", UID}, {"namespaces", Namespaces}}
+}{{"landlock", Landlock}, {"seccomp", Seccomp}, {"uid", UID}, {"namespaces", Namespaces}, {"cgroup", Cgroup}}
 
 // String names the walls, as in "landlock+seccomp+uid". No wall is "process", for only the floor is there.
 func (i Isolation) String() string {
@@ -58,7 +60,7 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("unknown isolation %q: use process, or landlock, namespaces, seccomp and uid joined by +", name)
+		return 0, fmt.Errorf("unknown isolation %q: use process, or cgroup, landlock, namespaces, seccomp and uid joined by +", name)
 	}
 	return i, nil
 }

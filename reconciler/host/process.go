@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -25,6 +26,9 @@ type program struct {
 	// require are walls without which it is not executed.
 	require Isolation
 	limits  limits
+	// cgroups make the process's control group; nil where noCgroups says why there are none.
+	cgroups   *cgroups
+	noCgroups error
 	// sleep waits between two looks at what it takes.
 	sleep func(ctx context.Context, d time.Duration) error
 	// without are walls that are left out, for tests that show what each of them is good for.
@@ -45,14 +49,19 @@ type limits struct {
 	// resident is how many bytes of memory it may hold, with what data does not count: memory that it shares, or does not write any more, the
 	// stack, and page tables.
 	resident int
+	// cpu is how much of the processors' time it may have in each tenth of a second, in microseconds; where it has a
+	// control group.
+	cpu int
 }
 
-var usual = limits{data: 512 << 20, tasks: 512, resident: 768 << 20}
+var usual = limits{data: 512 << 20, tasks: 512, resident: 768 << 20, cpu: 100_000}
 
 // process is one operating system process, from its start until it and all that it started are gone.
 type process struct {
 	pid       int
 	isolation Isolation
+	// group is its control group, or nil.
+	group *cgroup
 	// stdout and stderr are the reading ends.
 	stdout, stderr *os.File
 	// exited is closed when the process is gone; code and signal are set before.
@@ -69,20 +78,28 @@ type process struct {
 // end is kill, with a reason for people.
 func (p *process) end(why string) {
 	p.mu.Lock()
-	if p.why == "" && !p.reaped {
-		p.why = why
+	if !p.reaped {
+		p.why = cmp.Or(p.why, why)
 	}
 	p.mu.Unlock()
 	p.kill()
 }
 
-// kill ends the process and its group at once. It may be called at any time and any number of times: once the process is
+// blame notes why the kernel ended the process.
+func (p *process) blame(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.why = cmp.Or(p.why, why)
+}
+
+// kill ends the process, its process group and its control group at once. It may be called at any time and any number of times: once the process is
 // reaped its number may belong to another, so nothing is sent.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
 		killGroup(p.pid)
+		p.group.kill()
 	}
 }
 

@@ -24,7 +24,7 @@ func launch(prog program) (*process, error) {
 	}
 	p := &process{stdout: ours[0], stderr: ours[1], exited: make(chan struct{})}
 	started := make(chan error)
-	over, reap := make(chan struct{}), make(chan struct{})
+	over, reap, reaped := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // and never unlock: the thread is not fit for other goroutines any more
 		err := p.start(prog, theirs)
@@ -37,10 +37,11 @@ func launch(prog program) (*process, error) {
 		close(over)
 		<-reap
 		p.reap()
-		close(p.exited)
+		close(reaped)
 	}()
 	err = <-started
 	if p.pid == 0 {
+		p.group.remove(prog.sleep)
 		closeAll(ours[:]...)
 		return nil, err
 	}
@@ -49,7 +50,12 @@ func launch(prog program) (*process, error) {
 		<-over
 		p.kill()
 		close(reap)
-		<-p.exited
+		<-reaped
+		if p.signal == "SIGKILL" && p.group.starved() {
+			p.blame(fmt.Sprintf("it wanted more memory than the %d MiB that are the most", prog.limits.resident>>20))
+		}
+		p.group.remove(prog.sleep)
+		close(p.exited)
 		p.unblock()
 	}()
 	if err != nil {
@@ -75,6 +81,13 @@ func (p *process) start(prog program, theirs [2]*os.File) error {
 		Files: []uintptr{null.Fd(), theirs[0].Fd(), theirs[1].Fd()},
 		// A session of its own is a process group of its own, without the host's terminal.
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	noGroup := prog.noCgroups
+	if prog.without&Cgroup == 0 && prog.cgroups != nil {
+		if p.group, noGroup = prog.cgroups.add(prog.limits); noGroup == nil {
+			p.isolation |= Cgroup
+		}
+		defer p.group.leave()
 	}
 	if prog.uid >= 0 {
 		attr.Sys.Credential = &syscall.Credential{Uid: uint32(prog.uid), Gid: uint32(prog.uid), Groups: []uint32{}}
@@ -105,10 +118,22 @@ func (p *process) start(prog program, theirs [2]*os.File) error {
 		}
 	}
 	if missing := prog.require &^ (p.isolation | Namespaces); missing != 0 {
-		return &MissingError{Required: prog.require, Missing: missing}
+		e := &MissingError{Required: prog.require, Missing: missing}
+		if missing&Cgroup != 0 {
+			e.Reason = noGroup
+		}
+		return e
 	}
 	if p.pid, err = p.execute(prog, attr, secret); err != nil {
 		return err
+	}
+	if p.isolation&Cgroup != 0 && !attr.Sys.UseCgroupFD {
+		// As with the limits, the program has run for microseconds; behind the filter it cannot have made a process meanwhile.
+		if err := p.group.take(p.pid); err != nil && prog.require&Cgroup != 0 {
+			return &MissingError{Required: prog.require, Missing: Cgroup, Reason: err}
+		} else if err != nil {
+			p.isolation &^= Cgroup
+		}
 	}
 	return limit(int(secret)|p.pid, prog, p.isolation)
 }
@@ -116,13 +141,16 @@ func (p *process) start(prog program, theirs [2]*os.File) error {
 // execute starts the program in namespaces of its own, where they can be had.
 func (p *process) execute(prog program, attr *syscall.ProcAttr, secret uintptr) (pid int, err error) {
 	argv := append([]string{prog.path}, prog.args...)
+	if p.isolation&Seccomp == 0 {
+		p.group.bear(attr.Sys)
+	}
 	var refused error
 	if prog.without&Namespaces == 0 && !noNamespaces.Load() {
 		attr.Sys.Cloneflags = secret | namespaces
 		if prog.uid < 0 { // Root makes them by its own right, and keeps none for the process.
 			attr.Sys.Cloneflags |= unix.CLONE_NEWUSER
 		}
-		if pid, refused = syscall.ForkExec(prog.path, argv, attr); refused == nil {
+		if pid, refused = fork(prog.path, argv, attr); refused == nil {
 			p.isolation |= Namespaces
 			return pid, nil
 		}
@@ -136,13 +164,24 @@ func (p *process) execute(prog program, attr *syscall.ProcAttr, secret uintptr) 
 		}
 	}
 	attr.Sys.Cloneflags = secret
-	if pid, err = syscall.ForkExec(prog.path, argv, attr); err != nil {
+	if pid, err = fork(prog.path, argv, attr); err != nil {
 		return 0, fmt.Errorf("execute %s: %w", prog.path, err)
 	}
 	if refused == unix.EPERM || refused == unix.EINVAL || refused == unix.ENOSYS {
 		noNamespaces.Store(true) // and not asked for again
 	}
 	return pid, nil
+}
+
+// fork starts a process, which is born in its control group where attr says so and that can be had.
+func fork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	if attr.Sys.UseCgroupFD {
+		if pid, err := syscall.ForkExec(path, argv, attr); err == nil {
+			return pid, nil
+		}
+		attr.Sys.UseCgroupFD = false // The kernel, or a filter, may not know clone3.
+	}
+	return syscall.ForkExec(path, argv, attr)
 }
 
 // namespaces are what a process has of its own, empty: processes, network interfaces and abstract sockets, System V IPC.
