@@ -102,7 +102,7 @@ var mayImport = map[string][]string{
 	"reconciler/audit": {"spec", "reconciler/remote", "reconciler/execute"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/graph", "kb/index", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/graph", "kb/index", "kb/ingest/pdf", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/knowledge", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/audit", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",

@@ -7,16 +7,12 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mainstay-dev/mainstay/kb/graph"
 	"github.com/mainstay-dev/mainstay/spec"
 )
-
-// graphQuestions are what a graph can be asked, and how many entities each needs.
-var graphQuestions = map[string]int{"find": 1, "list": 0, "owner": 1, "depends": 1, "blast": 1, "related": 1, "path": 2, "image": 1, "changes": 0}
 
 func newKBGraph(env environment) *cobra.Command {
 	var (
@@ -47,18 +43,15 @@ func newKBGraph(env environment) *cobra.Command {
 			"  mainstay kb graph changes --against origin/main",
 		Args: arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			need, known := graphQuestions[args[0]]
+			q := graph.Question{Ask: args[0], Of: args[1:], Depth: depth, Most: most}
+			if err := q.Check(); err != nil && args[0] != "changes" {
+				return usageError{err}
+			}
 			switch {
-			case !known:
-				return usageError{fmt.Errorf("unknown question %q: use some of %s", args[0], strings.Join(slices.Sorted(maps.Keys(graphQuestions)), ", "))}
-			case len(args)-1 != need:
-				return usageError{fmt.Errorf("%s needs %s, and %d are given", args[0], count(need, "entity"), len(args)-1)}
+			case args[0] == "changes" && len(args) > 1:
+				return usageError{errors.New("changes needs no entity")}
 			case (args[0] == "changes") != (against != ""):
 				return usageError{errors.New("changes goes with --against REVISION")}
-			case depth < 1 || depth > graph.MaxDepth:
-				return usageError{fmt.Errorf("--depth %d is out of range: use 1 to %d", depth, graph.MaxDepth)}
-			case most < 1 || most > graph.MaxFound:
-				return usageError{fmt.Errorf("--limit %d is out of range: use 1 to %d", most, graph.MaxFound)}
 			case !slices.Contains([]string{"", "json", "mermaid", "dot"}, output):
 				return usageError{fmt.Errorf("unknown output format %q; use json, mermaid or dot", output)}
 			}
@@ -93,17 +86,11 @@ func newKBGraph(env environment) *cobra.Command {
 			}
 			failed := errors.New("no graph was read")
 			for _, g := range all {
-				answer, err := askGraph(g.Graph, args, depth, most)
+				answer, err := g.Ask(q)
 				if failed = err; err != nil {
 					continue // Another repository may have it.
 				}
-				if g.Repository != "" && output == "" {
-					fmt.Fprintf(cmd.OutOrStdout(), "# %s\n", spec.Visible(g.Repository))
-				}
-				if err := writeAnswer(cmd.OutOrStdout(), answer, output); err != nil {
-					return err
-				}
-				return nil
+				return writeAnswer(cmd.OutOrStdout(), answer, output)
 			}
 			return failed
 		},
@@ -115,78 +102,6 @@ func newKBGraph(env environment) *cobra.Command {
 	cmd.Flags().IntVar(&most, "limit", 200, "how many entities are told, up to `number`")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the `format`: json, mermaid or dot instead of text")
 	return cmd
-}
-
-// askGraph asks one graph.
-func askGraph(g *graph.Graph, args []string, depth, most int) (graph.Answer, error) {
-	switch args[0] {
-	case "list":
-		all := g.Entities()
-		return graph.Answer{Found: all[:min(len(all), most)], LeftOut: max(len(all)-most, 0)}, nil
-	case "image":
-		answer := g.RunsImage(args[1], most)
-		if len(answer.Of) == 0 && len(answer.Found) == 0 {
-			return answer, fmt.Errorf("nothing runs the image %q, or builds upon it", args[1])
-		}
-		return answer, nil
-	case "find":
-		found, near := g.Find(args[1], most)
-		if len(found) == 0 {
-			return graph.Answer{}, unknownEntity(args[1], near)
-		}
-		return graph.Answer{Found: found}, nil
-	}
-	var of []graph.Node
-	for _, name := range args[1:] {
-		n, err := entity(g, name)
-		if err != nil {
-			return graph.Answer{}, err
-		}
-		of = append(of, n)
-	}
-	switch args[0] {
-	case "owner":
-		return g.Owners(of[0], most), nil
-	case "depends":
-		return g.DependsOn(of[0], depth, most), nil
-	case "blast":
-		return g.BlastRadius(of[0], depth, most), nil
-	case "related":
-		return g.Related(of[0], depth, most), nil
-	}
-	return g.Path(of[0], of[1]), nil
-}
-
-// maxMeant is how many entities are named where a name is that of several.
-const maxMeant = 10
-
-// entity is what a person means by a name.
-func entity(g *graph.Graph, name string) (graph.Node, error) {
-	found, near := g.Find(name, maxMeant)
-	if len(found) == 0 {
-		return graph.Node{}, unknownEntity(name, near)
-	}
-	exact := slices.DeleteFunc(slices.Clone(found), func(f graph.Found) bool {
-		return !strings.EqualFold(f.Node.String(), name) && !strings.EqualFold(f.Node.Name, name)
-	})
-	if len(exact) == 1 {
-		return exact[0].Node, nil
-	}
-	if len(exact) == 0 && len(found) == 1 {
-		return found[0].Node, nil
-	}
-	var names []string
-	for _, f := range found {
-		names = append(names, f.Node.String())
-	}
-	return graph.Node{}, fmt.Errorf("%q is several: name one of %s", name, strings.Join(names, ", "))
-}
-
-func unknownEntity(name string, near []string) error {
-	if len(near) > 0 {
-		return fmt.Errorf("nothing is called %q: did you mean %s?", name, strings.Join(near, " or "))
-	}
-	return fmt.Errorf("nothing is called %q: `mainstay kb graph list` lists what is declared", name)
 }
 
 func writeAnswer(out io.Writer, answer graph.Answer, output string) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/disk"
+	"github.com/mainstay-dev/mainstay/kb/ingest/pdf"
 	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -23,7 +25,7 @@ import (
 
 // openKnowledge says how knowledge is read and kept: its index and the repositories that it fetches are in a folder.
 func openKnowledge(dir string, embed func(context.Context, *spec.Model, []string) ([][]float32, error), reveal func(context.Context, spec.SecretRef) (string, error)) knowledge.Options {
-	return knowledge.Options{
+	o := knowledge.Options{
 		Engine: func(ctx context.Context) (kb.Engine, error) {
 			return disk.Open(filepath.Join(dir, "index"))
 		},
@@ -38,6 +40,19 @@ func openKnowledge(dir string, embed func(context.Context, *spec.Model, []string
 		},
 		Client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
+	if self, err := os.Executable(); err == nil {
+		o.PDF = pdf.Child{Command: []string{self, pdfArg}}.Read
+	}
+	return o
+}
+
+// readPDF is what the child does that reads a PDF file.
+func readPDF() int {
+	if err := pdf.Serve(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // keptKnowledge is where a reconciler keeps knowledge: in its state folder, or, where that does not last, where `mainstay kb` keeps that

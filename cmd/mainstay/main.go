@@ -30,6 +30,9 @@ func main() {
 		return
 	}
 	// As what evaluates Jsonnet, neither; it puts limits on its own process.
+	if len(os.Args) == 2 && os.Args[1] == pdfArg {
+		os.Exit(readPDF())
+	}
 	if len(os.Args) == 2 && os.Args[1] == jsonnetArg {
 		os.Exit(serveJsonnet())
 	}
@@ -48,6 +51,9 @@ func runProcess(env environment) int {
 
 // runtimeArg makes the executable serve as the reference runtime where no mainstay-loop stands beside it.
 const runtimeArg = "__runtime-loop"
+
+// pdfArg makes the executable read the PDF file that it is given on its standard input.
+const pdfArg = "__pdf"
 
 // jsonnetArg makes the executable evaluate the programs that it is given on its standard input.
 const jsonnetArg = "__jsonnet"

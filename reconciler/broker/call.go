@@ -204,12 +204,15 @@ func (b *Broker) structured(value any) (Reply, error) {
 
 func (b *Broker) callBuiltin(ctx context.Context, c toolCall) (Reply, error) {
 	switch c.name {
-	case SearchKnowledge, OpenKnowledge:
+	case SearchKnowledge, OpenKnowledge, GraphKnowledge:
 		if b.opts.Knowledge == nil {
 			return Reply{}, refuse("%s cannot be called: no knowledge is kept here", c.name)
 		}
-		if c.name == SearchKnowledge {
+		switch c.name {
+		case SearchKnowledge:
 			return b.searchKnowledge(ctx, c)
+		case GraphKnowledge:
+			return b.askGraph(ctx, c)
 		}
 		return b.openKnowledge(ctx, c)
 	case ListFiles:

@@ -12,6 +12,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/graph"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -19,6 +20,8 @@ import (
 type Knowledge interface {
 	// Search asks about sources. The notes say what of them is missing in the answer.
 	Search(ctx context.Context, sources []*spec.KnowledgeSource, q kb.Query) (hits []kb.Hit, notes []string, err error)
+	// Graphs are how what sources declare hangs together, one for each repository that they are of.
+	Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (all []*graph.Graph, notes []string, err error)
 	// Document returns a document and the commit that it is of. The error wraps kb.ErrNotFound where there is none.
 	Document(ctx context.Context, source, path string) (kb.File, kb.Document, string, error)
 }
@@ -45,7 +48,7 @@ var knowledgeTools = []builtin{
 				`"query":{"type":"string","description":"The question, in words that the documents may use; names and paths as they are written."},` +
 				`"sources":{"type":"array","items":{"type":"string"},"description":"Only these sources. Default: all that you may search."},` +
 				`"paths":{"type":"array","items":{"type":"string"},"description":"Only files that match one of these globs, such as docs/**."},` +
-				`"kinds":{"type":"array","items":{"type":"string","enum":` + kindsJSON() + `}},` +
+				`"kinds":{"type":"array","items":{"type":"string","enum":` + toJSON(kb.Kinds) + `}},` +
 				`"labels":{"type":"object","additionalProperties":{"type":"string"},"description":"Only sources with these labels."},` +
 				`"since":{"type":"string","description":"Only documents changed since this day, as 2006-01-02."},` +
 				`"limit":{"type":"integer","minimum":1,"maximum":50,"description":"How many pieces. Default: 8."}},` +
@@ -65,12 +68,27 @@ var knowledgeTools = []builtin{
 		},
 		server: knowledgeServer, name: "open", effect: spec.EffectRead, given: searches,
 	},
+	{
+		Tool: Tool{
+			Name: GraphKnowledge,
+			Description: "Ask how services, owners, workloads, images, configuration and what deploys them hang together, as files declare it: " +
+				"owner (who is responsible), depends (what it needs), blast (what a change of it can reach), related, path (between two), " +
+				"image (who runs an image), find (entities of a name), list. Each relation has the file, line and commit that says so.",
+			InputSchema: json.RawMessage(`{"type":"object","properties":{` +
+				`"ask":{"type":"string","enum":` + toJSON(graph.Questions) + `},` +
+				`"of":{"type":"array","maxItems":2,"items":{"type":"string"},"description":"The entity, or for path two: an id such as Deployment.apps:shop/cart, or a name that only one has. None for list."},` +
+				`"depth":{"type":"integer","minimum":1,"maximum":64,"description":"How far is looked. Default: 4."}},` +
+				`"required":["ask"],"additionalProperties":false}`),
+		},
+		server: knowledgeServer, name: "graph", effect: spec.EffectRead, given: asksGraph,
+	},
 }
 
 const knowledgeServer = "knowledge"
 
 // The tools of knowledge.
 const (
+	GraphKnowledge  = knowledgeServer + "__graph"
 	SearchKnowledge = knowledgeServer + "__search"
 	OpenKnowledge   = knowledgeServer + "__open"
 )
@@ -90,10 +108,15 @@ func listSources(a *spec.Agent) string {
 	return text + "."
 }
 
+// asksGraph reports whether any of an agent's sources declares a graph.
+func asksGraph(a *spec.Agent) bool {
+	return slices.ContainsFunc(a.Knowledge, func(s *spec.KnowledgeSource) bool { return s.Spec.Graph && s.Spec.Web == nil })
+}
+
 func searches(a *spec.Agent) bool { return len(a.Knowledge) > 0 }
 
-func kindsJSON() string {
-	raw, err := json.Marshal(kb.Kinds)
+func toJSON(list any) string {
+	raw, err := json.Marshal(list)
 	if err != nil {
 		panic(err) // They are constants.
 	}
@@ -224,6 +247,49 @@ func (b *Broker) openKnowledge(ctx context.Context, c toolCall) (Reply, error) {
 		answer["lines"] = lines(first, last)
 	}
 	return b.fromSources(answer, []string{args.Source})
+}
+
+// maxRelated is how many entities an answer about the graph names.
+const maxRelated = 100
+
+// askGraph serves knowledge__graph with the answer as text: what was found, and each relation with its place.
+func (b *Broker) askGraph(ctx context.Context, c toolCall) (Reply, error) {
+	args := struct {
+		Ask   string   `json:"ask"`
+		Of    []string `json:"of"`
+		Depth int      `json:"depth"`
+	}{Depth: 4}
+	if err := c.decode(&args); err != nil {
+		return Reply{}, err
+	}
+	q := graph.Question{Ask: args.Ask, Of: args.Of, Depth: args.Depth, Most: maxRelated}
+	if err := q.Check(); err != nil {
+		return Reply{}, refuse("%v", err)
+	}
+	all, notes, err := b.opts.Knowledge.Graphs(ctx, c.Agent.Knowledge)
+	if err != nil {
+		return Reply{}, b.noKnowledge(ctx, err)
+	}
+	var text strings.Builder
+	failed := errors.New("no graph is read yet")
+	for _, g := range all {
+		answer, err := g.Ask(q)
+		if err == nil {
+			err = answer.Text(&text)
+		} else if text.Len() == 0 {
+			failed = err // What another repository does not have is nothing to tell.
+		}
+	}
+	if text.Len() == 0 {
+		return Reply{}, refuse("%v", failed)
+	}
+	var sources []string
+	for _, s := range c.Agent.Knowledge {
+		if s.Spec.Graph {
+			sources = append(sources, s.Name)
+		}
+	}
+	return b.fromSources(map[string]any{"text": text.String(), "notes": append([]string{}, notes...)}, sources)
 }
 
 // mayRead refuses a source that the agent does not have.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,14 +21,6 @@ const (
 	maxFacts  = 50_000
 	maxGraphs = 16
 )
-
-// Graph is how what is declared in a repository hangs together.
-type Graph struct {
-	*graph.Graph
-	// Repository is its URL; "" is this one.
-	Repository string
-	Commit     string
-}
 
 // graphs keeps what graphs are made of.
 type graphs struct {
@@ -53,7 +46,7 @@ type located struct {
 
 // Graphs returns the graphs of sources, of those that declare one: one for each repository that they are of, sorted by its URL. They hold
 // what these sources hold, and nothing else. The notes say what is missing.
-func (k *Keeper) Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (all []Graph, notes []string, err error) {
+func (k *Keeper) Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (all []*graph.Graph, notes []string, err error) {
 	of := map[located][]*spec.KnowledgeSource{}
 	for _, s := range sources {
 		if !s.Spec.Graph || s.Spec.Web != nil {
@@ -71,16 +64,16 @@ func (k *Keeper) Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (a
 			notes = append(notes, fmt.Sprintf("%s is not read yet, and not in this answer", s.Name))
 		}
 	}
-	for at, some := range of {
-		g, err := k.graph(ctx, at, some)
+	byPlace := func(a, b located) int {
+		return cmp.Or(cmp.Compare(a.repository, b.repository), cmp.Compare(a.commit, b.commit))
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(of), byPlace) {
+		g, err := k.graph(ctx, at, of[at])
 		if err != nil {
 			return nil, nil, err
 		}
-		all = append(all, Graph{g, at.repository, at.commit})
+		all = append(all, g)
 	}
-	slices.SortFunc(all, func(a, b Graph) int {
-		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Commit, b.Commit))
-	})
 	return all, notes, nil
 }
 

@@ -125,10 +125,11 @@ func space(m *spec.Model) string { return string(m.Digest) + " " + string(m.Pin)
 
 // cut says how the source's documents are cut.
 func (j *job) cut() ingest.Options {
+	o := ingest.Options{PDF: j.opts.PDF}
 	if c := j.source.Spec.Chunk; c != nil {
-		return ingest.Options{Size: c.Size, Overlap: c.Overlap}
+		o.Size, o.Overlap = c.Size, c.Overlap
 	}
-	return ingest.Options{}
+	return o
 }
 
 // document reads a document. One that is none has no chunks, and one that is broken a problem besides.

@@ -58,10 +58,12 @@ const (
 	maxRetry = 10 * time.Minute
 )
 
-// Options are what [New] needs. All fields are required, but for After and Changed.
+// Options are what [New] needs. All fields are required, but for PDF, After and Changed.
 type Options struct {
 	// Engine opens the engine, when the first source is declared. Close closes it.
 	Engine func(ctx context.Context) (kb.Engine, error)
+	// PDF reads a PDF file: its title, and the lines of each page. Nil skips PDF files.
+	PDF func(ctx context.Context, content []byte) (title string, pages [][]string, err error)
 	// Embed has a model make vectors of texts.
 	Embed func(ctx context.Context, m *spec.Model, texts []string) ([][]float32, error)
 	// Repository opens another repository, of which it keeps what it fetches. Close closes it.
