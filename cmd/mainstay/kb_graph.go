@@ -37,7 +37,8 @@ func newKBGraph(env environment) *cobra.Command {
 			"  path FROM TO     the shortest way between two\n" +
 			"  image IMAGE      who runs an image\n" +
 			"  changes          what differs from another commit (--against)\n\n" +
-			"An entity is its id, such as Deployment.apps:shop/cart, or a name that only one has.",
+			"An entity is its id, such as Deployment.apps:shop/cart, or its name: of several with that name the catalog's component comes\n" +
+			"first, then what else the catalog has, then workloads and Services.",
 		Example: "  mainstay kb graph owner checkout\n" +
 			"  mainstay kb graph blast Service:shop/cart -o mermaid\n" +
 			"  mainstay kb graph changes --against origin/main",

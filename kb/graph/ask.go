@@ -10,7 +10,8 @@ import (
 type Question struct {
 	// Ask is what is wanted to know; see Questions.
 	Ask string
-	// Of are the entities that it is about: ids, or names that only one has. For the question image it is an image.
+	// Of are the entities that it is about: ids, or names. A name of several is the catalog's component, or else what comes first in
+	// system, api, resource, domain, group, workloads and Service. For the question image it is an image.
 	Of []string
 	// Depth is how far is looked, up to MaxDepth, and Most how many entities are told, up to MaxFound.
 	Depth, Most int
@@ -88,6 +89,10 @@ func (g *Graph) Ask(q Question) (Answer, error) {
 // maxMeant is how many entities are named where a name is that of several.
 const maxMeant = 10
 
+// meant are the kinds that people mean first by a name that entities of several kinds have: what the catalog says is in it, before what
+// runs it.
+var meant = []string{"component", "system", "api", "resource", "domain", "group", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Service"}
+
 // named is the entity that is meant by a name.
 func (g *Graph) named(name string) (Node, error) {
 	found, near := g.Find(name, maxMeant)
@@ -102,6 +107,15 @@ func (g *Graph) named(name string) (Node, error) {
 		return exact[0].Node, nil
 	case len(exact) == 0 && len(found) == 1:
 		return found[0].Node, nil
+	}
+	for _, kind := range meant {
+		of := slices.DeleteFunc(slices.Clone(exact), func(f Found) bool { return f.Node.Kind != kind })
+		if len(of) == 1 {
+			return of[0].Node, nil
+		}
+		if len(of) > 1 {
+			break
+		}
 	}
 	var ids []string
 	for _, f := range found {

@@ -76,7 +76,7 @@ var knowledgeTools = []builtin{
 				"image (who runs an image), find (entities of a name), list. Each relation has the file, line and commit that says so.",
 			InputSchema: json.RawMessage(`{"type":"object","properties":{` +
 				`"ask":{"type":"string","enum":` + toJSON(graph.Questions) + `},` +
-				`"of":{"type":"array","maxItems":2,"items":{"type":"string"},"description":"The entity, or for path two: an id such as Deployment.apps:shop/cart, or a name that only one has. None for list."},` +
+				`"of":{"type":"array","maxItems":2,"items":{"type":"string"},"description":"The entity, or for path two: an id such as Deployment.apps:shop/cart, or a name. None for list."},` +
 				`"depth":{"type":"integer","minimum":1,"maximum":64,"description":"How far is looked. Default: 4."}},` +
 				`"required":["ask"],"additionalProperties":false}`),
 		},
