@@ -161,3 +161,13 @@ func TestTheSameHistoryGivesTheSameAnswers(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkEngine(b *testing.B) {
+	enginetest.Benchmark(b, func(b testing.TB, folder string) kb.Engine {
+		e, err := disk.Open(folder)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return e
+	})
+}

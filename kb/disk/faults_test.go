@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/index"
 )
 
 // texts are the files of a state: enough that their meaning is learned.
@@ -108,12 +109,12 @@ func (f *failing) step() bool {
 	return f.left == -1 || f.crash && f.left < 0
 }
 
-func (f *failing) Write(path string, data []byte) error {
+func (f *failing) Write(path string, data index.File) error {
 	if !f.step() {
 		return f.system.Write(path, data)
 	}
 	if f.left == -1 {
-		_ = os.WriteFile(path, data[:len(data)/2], 0o600)
+		_ = os.WriteFile(path, data.Bytes()[:data.Size()/2], 0o600)
 	}
 	return fmt.Errorf("write %s: %w", filepath.Base(path), f.with)
 }

@@ -44,7 +44,7 @@ func sourceOf(t *rapid.T, random *rand.Rand) (Source, map[string]string) {
 		if i == 0 {
 			source.Meaning = w.Learn()
 		}
-		s, err := Open(w.Build(source.Meaning))
+		s, err := Open(w.Build(source.Meaning).Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func someSegment() []byte {
 		d := kb.Document{Kind: kb.KindText, Title: fmt.Sprint("title ", i%7), Chunks: []kb.Chunk{{Heading: []string{"a", "b"}, First: 1, Last: 2, Text: fmt.Sprint("pod node", i%9, " filler", i)}}}
 		w.Add(kb.File{Path: fmt.Sprint(i), Blob: "b"}, d, [][]float32{{1, float32(i), -3}})
 	}
-	return w.Build(w.Learn())
+	return w.Build(w.Learn()).Bytes()
 }
 
 // askAll asks a segment all there is. It may answer anything.

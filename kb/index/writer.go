@@ -29,10 +29,11 @@ type Writer struct {
 	ownCounts  []uint8
 	ownEnds    []uint32
 	lengths    []float32
-	records    []byte
+	records    pieces
 	recordEnds []uint64
-	// The terms of the chunk that is taken in, and what each counts.
+	// The terms of the chunk that is taken in, what each counts, and how it is recorded.
 	present []uint32
+	record  []byte
 	weights []uint32 // by term
 
 	vectors vectors
@@ -63,8 +64,8 @@ func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
 		w.present = w.present[:0]
 		w.ownEnds, w.lengths = append(w.ownEnds, uint32(len(w.own))), append(w.lengths, length)
 		w.meta.Bytes += int64(len(c.Text))
-		w.records = appendChunk(w.records, c)
-		w.recordEnds = append(w.recordEnds, uint64(len(w.records)))
+		w.record = appendChunk(w.record[:0], c)
+		w.recordEnds = append(w.recordEnds, w.records.add(w.record))
 		if w.meta.Space != "" {
 			w.vectors.add(vectors[i])
 		}
@@ -140,8 +141,7 @@ func (c *Copier) Copy(entry int, as kb.File) {
 		record := piece(s.records, s.recordEnds, int(i))
 		chunk, _ := decodeChunk(record)
 		w.meta.Bytes += int64(len(chunk.Text))
-		w.records = append(w.records, record...)
-		w.recordEnds = append(w.recordEnds, uint64(len(w.records)))
+		w.recordEnds = append(w.recordEnds, w.records.add(record))
 		if w.meta.Space != "" {
 			w.vectors.copy(&s.vectors, int(i))
 		}
@@ -176,7 +176,7 @@ func (w *Writer) Learn() *Meaning {
 
 // Build makes the segment, as a file that Open reads. The chunks get their places in meaning, which may be nil. The Writer is of no use
 // afterwards.
-func (w *Writer) Build(meaning *Meaning) []byte {
+func (w *Writer) Build(meaning *Meaning) File {
 	w.runs = nil
 	names, order := make([]string, 0, len(w.terms)), make([]uint32, len(w.terms))
 	for term := range w.terms {
@@ -203,18 +203,31 @@ func (w *Writer) Build(meaning *Meaning) []byte {
 	if err != nil {
 		panic(err) // Numbers and strings always can be written.
 	}
-	of := make([][]byte, sections)
-	of[sectionMeta], of[sectionEntries] = described, encodeEntries(w.entries)
-	of[sectionTerms], of[sectionTermEnds], of[sectionTable] = dict.text, raw(dict.ends), raw(dict.table)
-	of[sectionPostingEnds], of[sectionPostings], of[sectionPostingCounts] = raw(s.postingEnds), raw(s.postings), s.postingCounts
-	of[sectionOwnEnds], of[sectionOwn], of[sectionOwnCounts] = raw(s.ownEnds), raw(s.own), s.ownCounts
-	of[sectionLengths] = raw(w.lengths)
-	of[sectionDense], of[sectionDenseEnds], of[sectionDenseMost] = raw(s.dense), raw(s.denseEnds), s.denseMost
-	of[sectionRecordEnds], of[sectionRecords] = raw(w.recordEnds), w.records
-	of[sectionMeaningCells], of[sectionMeaningScales] = raw(meanings.Cells()), raw(meanings.Scales())
-	of[sectionVectors] = raw(w.vectors.exact)
-	of[sectionVectorCells], of[sectionVectorScales] = raw(w.vectors.packed.Cells()), raw(w.vectors.packed.Scales())
-	return pack(of)
+	of := make([][][]byte, sections)
+	one := func(section int, b []byte) { of[section] = [][]byte{b} }
+	one(sectionMeta, described)
+	one(sectionEntries, encodeEntries(w.entries))
+	one(sectionTerms, dict.text)
+	one(sectionTermEnds, raw(dict.ends))
+	one(sectionTable, raw(dict.table))
+	one(sectionPostingEnds, raw(s.postingEnds))
+	one(sectionPostings, raw(s.postings))
+	one(sectionPostingCounts, s.postingCounts)
+	one(sectionOwnEnds, raw(s.ownEnds))
+	one(sectionOwn, raw(s.own))
+	one(sectionOwnCounts, s.ownCounts)
+	one(sectionLengths, raw(w.lengths))
+	one(sectionDense, raw(s.dense))
+	one(sectionDenseEnds, raw(s.denseEnds))
+	one(sectionDenseMost, s.denseMost)
+	one(sectionRecordEnds, raw(w.recordEnds))
+	of[sectionRecords] = w.records.pieces
+	one(sectionMeaningCells, raw(meanings.Cells()))
+	one(sectionMeaningScales, raw(meanings.Scales()))
+	one(sectionVectors, raw(w.vectors.exact))
+	one(sectionVectorCells, raw(w.vectors.packed.Cells()))
+	one(sectionVectorScales, raw(w.vectors.packed.Scales()))
+	return pack(of...)
 }
 
 // means gives the chunks their places in a space.
@@ -301,3 +314,26 @@ func sum(of []float32) (s float64) {
 
 // mean is the average length of so many chunks.
 func mean(length float64, chunks int) float64 { return max(length/float64(max(chunks, 1)), 1) }
+
+// pieces are bytes that grow without being copied.
+type pieces struct {
+	pieces [][]byte
+	size   uint64
+}
+
+// pieceSize is how large a piece is.
+const pieceSize = 1 << 20
+
+// add adds bytes, and returns where they end.
+func (p *pieces) add(b []byte) uint64 {
+	p.size += uint64(len(b))
+	for len(b) > 0 {
+		if n := len(p.pieces); n == 0 || len(p.pieces[n-1]) == pieceSize {
+			p.pieces = append(p.pieces, make([]byte, 0, pieceSize))
+		}
+		last := &p.pieces[len(p.pieces)-1]
+		n := min(len(b), pieceSize-len(*last))
+		*last, b = append(*last, b[:n]...), b[n:]
+	}
+	return p.size
+}

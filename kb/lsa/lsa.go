@@ -158,7 +158,11 @@ func logOf(n uint32) float64 {
 // Vector returns the vector of a text, of length 1, or nil where it has no direction. The terms are numbers of the space.
 func (s *Space) Vector(counts []Count) []float32 {
 	v := make([]float32, s.Dims())
-	for _, e := range s.row(make([]entry, 0, len(counts)), counts) {
+	row := s.row(make([]entry, 0, len(counts)), counts)
+	for ; len(row) >= 4; row = row[4:] {
+		s.basis.addTo4(v, row)
+	}
+	for _, e := range row {
 		s.basis.AddTo(v, e.weight, int(e.term))
 	}
 	if !Normalize(v) {
@@ -192,9 +196,12 @@ func rightVectors(rows [][]entry, terms, dims int) []float32 {
 		right.cells[i] = float32(random.NormFloat64())
 	}
 	left, columns := newMatrix(len(rows), k), transposed(rows, terms)
-	for range passes + 1 {
+	for pass := range passes + 1 {
 		left.multiply(rows, right)
 		left.orthonormalize()
+		if pass == passes {
+			left.orthonormalize() // Once is not exact, which matters in the end only.
+		}
 		right.multiply(columns, left)
 	}
 	// Of the sketch, which is the matrix as the columns of left see it, they are the rows turned by the eigenvectors of its products.
