@@ -2,9 +2,11 @@ package disk
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -400,4 +402,27 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func FuzzManifest(f *testing.F) {
+	b, err := (&manifest{Source: "docs", State: "one", Segments: []part{{File: "1.segment", Gone: []uint64{3}}}}).encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	_, body, _ := bytes.Cut(b, []byte("\n"))
+	f.Add(body)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		folder := filepath.Join(t.TempDir(), folderOf("docs"))
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		b := append(fmt.Appendf(nil, "%s %08x\n", layout, crc32.Checksum(body, castagnoli)), body...)
+		if err := os.WriteFile(filepath.Join(folder, manifestName), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := read(folder); err == nil {
+			_ = s.stats()
+			s.release()
+		}
+	})
 }

@@ -23,7 +23,9 @@ type Writer struct {
 	entries []Entry
 	terms   map[string]uint32
 	// runs remembers the terms of runs, since the same ones come again and again.
-	runs map[string][]uint32
+	runs map[string]termsOfRun
+	// recent are some of them that came last, which the processor has at hand.
+	recent [1 << 12]termsOfRun
 	// own are the terms of all chunks, in order, and ownEnds where each chunk's end.
 	own        []uint32
 	ownCounts  []uint8
@@ -39,9 +41,14 @@ type Writer struct {
 	vectors vectors
 }
 
+type termsOfRun struct {
+	run   string
+	terms []uint32
+}
+
 // NewWriter returns an empty Writer. The chunks that it takes have vectors made by space, if it is not empty.
 func NewWriter(space string) *Writer {
-	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string][]uint32{}}
+	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string]termsOfRun{}}
 }
 
 // Chunks is how many chunks were taken in, and Documents how many documents.
@@ -56,6 +63,7 @@ func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
 		w.text(d.Head(c), headWeight)
 		w.text(c.Text, 1)
 		length := float32(0)
+		w.reserve(len(w.present))
 		for _, t := range w.present {
 			w.own, w.ownCounts = append(w.own, t), append(w.ownCounts, uint8(min(w.weights[t], math.MaxUint8)))
 			length += float32(w.weights[t])
@@ -73,6 +81,13 @@ func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
 	w.entry(Entry{File: f, Kind: d.Kind, Title: d.Title, Problem: d.Problem})
 }
 
+// reserve makes room for so many terms of a chunk. It doubles what there is, since append copies large slices several times as often.
+func (w *Writer) reserve(n int) {
+	if cap(w.own)-len(w.own) < n {
+		w.own, w.ownCounts = slices.Grow(w.own, max(n, len(w.own))), slices.Grow(w.ownCounts, max(n, len(w.own)))
+	}
+}
+
 // entry ends a document. Its chunks are those since the last one.
 func (w *Writer) entry(e Entry) {
 	e.Begin, e.End = 0, uint32(len(w.lengths))
@@ -84,23 +99,34 @@ func (w *Writer) entry(e Entry) {
 
 func (w *Writer) text(text string, weight uint32) {
 	for run := range words.Runs(text) {
-		ids, known := w.runs[run]
-		if !known {
-			for _, term := range words.Terms(run) {
-				ids = append(ids, w.term(term))
-			}
-			if len(w.runs) == maxRuns {
-				clear(w.runs)
-			}
-			w.runs[strings.Clone(run)] = ids
-		}
-		for _, t := range ids {
+		for _, t := range w.termsOf(run) {
 			if w.weights[t] == 0 {
 				w.present = append(w.present, t)
 			}
 			w.weights[t] += weight
 		}
 	}
+}
+
+// termsOf are the terms of a run.
+func (w *Writer) termsOf(run string) []uint32 {
+	recent := &w.recent[hash(run[:min(len(run), 16)])%uint32(len(w.recent))]
+	if recent.run == run {
+		return recent.terms
+	}
+	of, known := w.runs[run]
+	if !known {
+		of.run = strings.Clone(run) // A part of a text keeps all of it in memory.
+		for _, term := range words.Terms(run) {
+			of.terms = append(of.terms, w.term(term))
+		}
+		if len(w.runs) == maxRuns {
+			clear(w.runs)
+		}
+		w.runs[of.run] = of
+	}
+	*recent = of
+	return of.terms
 }
 
 func (w *Writer) term(term string) uint32 {
@@ -130,6 +156,7 @@ func (c *Copier) Copy(entry int, as kb.File) {
 	w, s, e := c.to, c.from, c.from.entries[entry]
 	for i := e.Begin; i < e.End; i++ {
 		terms, counts := s.of(i)
+		w.reserve(len(terms))
 		for _, t := range terms {
 			if c.terms[t] == 0 {
 				c.terms[t] = w.term(s.dict.term(t)) + 1
