@@ -177,8 +177,9 @@ func (c *Copier) Copy(entry int, as kb.File) {
 	w.entry(e)
 }
 
-// Learn learns the meaning of what was taken in. It returns nil where there is too little.
+// Learn learns the meaning of what was taken in. It returns nil where there is too little. After that, nothing more is taken in.
 func (w *Writer) Learn() *Meaning {
+	w.runs = nil // Room for what learning takes.
 	s, kept := lsa.Learn(len(w.weights), len(w.lengths), func(chunk int) []lsa.Count {
 		terms, counts := piece(w.own, w.ownEnds, chunk), piece(w.ownCounts, w.ownEnds, chunk)
 		all := make([]lsa.Count, len(terms))
@@ -217,8 +218,9 @@ func (w *Writer) Build(meaning *Meaning) File {
 	for i, t := range w.own {
 		w.own[i] = order[t]
 	}
-	s := &Segment{ownEnds: w.ownEnds, own: w.own, ownCounts: w.ownCounts, lengths: w.lengths}
+	s := &Segment{ownEnds: w.ownEnds, lengths: w.lengths}
 	s.postingEnds, s.postings, s.postingCounts = inverted(w.ownEnds, w.own, w.ownCounts, len(names))
+	w.own, w.ownCounts = nil, nil // Room for the same, sorted.
 	// Inverted twice, the terms of each chunk are sorted.
 	_, w.own, w.ownCounts = inverted(s.postingEnds, s.postings, s.postingCounts, len(w.lengths))
 	s.own, s.ownCounts = w.own, w.ownCounts
@@ -266,6 +268,7 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
 	rows := meaning.rows(dict)
 	w.meta.Meaning, w.meta.Dims = meaning.id, meaning.space.Dims()
 	places := lsa.NewPacked(w.meta.Dims)
+	places.Grow(len(w.lengths))
 	none := make([]float32, w.meta.Dims)
 	var known []lsa.Count
 	for c := range w.lengths {

@@ -33,6 +33,11 @@ func (p *Packed) Copy(from *Packed, i int) {
 	p.cells, p.scales = append(p.cells, from.row(i)...), append(p.scales, from.scales[i])
 }
 
+// Grow makes room for so many more.
+func (p *Packed) Grow(n int) {
+	p.cells, p.scales = slices.Grow(p.cells, n*p.dims), slices.Grow(p.scales, n)
+}
+
 // Add adds a vector.
 func (p *Packed) Add(v []float32) {
 	largest := float32(0)
