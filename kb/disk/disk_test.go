@@ -98,7 +98,7 @@ func TestManySmallUpdates(t *testing.T) {
 	folder := t.TempDir()
 	e := open(t, folder)
 	from, most := "", 0
-	for n := range 600 {
+	for n := range 300 {
 		if err := e.Update(t.Context(), change(from, n)); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestManySmallUpdates(t *testing.T) {
 		t.Errorf("there were %d files at once", most)
 	}
 	ask := func(e *disk.Engine) (hits []kb.Hit, stats []kb.Stats) {
-		hits, err := e.Search(t.Context(), kb.Query{Text: "pod number599 cluster3", Sources: []string{"docs"}, Most: 200})
+		hits, err := e.Search(t.Context(), kb.Query{Text: "pod number299 cluster3", Sources: []string{"docs"}, Most: 200})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,10 +26,10 @@ type Writer struct {
 	runs map[string]termsOfRun
 	// recent are some of them that came last, which the processor has at hand.
 	recent [1 << 12]termsOfRun
-	// own are the terms of all chunks, in order, and ownEnds where each chunk's end.
-	own        []uint32
-	ownCounts  []uint8
-	ownEnds    []uint32
+	// own are the terms of each chunk.
+	own        []counted
+	terms32    arena[uint32]
+	counts8    arena[uint8]
 	lengths    []float32
 	records    pieces
 	recordEnds []uint64
@@ -63,14 +63,14 @@ func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
 		w.text(d.Head(c), headWeight)
 		w.text(c.Text, 1)
 		length := float32(0)
-		w.reserve(len(w.present))
-		for _, t := range w.present {
-			w.own, w.ownCounts = append(w.own, t), append(w.ownCounts, uint8(min(w.weights[t], math.MaxUint8)))
+		own := w.room(len(w.present))
+		for i, t := range w.present {
+			own.terms[i], own.counts[i] = t, uint8(min(w.weights[t], math.MaxUint8))
 			length += float32(w.weights[t])
 			w.weights[t] = 0
 		}
 		w.present = w.present[:0]
-		w.ownEnds, w.lengths = append(w.ownEnds, uint32(len(w.own))), append(w.lengths, length)
+		w.lengths = append(w.lengths, length)
 		w.meta.Bytes += int64(len(c.Text))
 		w.record = appendChunk(w.record[:0], c)
 		w.recordEnds = append(w.recordEnds, w.records.add(w.record))
@@ -81,11 +81,17 @@ func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
 	w.entry(Entry{File: f, Kind: d.Kind, Title: d.Title, Problem: d.Problem})
 }
 
-// reserve makes room for so many terms of a chunk. It doubles what there is, since append copies large slices several times as often.
-func (w *Writer) reserve(n int) {
-	if cap(w.own)-len(w.own) < n {
-		w.own, w.ownCounts = slices.Grow(w.own, max(n, len(w.own))), slices.Grow(w.ownCounts, max(n, len(w.own)))
-	}
+// counted are terms, and how often each stands somewhere.
+type counted struct {
+	terms  []uint32
+	counts []uint8
+}
+
+// room makes room for so many terms of a chunk that follows.
+func (w *Writer) room(n int) counted {
+	own := counted{w.terms32.room(n), w.counts8.room(n)}
+	w.own = append(w.own, own)
+	return own
 }
 
 // entry ends a document. Its chunks are those since the last one.
@@ -156,15 +162,15 @@ func (c *Copier) Copy(entry int, as kb.File) {
 	w, s, e := c.to, c.from, c.from.entries[entry]
 	for i := e.Begin; i < e.End; i++ {
 		terms, counts := s.of(i)
-		w.reserve(len(terms))
-		for _, t := range terms {
+		own := w.room(len(terms))
+		for j, t := range terms {
 			if c.terms[t] == 0 {
 				c.terms[t] = w.term(s.dict.term(t)) + 1
 			}
-			w.own = append(w.own, c.terms[t]-1)
+			own.terms[j] = c.terms[t] - 1
 		}
-		w.ownCounts = append(w.ownCounts, counts...)
-		w.ownEnds, w.lengths = append(w.ownEnds, uint32(len(w.own))), append(w.lengths, s.lengths[i])
+		copy(own.counts, counts)
+		w.lengths = append(w.lengths, s.lengths[i])
 		record := piece(s.records, s.recordEnds, int(i))
 		chunk, _ := decodeChunk(record)
 		w.meta.Bytes += int64(len(chunk.Text))
@@ -181,10 +187,10 @@ func (c *Copier) Copy(entry int, as kb.File) {
 func (w *Writer) Learn() *Meaning {
 	w.runs = nil // Room for what learning takes.
 	s, kept := lsa.Learn(len(w.weights), len(w.lengths), func(chunk int) []lsa.Count {
-		terms, counts := piece(w.own, w.ownEnds, chunk), piece(w.ownCounts, w.ownEnds, chunk)
-		all := make([]lsa.Count, len(terms))
-		for i, t := range terms {
-			all[i] = lsa.Count{Term: t, N: uint32(counts[i])}
+		own := w.own[chunk]
+		all := make([]lsa.Count, len(own.terms))
+		for i, t := range own.terms {
+			all[i] = lsa.Count{Term: t, N: uint32(own.counts[i])}
 		}
 		return all
 	})
@@ -215,19 +221,19 @@ func (w *Writer) Build(meaning *Meaning) File {
 		order[w.terms[term]] = uint32(i)
 	}
 	w.terms = nil
-	for i, t := range w.own {
-		w.own[i] = order[t]
+	for _, own := range w.own {
+		for i, t := range own.terms {
+			own.terms[i] = order[t]
+		}
 	}
-	s := &Segment{ownEnds: w.ownEnds, lengths: w.lengths}
-	s.postingEnds, s.postings, s.postingCounts = inverted(w.ownEnds, w.own, w.ownCounts, len(names))
-	w.own, w.ownCounts = nil, nil // Room for the same, sorted.
-	// Inverted twice, the terms of each chunk are sorted.
-	_, w.own, w.ownCounts = inverted(s.postingEnds, s.postings, s.postingCounts, len(w.lengths))
-	s.own, s.ownCounts = w.own, w.ownCounts
+	s := &Segment{lengths: w.lengths}
+	s.postingEnds, s.postings, s.postingCounts = inverted(len(w.own), func(chunk int) ([]uint32, []uint8) { return w.own[chunk].terms, w.own[chunk].counts }, len(names))
+	w.own, w.terms32, w.counts8 = nil, arena[uint32]{}, arena[uint8]{} // Room for the same, sorted: that is what inverting again makes of it.
+	s.ownEnds, s.own, s.ownCounts = inverted(len(names), func(term int) ([]uint32, []uint8) { return s.in(uint32(term)) }, len(w.lengths))
 	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
 	s.bound(w.meta.Mean)
 	dict := newDictionary(names)
-	meanings := w.means(meaning, &dict)
+	meanings := w.means(meaning, &dict, s)
 	described, err := json.Marshal(w.meta)
 	if err != nil {
 		panic(err) // Numbers and strings always can be written.
@@ -260,7 +266,7 @@ func (w *Writer) Build(meaning *Meaning) File {
 }
 
 // means gives the chunks their places in a space.
-func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
+func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packed {
 	w.meta.VectorDims = w.vectors.packed.Dims()
 	if meaning == nil || len(w.lengths) == 0 {
 		return lsa.Packed{}
@@ -273,7 +279,7 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
 	var known []lsa.Count
 	for c := range w.lengths {
 		known = known[:0]
-		terms, counts := piece(w.own, w.ownEnds, c), piece(w.ownCounts, w.ownEnds, c)
+		terms, counts := s.of(uint32(c))
 		for i, t := range terms {
 			if rows[t] > 0 {
 				known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
@@ -288,26 +294,29 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
 	return places
 }
 
-// inverted makes of what each of some has what has each of others, of which there are so many.
-func inverted(ends, of []uint32, counts []uint8, others int) (toEnds, to []uint32, toCounts []uint8) {
-	toEnds, to, toCounts = make([]uint32, others), make([]uint32, len(of)), make([]uint8, len(of))
-	for _, t := range of {
-		toEnds[t]++
+// inverted makes of what each of n has what has each of others, of which there are so many, in order.
+func inverted(n int, of func(int) ([]uint32, []uint8), others int) (ends, to []uint32, toCounts []uint8) {
+	ends = make([]uint32, others)
+	for i := range n {
+		terms, _ := of(i)
+		for _, t := range terms {
+			ends[t]++
+		}
 	}
 	sum := uint32(0)
-	for t, n := range toEnds {
-		toEnds[t], sum = sum, sum+n // For now where it begins.
+	for t, n := range ends {
+		ends[t], sum = sum, sum+n // For now where it begins.
 	}
-	begin := uint32(0)
-	for i, end := range ends {
-		for j := begin; j < end; j++ {
-			at := toEnds[of[j]]
+	to, toCounts = make([]uint32, sum), make([]uint8, sum)
+	for i := range n {
+		terms, counts := of(i)
+		for j, t := range terms {
+			at := ends[t]
 			to[at], toCounts[at] = uint32(i), counts[j]
-			toEnds[of[j]] = at + 1
+			ends[t] = at + 1
 		}
-		begin = end
 	}
-	return toEnds, to, toCounts
+	return ends, to, toCounts
 }
 
 // bound finds the terms that stand in many chunks, and what they count at most in each block, for chunks of that average length.
@@ -366,4 +375,16 @@ func (p *pieces) add(b []byte) uint64 {
 		*last, b = append(*last, b[:n]...), b[n:]
 	}
 	return p.size
+}
+
+// arena makes room in large pieces.
+type arena[T any] struct{ free []T }
+
+func (a *arena[T]) room(n int) []T {
+	if len(a.free) < n {
+		a.free = make([]T, max(n, 1<<16))
+	}
+	room := a.free[:n:n]
+	a.free = a.free[n:]
+	return room
 }

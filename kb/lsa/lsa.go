@@ -83,6 +83,7 @@ func Learn(terms int, documents int, of func(document int) []Count) (s *Space, k
 		rows[i] = s.row(nil, known)
 	}
 	basis := rightVectors(rows, len(kept), dims)
+	s.basis.Grow(len(kept))
 	for t := range kept {
 		s.basis.Add(basis[t*dims : (t+1)*dims])
 	}
