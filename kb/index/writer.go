@@ -275,7 +275,7 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packe
 	w.meta.Meaning, w.meta.Dims = meaning.id, meaning.space.Dims()
 	places := lsa.NewPacked(w.meta.Dims)
 	places.Grow(len(w.lengths))
-	none := make([]float32, w.meta.Dims)
+	v := make([]float32, w.meta.Dims)
 	var known []lsa.Count
 	for c := range w.lengths {
 		known = known[:0]
@@ -285,10 +285,7 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packe
 				known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
 			}
 		}
-		v := meaning.space.Vector(known)
-		if v == nil {
-			v = none
-		}
+		meaning.space.VectorTo(v, known) // All 0 where nothing is known of it, which is near to nothing.
 		places.Add(v)
 	}
 	return places

@@ -159,7 +159,16 @@ func logOf(n uint32) float64 {
 // Vector returns the vector of a text, of length 1, or nil where it has no direction. The terms are numbers of the space.
 func (s *Space) Vector(counts []Count) []float32 {
 	v := make([]float32, s.Dims())
-	row := s.row(make([]entry, 0, len(counts)), counts)
+	if !s.VectorTo(v, counts) {
+		return nil
+	}
+	return v
+}
+
+// VectorTo is Vector in memory that is there. Where the text has no direction, it returns false, and all numbers are 0.
+func (s *Space) VectorTo(v []float32, counts []Count) bool {
+	clear(v)
+	row := s.row(make([]entry, 0, 256), counts)
 	for ; len(row) >= 4; row = row[4:] {
 		s.basis.addTo4(v, row)
 	}
@@ -167,9 +176,10 @@ func (s *Space) Vector(counts []Count) []float32 {
 		s.basis.AddTo(v, e.weight, int(e.term))
 	}
 	if !Normalize(v) {
-		return nil
+		clear(v)
+		return false
 	}
-	return v
+	return true
 }
 
 // Normalize makes a vector one of length 1, and returns false where it has no direction.
