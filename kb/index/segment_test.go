@@ -223,3 +223,34 @@ func TestForgedSegments(t *testing.T) {
 		t.Error("none was opened")
 	}
 }
+
+// A segment that is merged of others is the one that would have been made at once, meaning included.
+func TestCopiesAreTheSame(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	whole, first, second := NewWriter("model"), NewWriter("model"), NewWriter("model")
+	for i := range 400 {
+		f, d, v := kb.File{Path: fmt.Sprintf("%03d", i)}, chunkOf(zipf(random, 50)), [][]float32{{1, float32(i), 3}}
+		whole.Add(f, d, v)
+		if i < 150 {
+			first.Add(f, d, v)
+		} else {
+			second.Add(f, d, v)
+		}
+	}
+	meaning := whole.Learn()
+	want := whole.Build(meaning).Bytes()
+	merged := NewWriter("model")
+	for _, w := range []*Writer{first, second} {
+		s, err := Open(w.Build(meaning).Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := merged.Copier(s)
+		for i, e := range s.Entries() {
+			c.Copy(i, e.File)
+		}
+	}
+	if got := merged.Build(meaning).Bytes(); !slices.Equal(got, want) {
+		t.Errorf("merged are %d bytes, and made at once %d", len(got), len(want))
+	}
+}

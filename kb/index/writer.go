@@ -39,6 +39,13 @@ type Writer struct {
 	weights []uint32 // by term
 
 	vectors vectors
+	// placed are the chunks that were copied, by their number: their meaning can be copied too.
+	placed map[int]placed
+}
+
+type placed struct {
+	from  *Segment
+	chunk uint32
 }
 
 type termsOfRun struct {
@@ -48,7 +55,7 @@ type termsOfRun struct {
 
 // NewWriter returns an empty Writer. The chunks that it takes have vectors made by space, if it is not empty.
 func NewWriter(space string) *Writer {
-	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string]termsOfRun{}}
+	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string]termsOfRun{}, placed: map[int]placed{}}
 }
 
 // Chunks is how many chunks were taken in, and Documents how many documents.
@@ -170,6 +177,9 @@ func (c *Copier) Copy(entry int, as kb.File) {
 			own.terms[j] = c.terms[t] - 1
 		}
 		copy(own.counts, counts)
+		if s.meta.Meaning != "" {
+			w.placed[len(w.lengths)] = placed{s, i}
+		}
 		w.lengths = append(w.lengths, s.lengths[i])
 		record := piece(s.records, s.recordEnds, int(i))
 		chunk, _ := decodeChunk(record)
@@ -278,6 +288,10 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packe
 	v := make([]float32, w.meta.Dims)
 	var known []lsa.Count
 	for c := range w.lengths {
+		if p, ok := w.placed[c]; ok && p.from.meta.Meaning == meaning.id {
+			places.Copy(&p.from.meanings, int(p.chunk))
+			continue
+		}
 		known = known[:0]
 		terms, counts := s.of(uint32(c))
 		for i, t := range terms {
