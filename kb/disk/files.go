@@ -8,12 +8,14 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mainstay-dev/mainstay/kb/index"
 )
 
 // storage changes files. It is the operating system's, or that of a test.
 type storage interface {
 	// Write makes a file of these bytes, which lie on the disk when it returns.
-	Write(path string, data []byte) error
+	Write(path string, data index.File) error
 	Rename(from, to string) error
 	Remove(path string) error
 	// Sync makes what was changed in a folder last.
@@ -22,13 +24,15 @@ type storage interface {
 
 type system struct{}
 
-func (system) Write(path string, data []byte) error {
+func (system) Write(path string, data index.File) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Close())
+	for _, b := range data {
+		if _, err := f.Write(b); err != nil {
+			return errors.Join(err, f.Close())
+		}
 	}
 	if err := f.Sync(); err != nil {
 		return errors.Join(err, f.Close())

@@ -77,14 +77,6 @@ func (s *source) all() []int {
 	return all
 }
 
-func (s *source) chunks() int {
-	n := 0
-	for _, l := range s.live {
-		n += l.Chunks()
-	}
-	return n
-}
-
 func (s *source) stats() kb.Stats {
 	stats := kb.Stats{Source: s.Source, State: s.State, Format: s.Format, Space: s.Space, Disk: int64(s.size)}
 	for _, l := range s.live {

@@ -336,7 +336,7 @@ func withGone(p part, l *index.Live) part {
 
 // newFile is a file that is to be written: a segment, or what was learned.
 type newFile struct {
-	data    []byte
+	data    index.File
 	meaning bool
 }
 
@@ -361,7 +361,7 @@ func (e *Engine) write(now, next *source, files []newFile) (*source, error) {
 		}
 		next.Next++
 		written = append(written, name)
-		p := part{File: name, Size: len(f.data), Checksum: index.Checksum(f.data)}
+		p := part{File: name, Size: f.data.Size(), Checksum: f.data.Checksum()}
 		m, err := e.writeFile(folder, name, f.data)
 		if err != nil {
 			undo()
@@ -405,7 +405,7 @@ func (e *Engine) write(now, next *source, files []newFile) (*source, error) {
 	return next, nil
 }
 
-func (e *Engine) writeFile(folder, name string, data []byte) (*mapped, error) {
+func (e *Engine) writeFile(folder, name string, data index.File) (*mapped, error) {
 	if err := e.storage.Write(filepath.Join(folder, name), data); err != nil {
 		return nil, err
 	}
@@ -420,7 +420,7 @@ func (e *Engine) writeManifest(folder string, next *source) error {
 	}
 	next.size = len(b)
 	aside, name := filepath.Join(folder, asideName), filepath.Join(folder, manifestName)
-	if err := e.storage.Write(aside, b); err != nil {
+	if err := e.storage.Write(aside, index.File{b}); err != nil {
 		_ = e.storage.Remove(aside) // If not now, when the index is opened again.
 		return err
 	}

@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t testing.TB) kb.Engine) {
 		"incremental":   testIncremental,
 		"format":        testFormat,
 		"failures":      testFailures,
+		"problems":      testProblems,
 		"filters":       testFilters,
 		"order":         testOrder,
 		"vectors":       testVectors,
@@ -72,6 +73,10 @@ func file(path, text string) kb.File {
 // document is a file's: its first line is the title, and each paragraph a chunk. The ending of the path is its kind.
 func document(path, text string) kb.Document {
 	d := kb.Document{Kind: kb.KindText}
+	if problem, broken := strings.CutPrefix(text, "broken: "); broken {
+		d.Problem = problem
+		return d
+	}
 	if strings.HasSuffix(path, ".md") {
 		d.Kind = kb.KindMarkdown
 	}

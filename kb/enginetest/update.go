@@ -207,6 +207,26 @@ func testFormat(t *testing.T, open func(testing.TB) kb.Engine) {
 	}
 }
 
+// testProblems: documents that could not be read are told, and stay so until they can.
+func testProblems(t *testing.T, open func(testing.TB) kb.Engine) {
+	e, c := opened(t, open), &corpus{source: "docs"}
+	changes := map[string]string{"fine.txt": "pods"}
+	for i := range kb.MaxProblems + 5 {
+		changes[fmt.Sprintf("%03d.pdf", i)] = fmt.Sprintf("broken: page %d is torn", i)
+	}
+	apply(t, e, c.update("", "1", changes))
+	apply(t, e, c.update("1", "2", map[string]string{"000.pdf": gone, "moved.pdf": changes["000.pdf"], "001.pdf": "limits"}))
+	stats, err := e.Stats(t.Context())
+	must(t, err)
+	is := stats[0]
+	if is.Documents != 2 || is.Unread != kb.MaxProblems+4 || len(is.Problems) != kb.MaxProblems || is.Problems[0] != (kb.Problem{Path: "002.pdf", Text: "page 2 is torn"}) {
+		t.Errorf("%d documents, %d unread, of which %d are told: %v", is.Documents, is.Unread, len(is.Problems), is.Problems[:1])
+	}
+	if _, d, err := e.Document(t.Context(), "docs", "moved.pdf"); err != nil || d.Problem != "page 0 is torn" {
+		t.Errorf("what has moved is %+v: %v", d, err)
+	}
+}
+
 func testFailures(t *testing.T, open func(testing.TB) kb.Engine) {
 	e, c := opened(t, open), &corpus{source: "docs"}
 	apply(t, e, c.update("", "one", map[string]string{"a.txt": "pods", "b.txt": "nodes"}))

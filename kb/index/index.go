@@ -36,7 +36,7 @@ func (b *Builder) Add(d Document) {
 // Build makes the Index. The Builder is of no use afterwards.
 func (b *Builder) Build() *Index {
 	m := b.to.Learn()
-	s, err := Open(b.to.Build(m))
+	s, err := Open(b.to.Build(m).Bytes())
 	if err != nil {
 		panic(err) // It was made just now.
 	}

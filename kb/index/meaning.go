@@ -24,8 +24,8 @@ func (m *Meaning) ID() string { return m.id }
 // LearnedFrom is how many chunks it was learned from.
 func (m *Meaning) LearnedFrom() int { return m.from }
 
-// File is it as bytes that OpenMeaning reads.
-func (m *Meaning) File() []byte { return m.file }
+// File is it as a file that OpenMeaning reads.
+func (m *Meaning) File() File { return File{m.file} }
 
 // The sections of a meaning's file, which is laid out like a segment's.
 const (
@@ -55,6 +55,7 @@ func newMeaning(terms []string, space *lsa.Space, from int) *Meaning {
 		return 1
 	})
 	sorted, weights, basis := make([]string, len(terms)), make([]float32, len(terms)), lsa.NewPacked(space.Dims())
+	basis.Grow(len(terms))
 	for to, at := range order {
 		sorted[to], weights[to] = terms[at], space.Weights()[at]
 		basis.Copy(space.Basis(), at)
@@ -64,7 +65,11 @@ func newMeaning(terms []string, space *lsa.Space, from int) *Meaning {
 		panic(err) // Numbers always can be written.
 	}
 	dict := newDictionary(sorted)
-	file := pack([][]byte{described, dict.text, raw(dict.ends), raw(dict.table), raw(weights), raw(basis.Cells()), raw(basis.Scales())})
+	of := make([][][]byte, meaningSections)
+	for i, b := range [][]byte{described, dict.text, raw(dict.ends), raw(dict.table), raw(weights), raw(basis.Cells()), raw(basis.Scales())} {
+		of[i] = [][]byte{b}
+	}
+	file := pack(of...).Bytes()
 	return &Meaning{identify(file), from, dict, lsa.NewSpace(weights, basis), file}
 }
 

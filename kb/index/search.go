@@ -29,6 +29,8 @@ const (
 	// meaning.
 	near       = 200
 	nearWeight = 0.5
+	// maxAsked bounds the terms of a question.
+	maxAsked = 200
 )
 
 // Source are segments that belong together.
@@ -159,14 +161,14 @@ func toTop(found []found) {
 	}
 }
 
-// terms are the terms of the question, each as often as it stands there.
+// terms are the terms of the question, each as often as it stands there: the first ones, if they are many.
 func (c *search) terms() []asked {
 	var terms []asked
 	for run := range words.Runs(c.ask.Text) {
 		for _, term := range words.Terms(run) {
 			if i := slices.IndexFunc(terms, func(a asked) bool { return a.term == term }); i >= 0 {
 				terms[i].weight++
-			} else if c.standsIn(term) > 0 {
+			} else if len(terms) < maxAsked && c.standsIn(term) > 0 {
 				terms = append(terms, asked{term, 1})
 			}
 		}

@@ -170,29 +170,48 @@ func (s *Segment) blocks() int { return (len(s.lengths) + block - 1) / block }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// pack joins sections to a file.
-func pack(of [][]byte) []byte {
-	at := len(magic) + 8 + 16*len(of)
-	size := at
-	for _, b := range of {
-		size = aligned(size) + len(b)
+// File is a file in pieces, which follow one another.
+type File [][]byte
+
+// Size is how many bytes it has.
+func (f File) Size() (n int) {
+	for _, b := range f {
+		n += len(b)
 	}
-	file := make([]byte, 0, aligned(size)+8)
-	file = append(file, magic...)
-	file = binary.LittleEndian.AppendUint32(file, version)
-	file = binary.LittleEndian.AppendUint32(file, uint32(len(of)))
-	for _, b := range of {
-		at = aligned(at)
-		file = binary.LittleEndian.AppendUint64(file, uint64(at))
-		file = binary.LittleEndian.AppendUint64(file, uint64(len(b)))
+	return n
+}
+
+// Checksum is that of all of it.
+func (f File) Checksum() uint32 { return Checksum(f[len(f)-1]) }
+
+// Bytes are all of it.
+func (f File) Bytes() []byte { return slices.Concat(f...) }
+
+// pack makes a file of sections, each of which is in pieces itself.
+func pack(of ...[][]byte) File {
+	at := len(magic) + 8 + 16*len(of)
+	head := binary.LittleEndian.AppendUint32(slices.Clone(magic), version)
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(of)))
+	file := File{nil}
+	add := func(b []byte) {
+		file = append(file, b)
 		at += len(b)
 	}
-	for _, b := range of {
-		file = append(file[:len(file)], make([]byte, aligned(len(file))-len(file))...)
-		file = append(file, b...)
+	for _, section := range of {
+		begin := at
+		for _, b := range section {
+			add(b)
+		}
+		head = binary.LittleEndian.AppendUint64(head, uint64(begin))
+		head = binary.LittleEndian.AppendUint64(head, uint64(at-begin))
+		add(make([]byte, aligned(at)-at))
 	}
-	file = append(file, make([]byte, aligned(len(file))-len(file))...)
-	return binary.LittleEndian.AppendUint64(file, uint64(crc32.Checksum(file, castagnoli)))
+	file[0] = head
+	sum := uint32(0)
+	for _, b := range file {
+		sum = crc32.Update(sum, castagnoli, b)
+	}
+	return append(file, binary.LittleEndian.AppendUint64(nil, uint64(sum)))
 }
 
 func aligned(n int) int { return (n + 7) &^ 7 }

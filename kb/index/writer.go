@@ -23,24 +23,39 @@ type Writer struct {
 	entries []Entry
 	terms   map[string]uint32
 	// runs remembers the terms of runs, since the same ones come again and again.
-	runs map[string][]uint32
-	// own are the terms of all chunks, in order, and ownEnds where each chunk's end.
-	own        []uint32
-	ownCounts  []uint8
-	ownEnds    []uint32
+	runs map[string]termsOfRun
+	// recent are some of them that came last, which the processor has at hand.
+	recent [1 << 12]termsOfRun
+	// own are the terms of each chunk.
+	own        []counted
+	terms32    arena[uint32]
+	counts8    arena[uint8]
 	lengths    []float32
-	records    []byte
+	records    pieces
 	recordEnds []uint64
-	// The terms of the chunk that is taken in, and what each counts.
+	// The terms of the chunk that is taken in, what each counts, and how it is recorded.
 	present []uint32
+	record  []byte
 	weights []uint32 // by term
 
 	vectors vectors
+	// placed are the chunks that were copied, by their number: their meaning can be copied too.
+	placed map[int]placed
+}
+
+type placed struct {
+	from  *Segment
+	chunk uint32
+}
+
+type termsOfRun struct {
+	run   string
+	terms []uint32
 }
 
 // NewWriter returns an empty Writer. The chunks that it takes have vectors made by space, if it is not empty.
 func NewWriter(space string) *Writer {
-	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string][]uint32{}}
+	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string]termsOfRun{}, placed: map[int]placed{}}
 }
 
 // Chunks is how many chunks were taken in, and Documents how many documents.
@@ -55,21 +70,35 @@ func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
 		w.text(d.Head(c), headWeight)
 		w.text(c.Text, 1)
 		length := float32(0)
-		for _, t := range w.present {
-			w.own, w.ownCounts = append(w.own, t), append(w.ownCounts, uint8(min(w.weights[t], math.MaxUint8)))
+		own := w.room(len(w.present))
+		for i, t := range w.present {
+			own.terms[i], own.counts[i] = t, uint8(min(w.weights[t], math.MaxUint8))
 			length += float32(w.weights[t])
 			w.weights[t] = 0
 		}
 		w.present = w.present[:0]
-		w.ownEnds, w.lengths = append(w.ownEnds, uint32(len(w.own))), append(w.lengths, length)
+		w.lengths = append(w.lengths, length)
 		w.meta.Bytes += int64(len(c.Text))
-		w.records = appendChunk(w.records, c)
-		w.recordEnds = append(w.recordEnds, uint64(len(w.records)))
+		w.record = appendChunk(w.record[:0], c)
+		w.recordEnds = append(w.recordEnds, w.records.add(w.record))
 		if w.meta.Space != "" {
 			w.vectors.add(vectors[i])
 		}
 	}
 	w.entry(Entry{File: f, Kind: d.Kind, Title: d.Title, Problem: d.Problem})
+}
+
+// counted are terms, and how often each stands somewhere.
+type counted struct {
+	terms  []uint32
+	counts []uint8
+}
+
+// room makes room for so many terms of a chunk that follows.
+func (w *Writer) room(n int) counted {
+	own := counted{w.terms32.room(n), w.counts8.room(n)}
+	w.own = append(w.own, own)
+	return own
 }
 
 // entry ends a document. Its chunks are those since the last one.
@@ -83,23 +112,34 @@ func (w *Writer) entry(e Entry) {
 
 func (w *Writer) text(text string, weight uint32) {
 	for run := range words.Runs(text) {
-		ids, known := w.runs[run]
-		if !known {
-			for _, term := range words.Terms(run) {
-				ids = append(ids, w.term(term))
-			}
-			if len(w.runs) == maxRuns {
-				clear(w.runs)
-			}
-			w.runs[strings.Clone(run)] = ids
-		}
-		for _, t := range ids {
+		for _, t := range w.termsOf(run) {
 			if w.weights[t] == 0 {
 				w.present = append(w.present, t)
 			}
 			w.weights[t] += weight
 		}
 	}
+}
+
+// termsOf are the terms of a run.
+func (w *Writer) termsOf(run string) []uint32 {
+	recent := &w.recent[hash(run[:min(len(run), 16)])%uint32(len(w.recent))]
+	if recent.run == run {
+		return recent.terms
+	}
+	of, known := w.runs[run]
+	if !known {
+		of.run = strings.Clone(run) // A part of a text keeps all of it in memory.
+		for _, term := range words.Terms(run) {
+			of.terms = append(of.terms, w.term(term))
+		}
+		if len(w.runs) == maxRuns {
+			clear(w.runs)
+		}
+		w.runs[of.run] = of
+	}
+	*recent = of
+	return of.terms
 }
 
 func (w *Writer) term(term string) uint32 {
@@ -129,19 +169,22 @@ func (c *Copier) Copy(entry int, as kb.File) {
 	w, s, e := c.to, c.from, c.from.entries[entry]
 	for i := e.Begin; i < e.End; i++ {
 		terms, counts := s.of(i)
-		for _, t := range terms {
+		own := w.room(len(terms))
+		for j, t := range terms {
 			if c.terms[t] == 0 {
 				c.terms[t] = w.term(s.dict.term(t)) + 1
 			}
-			w.own = append(w.own, c.terms[t]-1)
+			own.terms[j] = c.terms[t] - 1
 		}
-		w.ownCounts = append(w.ownCounts, counts...)
-		w.ownEnds, w.lengths = append(w.ownEnds, uint32(len(w.own))), append(w.lengths, s.lengths[i])
+		copy(own.counts, counts)
+		if s.meta.Meaning != "" {
+			w.placed[len(w.lengths)] = placed{s, i}
+		}
+		w.lengths = append(w.lengths, s.lengths[i])
 		record := piece(s.records, s.recordEnds, int(i))
 		chunk, _ := decodeChunk(record)
 		w.meta.Bytes += int64(len(chunk.Text))
-		w.records = append(w.records, record...)
-		w.recordEnds = append(w.recordEnds, uint64(len(w.records)))
+		w.recordEnds = append(w.recordEnds, w.records.add(record))
 		if w.meta.Space != "" {
 			w.vectors.copy(&s.vectors, int(i))
 		}
@@ -150,13 +193,14 @@ func (c *Copier) Copy(entry int, as kb.File) {
 	w.entry(e)
 }
 
-// Learn learns the meaning of what was taken in. It returns nil where there is too little.
+// Learn learns the meaning of what was taken in. It returns nil where there is too little. After that, nothing more is taken in.
 func (w *Writer) Learn() *Meaning {
+	w.runs = nil // Room for what learning takes.
 	s, kept := lsa.Learn(len(w.weights), len(w.lengths), func(chunk int) []lsa.Count {
-		terms, counts := piece(w.own, w.ownEnds, chunk), piece(w.ownCounts, w.ownEnds, chunk)
-		all := make([]lsa.Count, len(terms))
-		for i, t := range terms {
-			all[i] = lsa.Count{Term: t, N: uint32(counts[i])}
+		own := w.own[chunk]
+		all := make([]lsa.Count, len(own.terms))
+		for i, t := range own.terms {
+			all[i] = lsa.Count{Term: t, N: uint32(own.counts[i])}
 		}
 		return all
 	})
@@ -176,7 +220,7 @@ func (w *Writer) Learn() *Meaning {
 
 // Build makes the segment, as a file that Open reads. The chunks get their places in meaning, which may be nil. The Writer is of no use
 // afterwards.
-func (w *Writer) Build(meaning *Meaning) []byte {
+func (w *Writer) Build(meaning *Meaning) File {
 	w.runs = nil
 	names, order := make([]string, 0, len(w.terms)), make([]uint32, len(w.terms))
 	for term := range w.terms {
@@ -187,38 +231,52 @@ func (w *Writer) Build(meaning *Meaning) []byte {
 		order[w.terms[term]] = uint32(i)
 	}
 	w.terms = nil
-	for i, t := range w.own {
-		w.own[i] = order[t]
+	for _, own := range w.own {
+		for i, t := range own.terms {
+			own.terms[i] = order[t]
+		}
 	}
-	s := &Segment{ownEnds: w.ownEnds, own: w.own, ownCounts: w.ownCounts, lengths: w.lengths}
-	s.postingEnds, s.postings, s.postingCounts = inverted(w.ownEnds, w.own, w.ownCounts, len(names))
-	// Inverted twice, the terms of each chunk are sorted.
-	_, w.own, w.ownCounts = inverted(s.postingEnds, s.postings, s.postingCounts, len(w.lengths))
-	s.own, s.ownCounts = w.own, w.ownCounts
+	s := &Segment{lengths: w.lengths}
+	s.postingEnds, s.postings, s.postingCounts = inverted(len(w.own), func(chunk int) ([]uint32, []uint8) { return w.own[chunk].terms, w.own[chunk].counts }, len(names))
+	w.own, w.terms32, w.counts8 = nil, arena[uint32]{}, arena[uint8]{} // Room for the same, sorted: that is what inverting again makes of it.
+	s.ownEnds, s.own, s.ownCounts = inverted(len(names), func(term int) ([]uint32, []uint8) { return s.in(uint32(term)) }, len(w.lengths))
 	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
 	s.bound(w.meta.Mean)
 	dict := newDictionary(names)
-	meanings := w.means(meaning, &dict)
+	meanings := w.means(meaning, &dict, s)
 	described, err := json.Marshal(w.meta)
 	if err != nil {
 		panic(err) // Numbers and strings always can be written.
 	}
-	of := make([][]byte, sections)
-	of[sectionMeta], of[sectionEntries] = described, encodeEntries(w.entries)
-	of[sectionTerms], of[sectionTermEnds], of[sectionTable] = dict.text, raw(dict.ends), raw(dict.table)
-	of[sectionPostingEnds], of[sectionPostings], of[sectionPostingCounts] = raw(s.postingEnds), raw(s.postings), s.postingCounts
-	of[sectionOwnEnds], of[sectionOwn], of[sectionOwnCounts] = raw(s.ownEnds), raw(s.own), s.ownCounts
-	of[sectionLengths] = raw(w.lengths)
-	of[sectionDense], of[sectionDenseEnds], of[sectionDenseMost] = raw(s.dense), raw(s.denseEnds), s.denseMost
-	of[sectionRecordEnds], of[sectionRecords] = raw(w.recordEnds), w.records
-	of[sectionMeaningCells], of[sectionMeaningScales] = raw(meanings.Cells()), raw(meanings.Scales())
-	of[sectionVectors] = raw(w.vectors.exact)
-	of[sectionVectorCells], of[sectionVectorScales] = raw(w.vectors.packed.Cells()), raw(w.vectors.packed.Scales())
-	return pack(of)
+	of := make([][][]byte, sections)
+	one := func(section int, b []byte) { of[section] = [][]byte{b} }
+	one(sectionMeta, described)
+	one(sectionEntries, encodeEntries(w.entries))
+	one(sectionTerms, dict.text)
+	one(sectionTermEnds, raw(dict.ends))
+	one(sectionTable, raw(dict.table))
+	one(sectionPostingEnds, raw(s.postingEnds))
+	one(sectionPostings, raw(s.postings))
+	one(sectionPostingCounts, s.postingCounts)
+	one(sectionOwnEnds, raw(s.ownEnds))
+	one(sectionOwn, raw(s.own))
+	one(sectionOwnCounts, s.ownCounts)
+	one(sectionLengths, raw(w.lengths))
+	one(sectionDense, raw(s.dense))
+	one(sectionDenseEnds, raw(s.denseEnds))
+	one(sectionDenseMost, s.denseMost)
+	one(sectionRecordEnds, raw(w.recordEnds))
+	of[sectionRecords] = w.records.pieces
+	one(sectionMeaningCells, raw(meanings.Cells()))
+	one(sectionMeaningScales, raw(meanings.Scales()))
+	one(sectionVectors, raw(w.vectors.exact))
+	one(sectionVectorCells, raw(w.vectors.packed.Cells()))
+	one(sectionVectorScales, raw(w.vectors.packed.Scales()))
+	return pack(of...)
 }
 
 // means gives the chunks their places in a space.
-func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
+func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packed {
 	w.meta.VectorDims = w.vectors.packed.Dims()
 	if meaning == nil || len(w.lengths) == 0 {
 		return lsa.Packed{}
@@ -226,45 +284,50 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
 	rows := meaning.rows(dict)
 	w.meta.Meaning, w.meta.Dims = meaning.id, meaning.space.Dims()
 	places := lsa.NewPacked(w.meta.Dims)
-	none := make([]float32, w.meta.Dims)
+	places.Grow(len(w.lengths))
+	v := make([]float32, w.meta.Dims)
 	var known []lsa.Count
 	for c := range w.lengths {
+		if p, ok := w.placed[c]; ok && p.from.meta.Meaning == meaning.id {
+			places.Copy(&p.from.meanings, int(p.chunk))
+			continue
+		}
 		known = known[:0]
-		terms, counts := piece(w.own, w.ownEnds, c), piece(w.ownCounts, w.ownEnds, c)
+		terms, counts := s.of(uint32(c))
 		for i, t := range terms {
 			if rows[t] > 0 {
 				known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
 			}
 		}
-		v := meaning.space.Vector(known)
-		if v == nil {
-			v = none
-		}
+		meaning.space.VectorTo(v, known) // All 0 where nothing is known of it, which is near to nothing.
 		places.Add(v)
 	}
 	return places
 }
 
-// inverted makes of what each of some has what has each of others, of which there are so many.
-func inverted(ends, of []uint32, counts []uint8, others int) (toEnds, to []uint32, toCounts []uint8) {
-	toEnds, to, toCounts = make([]uint32, others), make([]uint32, len(of)), make([]uint8, len(of))
-	for _, t := range of {
-		toEnds[t]++
+// inverted makes of what each of n has what has each of others, of which there are so many, in order.
+func inverted(n int, of func(int) ([]uint32, []uint8), others int) (ends, to []uint32, toCounts []uint8) {
+	ends = make([]uint32, others)
+	for i := range n {
+		terms, _ := of(i)
+		for _, t := range terms {
+			ends[t]++
+		}
 	}
 	sum := uint32(0)
-	for t, n := range toEnds {
-		toEnds[t], sum = sum, sum+n // For now where it begins.
+	for t, n := range ends {
+		ends[t], sum = sum, sum+n // For now where it begins.
 	}
-	begin := uint32(0)
-	for i, end := range ends {
-		for j := begin; j < end; j++ {
-			at := toEnds[of[j]]
+	to, toCounts = make([]uint32, sum), make([]uint8, sum)
+	for i := range n {
+		terms, counts := of(i)
+		for j, t := range terms {
+			at := ends[t]
 			to[at], toCounts[at] = uint32(i), counts[j]
-			toEnds[of[j]] = at + 1
+			ends[t] = at + 1
 		}
-		begin = end
 	}
-	return toEnds, to, toCounts
+	return ends, to, toCounts
 }
 
 // bound finds the terms that stand in many chunks, and what they count at most in each block, for chunks of that average length.
@@ -301,3 +364,38 @@ func sum(of []float32) (s float64) {
 
 // mean is the average length of so many chunks.
 func mean(length float64, chunks int) float64 { return max(length/float64(max(chunks, 1)), 1) }
+
+// pieces are bytes that grow without being copied.
+type pieces struct {
+	pieces [][]byte
+	size   uint64
+}
+
+// pieceSize is how large a piece is.
+const pieceSize = 1 << 20
+
+// add adds bytes, and returns where they end.
+func (p *pieces) add(b []byte) uint64 {
+	p.size += uint64(len(b))
+	for len(b) > 0 {
+		if n := len(p.pieces); n == 0 || len(p.pieces[n-1]) == pieceSize {
+			p.pieces = append(p.pieces, make([]byte, 0, pieceSize))
+		}
+		last := &p.pieces[len(p.pieces)-1]
+		n := min(len(b), pieceSize-len(*last))
+		*last, b = append(*last, b[:n]...), b[n:]
+	}
+	return p.size
+}
+
+// arena makes room in large pieces.
+type arena[T any] struct{ free []T }
+
+func (a *arena[T]) room(n int) []T {
+	if len(a.free) < n {
+		a.free = make([]T, max(n, 1<<16))
+	}
+	room := a.free[:n:n]
+	a.free = a.free[n:]
+	return room
+}

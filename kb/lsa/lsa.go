@@ -83,6 +83,7 @@ func Learn(terms int, documents int, of func(document int) []Count) (s *Space, k
 		rows[i] = s.row(nil, known)
 	}
 	basis := rightVectors(rows, len(kept), dims)
+	s.basis.Grow(len(kept))
 	for t := range kept {
 		s.basis.Add(basis[t*dims : (t+1)*dims])
 	}
@@ -158,13 +159,27 @@ func logOf(n uint32) float64 {
 // Vector returns the vector of a text, of length 1, or nil where it has no direction. The terms are numbers of the space.
 func (s *Space) Vector(counts []Count) []float32 {
 	v := make([]float32, s.Dims())
-	for _, e := range s.row(make([]entry, 0, len(counts)), counts) {
-		s.basis.AddTo(v, e.weight, int(e.term))
-	}
-	if !Normalize(v) {
+	if !s.VectorTo(v, counts) {
 		return nil
 	}
 	return v
+}
+
+// VectorTo is Vector in memory that is there. Where the text has no direction, it returns false, and all numbers are 0.
+func (s *Space) VectorTo(v []float32, counts []Count) bool {
+	clear(v)
+	row := s.row(make([]entry, 0, 256), counts)
+	for ; len(row) >= 4; row = row[4:] {
+		s.basis.addTo4(v, row)
+	}
+	for _, e := range row {
+		s.basis.AddTo(v, e.weight, int(e.term))
+	}
+	if !Normalize(v) {
+		clear(v)
+		return false
+	}
+	return true
 }
 
 // Normalize makes a vector one of length 1, and returns false where it has no direction.
@@ -192,9 +207,12 @@ func rightVectors(rows [][]entry, terms, dims int) []float32 {
 		right.cells[i] = float32(random.NormFloat64())
 	}
 	left, columns := newMatrix(len(rows), k), transposed(rows, terms)
-	for range passes + 1 {
+	for pass := range passes + 1 {
 		left.multiply(rows, right)
 		left.orthonormalize()
+		if pass == passes {
+			left.orthonormalize() // Once is not exact, which matters in the end only.
+		}
 		right.multiply(columns, left)
 	}
 	// Of the sketch, which is the matrix as the columns of left see it, they are the rows turned by the eigenvectors of its products.

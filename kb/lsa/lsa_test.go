@@ -115,6 +115,7 @@ func TestOrthonormalize(t *testing.T) {
 		m.cells[i] = float32(random.NormFloat64())
 	}
 	m.orthonormalize()
+	m.orthonormalize()
 	for i, row := range m.gram() {
 		for j, x := range row {
 			if want := float64(map[bool]int{true: 1}[i == j]); math.Abs(x-want) > 1e-5 {

@@ -105,34 +105,45 @@ func square(n int) [][]float64 {
 	return s
 }
 
-// orthonormalize makes the columns orthogonal and of length 1, by the Cholesky factor of their products, twice, since once is not
-// exact. A column that depends on others becomes noise, which the next pass takes out.
+// orthonormalize makes the columns orthogonal and of length 1, by the Cholesky factor of their products. Done twice it is exact. A column
+// that depends on others becomes noise, which the next pass takes out.
 func (m matrix) orthonormalize() {
-	for range 2 {
-		factor := m.gram()
-		for i := range factor {
-			for j := 0; j <= i; j++ {
-				sum := factor[i][j]
-				for k := range j {
-					sum -= factor[i][k] * factor[j][k]
-				}
-				if i == j {
-					factor[i][i] = math.Sqrt(max(sum, 1e-12))
-				} else {
-					factor[i][j] = sum / factor[j][j]
-				}
+	factor := m.gram()
+	for i := range factor {
+		for j := 0; j <= i; j++ {
+			sum := factor[i][j]
+			for k := range j {
+				sum -= factor[i][k] * factor[j][k]
+			}
+			if i == j {
+				factor[i][i] = math.Sqrt(max(sum, 1e-12))
+			} else {
+				factor[i][j] = sum / factor[j][j]
 			}
 		}
-		solved := make([]float64, m.cols)
-		for at := 0; at < len(m.cells); at += m.cols {
-			row := m.cells[at : at+m.cols]
-			for i, x := range row {
-				sum := float64(x)
-				for k, f := range factor[i][:i] {
-					sum -= f * solved[k]
-				}
-				solved[i] = sum / factor[i][i]
-				row[i] = float32(solved[i])
+	}
+	// Four rows are solved at once: each number waits for those before it, but not for other rows.
+	var solved [4][]float64
+	for r := range solved {
+		solved[r] = make([]float64, m.cols)
+	}
+	for at := 0; at < len(m.cells); at += 4 * m.cols {
+		rows := min(4, (len(m.cells)-at)/m.cols)
+		for i := range m.cols {
+			var sum [4]float64
+			for r := range rows {
+				sum[r] = float64(m.cells[at+r*m.cols+i])
+			}
+			a, b, c, d := solved[0][:i], solved[1][:i], solved[2][:i], solved[3][:i]
+			for k, f := range factor[i][:i] {
+				sum[0] -= f * a[k]
+				sum[1] -= f * b[k]
+				sum[2] -= f * c[k]
+				sum[3] -= f * d[k]
+			}
+			for r := range rows {
+				solved[r][i] = sum[r] / factor[i][i]
+				m.cells[at+r*m.cols+i] = float32(solved[r][i])
 			}
 		}
 	}

@@ -108,6 +108,13 @@ func version(run string) string {
 
 // split divides a run at its joints and where capitals begin a word, and drops the s of a genitive.
 func split(run string) []string {
+	if ascii(run) {
+		return splitASCII(run)
+	}
+	return splitRunes(run)
+}
+
+func splitRunes(run string) []string {
 	var parts []string
 	runes := []rune(run)
 	begin := 0
@@ -132,6 +139,44 @@ func split(run string) []string {
 		}
 	}
 	cut(len(runes))
+	return parts
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// splitASCII is split for what most runs are.
+func splitASCII(run string) []string {
+	parts := make([]string, 0, 4)
+	begin := 0
+	cut := func(end int) {
+		if end > begin {
+			parts = append(parts, strings.ToLower(run[begin:end]))
+		}
+		begin = end
+	}
+	upper := func(i int) bool { return run[i] >= 'A' && run[i] <= 'Z' }
+	for i := range len(run) {
+		switch {
+		case joins(rune(run[i])):
+			cut(i)
+			begin = i + 1
+			if rest := run[begin:]; run[i] == '\'' && (rest == "s" || rest == "S") {
+				return parts
+			}
+		case i > begin && upper(i):
+			if !upper(i-1) || i+1 < len(run) && run[i+1] >= 'a' && run[i+1] <= 'z' {
+				cut(i)
+			}
+		}
+	}
+	cut(len(run))
 	return parts
 }
 

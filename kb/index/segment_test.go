@@ -1,0 +1,256 @@
+package index
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/mainstay-dev/mainstay/kb"
+)
+
+// chunkOf is a document of one chunk.
+func chunkOf(text string) kb.Document { return kb.Document{Chunks: []kb.Chunk{{Text: text}}} }
+
+// zipf is a text of words of which few are frequent.
+func zipf(random *rand.Rand, vocabulary int) string {
+	var b strings.Builder
+	for range 1 + random.IntN(12) {
+		fmt.Fprintf(&b, "w%dx ", int(float64(vocabulary)*math.Pow(random.Float64(), 4)))
+	}
+	return b.String()
+}
+
+// sourceOf are documents in some segments, of which some are gone. It returns the texts that are there too, by path.
+func sourceOf(t *rapid.T, random *rand.Rand) (Source, map[string]string) {
+	texts := map[string]string{}
+	var source Source
+	n := 0
+	for i := range rapid.IntRange(1, 3).Draw(t, "segments") {
+		w := NewWriter("")
+		for range rapid.IntRange(0, 2000).Draw(t, "chunks") {
+			path := fmt.Sprintf("%06d", n)
+			texts[path] = zipf(random, 60)
+			w.Add(kb.File{Path: path, Blob: path}, chunkOf(texts[path]), nil)
+			n++
+		}
+		if i == 0 {
+			source.Meaning = w.Learn()
+		}
+		s, err := Open(w.Build(source.Meaning).Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var gone []int
+		share := rapid.SampledFrom([]int{2, 10, 1 << 20}).Draw(t, "gone")
+		for entry, e := range s.Entries() {
+			if random.IntN(share) == 0 {
+				gone = append(gone, entry)
+				delete(texts, e.File.Path)
+			}
+		}
+		source.Segments = append(source.Segments, All(s).Without(gone))
+	}
+	return source, texts
+}
+
+// plain scores texts as BM25 is written down.
+func plain(texts map[string]string, query string) map[string]float64 {
+	length := 0
+	for _, text := range texts {
+		length += len(strings.Fields(text))
+	}
+	scores := map[string]float64{}
+	for _, word := range strings.Fields(query) {
+		in := 0
+		for _, text := range texts {
+			if slices.Contains(strings.Fields(text), word) {
+				in++
+			}
+		}
+		for path, text := range texts {
+			n := 0.0
+			for _, w := range strings.Fields(text) {
+				if w == word {
+					n++
+				}
+			}
+			if n > 0 {
+				size := float64(len(strings.Fields(text))) / (float64(length) / float64(len(texts)))
+				scores[path] += math.Log(1+(float64(len(texts)-in)+.5)/(float64(in)+.5)) * n * 2.2 / (n + 1.2*(.4+.6*size))
+			}
+		}
+	}
+	return scores
+}
+
+// Passing over blocks changes nothing of what is found, and what is found is what BM25 says of the documents that are there.
+func TestNothingIsPassedOver(t *testing.T) {
+	passed := false
+	rapid.Check(t, func(t *rapid.T) {
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		source, texts := sourceOf(t, random)
+		query := zipf(random, 80)
+		ask := Ask{Text: query, WordsOnly: rapid.Bool().Draw(t, "words only"), Most: rapid.SampledFrom([]int{1, 10, 100, 5000}).Draw(t, "most")}
+		for _, s := range source.Segments {
+			passed = passed || s.blocks() > 3 && ask.Most <= 10 && ask.WordsOnly && len(s.dense) > 0
+		}
+		got, err := Search(t.Context(), []Source{source}, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask.exhaustive = true
+		want, err := Search(t.Context(), []Source{source}, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%q finds %v, and exhaustively %v", query, got, want)
+		}
+		if !ask.WordsOnly || len(texts) == 0 {
+			return
+		}
+		scores := plain(texts, query)
+		if len(got) != min(ask.Most, len(scores)) {
+			t.Fatalf("%q finds %d of %d", query, len(got), len(scores))
+		}
+		sorted := slices.SortedFunc(func(yield func(float64) bool) {
+			for _, s := range scores {
+				if !yield(s) {
+					return
+				}
+			}
+		}, func(a, b float64) int { return cmp.Compare(b, a) })
+		for i, f := range got {
+			path := source.Segments[f.Segment].Entries()[f.Entry].File.Path
+			if is := scores[path] / sorted[0]; math.Abs(is-f.Score) > 1e-4 || math.Abs(sorted[i]/sorted[0]-f.Score) > 1e-4 {
+				t.Fatalf("%q: %s has %v, and is %v; the %d. best is %v", query, path, f.Score, is, i, sorted[i]/sorted[0])
+			}
+		}
+	})
+	if !passed {
+		t.Error("no collection was large enough")
+	}
+}
+
+func someSegment() []byte {
+	w := NewWriter("model")
+	for i := range 12 {
+		d := kb.Document{Kind: kb.KindText, Title: fmt.Sprint("title ", i%7), Chunks: []kb.Chunk{{Heading: []string{"a", "b"}, First: 1, Last: 2, Text: fmt.Sprint("pod node", i%9, " filler", i)}}}
+		w.Add(kb.File{Path: fmt.Sprint(i), Blob: "b"}, d, [][]float32{{1, float32(i), -3}})
+	}
+	return w.Build(w.Learn()).Bytes()
+}
+
+// askAll asks a segment all there is. It may answer anything.
+func askAll(t *testing.T, s *Segment) {
+	l := All(s)
+	for i := range s.Entries() {
+		s.Document(i)
+		s.ByPath(s.Entries()[i].File.Path)
+		l = l.Without([]int{i / 2})
+	}
+	for _, l := range []*Live{All(s), l} {
+		ask := Ask{Text: "pod node1 title filler17", Most: 10, Vectors: map[string][]float32{s.Space(): make([]float32, max(s.VectorDims(), 0))}}
+		if _, err := Search(t.Context(), []Source{{Space: s.Space(), Segments: []*Live{l}}}, ask); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := NewWriter(s.Space())
+	c := w.Copier(s)
+	for i, e := range s.Entries() {
+		c.Copy(i, e.File)
+	}
+	w.Build(nil)
+}
+
+// FuzzOpen opens files that somebody has made: what is opened can be asked.
+func FuzzOpen(f *testing.F) {
+	f.Add(someSegment(), uint32(0), byte(0))
+	f.Fuzz(func(t *testing.T, file []byte, at uint32, to byte) {
+		if s, err := Open(forged(file, at, to)); err == nil {
+			askAll(t, s)
+		}
+	})
+}
+
+func FuzzOpenMeaning(f *testing.F) {
+	w := NewWriter("")
+	for i := range 40 {
+		w.Add(kb.File{}, chunkOf(fmt.Sprintf("pod node%d restart%d drain%d", i%3, i%5, i%7)), nil)
+	}
+	f.Add(w.Learn().File().Bytes(), uint32(0), byte(0))
+	f.Fuzz(func(t *testing.T, file []byte, at uint32, to byte) {
+		if m, err := OpenMeaning(forged(file, at, to)); err == nil {
+			m.vector([]asked{{"pod", 1}, {"node1", 2}, {"drain4", 1}})
+			w := NewWriter("")
+			w.Add(kb.File{}, chunkOf("pod node1 drain3"), nil)
+			w.Build(m)
+		}
+	})
+}
+
+// forged is a file with one byte changed and a checksum that is right.
+func forged(file []byte, at uint32, to byte) []byte {
+	if len(file) < 16 || len(file)%8 != 0 {
+		return file
+	}
+	file = slices.Clone(file)
+	file[int(at)%len(file)] = to
+	body := file[:len(file)-8]
+	binary.LittleEndian.PutUint64(file[len(body):], uint64(crc32.Checksum(body, castagnoli)))
+	return file
+}
+
+// Every byte of a small segment is changed, and the checksum made right again.
+func TestForgedSegments(t *testing.T) {
+	file := someSegment()
+	opened := 0
+	for at := 0; at < len(file)-8; at += 3 {
+		if s, err := Open(forged(file, uint32(at), file[at]^0xff)); err == nil {
+			askAll(t, s)
+			opened++
+		}
+	}
+	if opened == 0 {
+		t.Error("none was opened")
+	}
+}
+
+// A segment that is merged of others is the one that would have been made at once, meaning included.
+func TestCopiesAreTheSame(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	whole, first, second := NewWriter("model"), NewWriter("model"), NewWriter("model")
+	for i := range 400 {
+		f, d, v := kb.File{Path: fmt.Sprintf("%03d", i)}, chunkOf(zipf(random, 50)), [][]float32{{1, float32(i), 3}}
+		whole.Add(f, d, v)
+		if i < 150 {
+			first.Add(f, d, v)
+		} else {
+			second.Add(f, d, v)
+		}
+	}
+	meaning := whole.Learn()
+	want := whole.Build(meaning).Bytes()
+	merged := NewWriter("model")
+	for _, w := range []*Writer{first, second} {
+		s, err := Open(w.Build(meaning).Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := merged.Copier(s)
+		for i, e := range s.Entries() {
+			c.Copy(i, e.File)
+		}
+	}
+	if got := merged.Build(meaning).Bytes(); !slices.Equal(got, want) {
+		t.Errorf("merged are %d bytes, and made at once %d", len(got), len(want))
+	}
+}
