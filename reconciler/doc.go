@@ -24,6 +24,7 @@
 //     decides which.
 //  8. delegate.go: an agent's task for another agent is a run of its own, and its end the answer; who ends a run ends those
 //     beneath it.
+//     knowledge.go: what agents may search is read beside the passes (package knowledge).
 //  9. handover.go: where no state lasts between two processes, as on CI, the records of waiting runs travel on the
 //     branch mainstay/runs (package shelf).
 //  10. suspend.go: what is suspended, in Git or by a person at once, does not take its next step. notifications.go: webhooks

@@ -179,7 +179,7 @@ func (w world) start(extra []string, args ...string) ended {
 	w.t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(w.t.Context(), filepath.Join(executables(w.t), "killed", "mainstay"), args...)
-	cmd.Env = append(os.Environ(), asMainstay+"=1", "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"), "CLUSTER_FILE="+w.path("cluster.json"),
+	cmd.Env = append(os.Environ(), asMainstay+"=1", "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"), "XDG_CACHE_HOME="+w.path("cache"), "CLUSTER_FILE="+w.path("cluster.json"),
 		"MAINSTAY_SIGNING_KEY="+w.path("keys/reconciler"))
 	cmd.Env = append(cmd.Env, extra...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -56,7 +56,7 @@ func readPDF() int {
 }
 
 // keptKnowledge is where a reconciler keeps knowledge: in its state folder, or, where that does not last, where `mainstay kb` keeps that
-// of the same repository, so that not all is read each time. If others use that one now, it is read anew.
+// of the same repository, so that not all is read each time. If others use that one now, or it cannot be had, all is read anew.
 func keptKnowledge(state, repo string, w wiring, embed func(context.Context, *spec.Model, []string) ([][]float32, error), reveal func(context.Context, spec.SecretRef) (string, error)) (knowledge.Options, error) {
 	own := openKnowledge(filepath.Join(state, "knowledge"), embed, reveal)
 	if !w.travels {
@@ -70,23 +70,22 @@ func keptKnowledge(state, repo string, w wiring, embed func(context.Context, *sp
 	lasting := o.Engine
 	o.Repository = own.Repository
 	o.Engine = func(ctx context.Context) (kb.Engine, error) {
-		engine, err := lasting(ctx)
-		if errors.Is(err, kb.ErrBusy) {
-			return own.Engine(ctx)
+		if engine, err := lasting(ctx); err == nil {
+			return engine, nil
 		}
-		return engine, err
+		return own.Engine(ctx)
 	}
 	return o, nil
 }
 
-// knowledgeDir is the folder for the knowledge of a repository, outside of any state folder.
+// knowledgeDir is the folder for the knowledge of a repository, outside of any state folder: all of it can be read again.
 func knowledgeDir(repo, env string) (string, error) {
-	root, err := stateRoot()
+	root, err := os.UserCacheDir()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("choose a folder for the index: %w; give --index", err)
 	}
 	sum := sha256.Sum256([]byte(repo + "\x00" + env))
-	return filepath.Join(root, "knowledge", strings.TrimSuffix(filepath.Base(repo), ".git")+"-"+hex.EncodeToString(sum[:4])), nil
+	return filepath.Join(root, "mainstay", "knowledge", strings.TrimSuffix(filepath.Base(repo), ".git")+"-"+hex.EncodeToString(sum[:4])), nil
 }
 
 // kbFlags say whose knowledge it is, and where its index is.
@@ -100,7 +99,7 @@ func (f *kbFlags) add(cmd *cobra.Command) {
 	f.repo.add(cmd)
 	f.repo.addEnv(cmd)
 	cmd.Flags().StringVarP(&f.dir, "dir", "C", ".", "the `folder` that holds mainstay.yaml, in a Git repository")
-	cmd.Flags().StringVar(&f.index, "index", "", "the `folder` of the index (default: one for this repository beside the state folders)")
+	cmd.Flags().StringVar(&f.index, "index", "", "the `folder` of the index (default: one for this repository in the user's cache folder)")
 }
 
 // library is what a folder, or the tip of a branch, declares as knowledge, and its index.
@@ -117,7 +116,7 @@ func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
 		return nil, err
 	}
 	l := &library{declared: d}
-	of := d.dir
+	var of string
 	if d.remote != nil {
 		l.here = knowledge.Here{Commit: d.seen.Commit.ID, History: d.remote}
 		of = d.remote.URL()

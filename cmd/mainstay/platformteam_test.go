@@ -227,7 +227,7 @@ func TestPlatformTeamReadmeCommandsRun(t *testing.T) {
 		line = strings.ReplaceAll(line, "/tmp/tidewater", w.path("tidewater"))
 		cmd := exec.Command("sh", "-c", line)
 		cmd.Dir = "../.."
-		cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"), "GIT_CONFIG_NOSYSTEM=1", "MAINSTAY_SIGNING_KEY=")
+		cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"), "XDG_CACHE_HOME="+w.path("cache"), "GIT_CONFIG_NOSYSTEM=1", "MAINSTAY_SIGNING_KEY=")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v\n%s", line, err, out)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,10 +79,54 @@ func TestReadmeShowsWhatTheDemoSays(t *testing.T) {
 	}
 }
 
-// Every command of the README's last block is run as it stands there, against a repository made from the quickstart.
+// blockWith is the block of the README in a language that holds a text.
+func blockWith(t *testing.T, language, text string) string {
+	t.Helper()
+	all := blocks(t, language)
+	i := slices.IndexFunc(all, func(block string) bool { return strings.Contains(block, text) })
+	if i < 0 {
+		t.Fatalf("the README has no %s block with %q", language, text)
+	}
+	return all[i]
+}
+
+// The source in the README's part about knowledge is declared, and the commands beneath it are run as they stand there.
+func TestReadmeKnowledgeCommandsRun(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"mainstay.yaml":           "apiVersion: mainstay.dev/v1alpha1\nkind: Fleet\nmetadata: {name: shop}\nspec: {}\n",
+		"knowledge/runbooks.yaml": blockWith(t, "yaml", "KnowledgeSource"),
+		"docs/checkout.md":        "# Checkout\n\nTo roll back checkout, revert its merge.\n",
+		"catalog-info.yaml":       "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: cart}\nspec: {type: service, lifecycle: production, owner: shop}\n",
+	} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := world{t, dir}
+	w.git(".", "init", "-q", "-b", "main")
+	w.git(".", "add", ".")
+	w.git(".", "commit", "-q", "-m", "seed")
+	ran := 0
+	for line := range strings.Lines(blockWith(t, "sh", "mainstay kb search")) {
+		line, _, _ = strings.Cut(line, "  #")
+		cmd := exec.Command("sh", "-c", "exec "+strings.ReplaceAll(strings.TrimSpace(line), "bin/mainstay", filepath.Join(executables(t), "mainstay")))
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir, "XDG_CACHE_HOME="+filepath.Join(dir, ".git", "cache"))
+		out, err := cmd.CombinedOutput()
+		if err != nil || ran == 0 && !strings.Contains(string(out), "docs/checkout.md:") {
+			t.Errorf("%s: %v\n%s", line, err, out)
+		}
+		ran++
+	}
+	if ran < 3 {
+		t.Errorf("the README has %d commands for knowledge", ran)
+	}
+}
+
+// Every command of the README's block about a repository of one's own is run as it stands there, against one made from the quickstart.
 func TestReadmeCommandsRun(t *testing.T) {
-	sh := blocks(t, "sh")
-	commands := strings.Split(strings.TrimSpace(sh[len(sh)-1]), "\n")
+	commands := strings.Split(strings.TrimSpace(blockWith(t, "sh", "mainstay get agents")), "\n")
 	w := world{t, t.TempDir()}
 	w.git(".", "init", "-q", "--bare", "-b", "main", w.path("remote.git"))
 	if err := os.CopyFS(w.path("repo"), quickstart.Files()); err != nil {
@@ -93,7 +138,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 	w.git("repo", "push", "-q", w.path("remote.git"), "main")
 
 	bin := executables(t)
-	env := append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"))
+	env := append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"), "XDG_CACHE_HOME="+w.path("cache"))
 	program := func(line string) *exec.Cmd {
 		cmd := exec.Command("sh", "-c", "exec "+line)
 		cmd.Dir, cmd.Env = "../..", env
@@ -173,7 +218,7 @@ func TestLangGraphReadmeCommandsRun(t *testing.T) {
 			line = strings.NewReplacer("bin/mainstay", filepath.Join(bin, "mainstay"), "/tmp/shop", w.path("shop")).Replace(line)
 			cmd := exec.Command("sh", "-c", line)
 			cmd.Dir = "../.."
-			cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"),
+			cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_STATE_HOME="+w.path("xdg"), "XDG_CACHE_HOME="+w.path("cache"),
 				"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
 			if said, err = cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v\n%s", line, err, said)

@@ -124,6 +124,7 @@ func TestStories(t *testing.T) {
 			env.Setenv("MAINSTAY_WITH_CLOCK", self) // With asMainstay and clockAhead it is mainstay at another time.
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "xdg"))
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 			env.Setenv("REMOTE", filepath.Join(env.WorkDir, "remote.git"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))

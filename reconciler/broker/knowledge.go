@@ -274,10 +274,12 @@ func (b *Broker) askGraph(ctx context.Context, c toolCall) (Reply, error) {
 	failed := errors.New("no graph is read yet")
 	for _, g := range all {
 		answer, err := g.Ask(q)
-		if err == nil {
-			err = answer.Text(&text)
-		} else if text.Len() == 0 {
-			failed = err // What another repository does not have is nothing to tell.
+		if err != nil {
+			failed = err // It is told where no other repository has it.
+			continue
+		}
+		if err := answer.Text(&text); err != nil {
+			return Reply{}, err
 		}
 	}
 	if text.Len() == 0 {
