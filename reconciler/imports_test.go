@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"kb":            nil,
 	"kb/words":      nil,
 	"kb/lsa":        nil,
+	"kb/vectors":    nil, // the nearest of many vectors
 	"kb/index":      {"kb", "kb/lsa", "kb/words"},
 	"kb/beir":       nil,
 	"kb/disk":       {"kb", "kb/index"}, // the embedded engine
