@@ -3,6 +3,9 @@ package vectors
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -220,4 +223,25 @@ func TestManySearchOneSet(t *testing.T) {
 		})
 	}
 	running.Wait()
+}
+
+// What is found is written down here, so that a processor that adds or rounds in another way is noticed.
+func TestAllProcessorsFindTheSame(t *testing.T) {
+	const dims, count = 77, 500
+	r := rand.New(rand.NewPCG(1, 2))
+	next := func(v []float32) {
+		for i := range v {
+			v[i] = float32(r.IntN(2001) - 1000)
+		}
+	}
+	in := made(t, count, dims, next)
+	question := make([]float32, dims)
+	next(question)
+	sum := fnv.New64a()
+	for _, n := range find(t, fastest, in, question, nil, 100) {
+		fmt.Fprintln(sum, n.Row, math.Float32bits(n.Cosine))
+	}
+	if got := sum.Sum64(); got != 0x89933abea5ce7039 {
+		t.Errorf("the neighbours are others: %#x", got)
+	}
 }
