@@ -2,6 +2,7 @@ package vectors
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -24,11 +25,17 @@ type best struct {
 
 func (b *best) reset(most int) { b.most, b.heap = most, b.heap[:0] }
 
-func (b *best) full() bool { return len(b.heap) == b.most }
+// floor is the cosine beneath which none is kept any more.
+func (b *best) floor() float32 {
+	if len(b.heap) < b.most {
+		return float32(math.Inf(-1))
+	}
+	return b.heap[0].Cosine
+}
 
 // add adds one if it is among the nearest. There is space for one at least.
 func (b *best) add(n Neighbour) {
-	if !b.full() {
+	if len(b.heap) < b.most {
 		b.heap = append(b.heap, n)
 		for i := len(b.heap) - 1; i > 0; {
 			up := (i - 1) / 2

@@ -3,6 +3,7 @@ package vectors
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -15,9 +16,6 @@ const (
 	few = 24
 )
 
-// rescored is how many rows are compared exactly for so many neighbours.
-func rescored(most int) int { return 4*most + 40 }
-
 // fastest is what this processor compares bytes with.
 var fastest = kernels()[0]
 
@@ -28,9 +26,19 @@ type Search struct {
 	cells  cells
 	unit   []float32
 	zero   bool
-	rough  best
-	exact  best
-	dots   [lot]int32
+	// A cosine is from scale·(scaled·dot - perScale) - margin to scale·(scaled·dot + perScale) + margin, as Ask derives.
+	scaled, perScale, margin float32
+
+	dots  [lot]int32
+	lower best // the rows that are near at least
+	maybe []candidate
+	exact best
+}
+
+// candidate is a row that may be one of the nearest: its cosine is from lower to upper.
+type candidate struct {
+	row          int
+	lower, upper float32
 }
 
 // Ask sets whose neighbours are found: those of a vector of any length. It is an error where it has no number, more than MaxDims, or one
@@ -49,13 +57,24 @@ func (s *Search) Ask(vector []float32) error {
 	}
 	s.unit, s.zero = appendUnit(s.unit, vector, length), length == 0
 	c := &s.cells
-	c.dims, c.padded, c.sum = len(vector), appendCells(c.padded[:0], s.unit, scaleOf(s.unit)), 0
-	for _, x := range c.padded {
+	s.scaled = scaleOf(s.unit)
+	c.dims, c.padded, c.sum = len(vector), appendCells(c.padded[:0], s.unit, s.scaled), 0
+	lost := 0.0
+	for i, x := range c.padded {
 		c.sum += int32(x)
+		d := float64(s.unit[i]) - float64(float64(s.scaled)*float64(x))
+		lost += float64(d * d)
 	}
 	for len(c.padded)%padding != 0 {
 		c.padded = append(c.padded, 0)
 	}
+	// The question q is kept as q', and a row r as r'. By Cauchy and Schwarz q·r and q'·r' are at most |q|·|r-r'| + |q-q'|·|r'| apart.
+	// |q| is 1. No number of r' is farther from that of r than half its scale, so |r-r'| is at most half the scale times the root of
+	// dims, and |r'| at most that more than 1. What is lost with |q-q'| is known. What floats lose when they are added is less than the
+	// slack: 2⁻²⁴ for each addition that a sum of dotExact goes through.
+	root, slack := .5001*math.Sqrt(float64(c.dims)), (float64(c.dims)/8+16)/(1<<23)
+	lost = math.Sqrt(lost)
+	s.perScale, s.margin = float32(root*(1+lost)), float32(lost+slack)
 	return nil
 }
 
@@ -63,8 +82,8 @@ func (s *Search) Ask(vector []float32) error {
 func (s *Search) Cosine(in *Set, row int) float32 { return dotExact(in.Row(row), s.unit) }
 
 // Nearest appends the nearest rows of a Set to a slice, the nearest one first, and returns it: at most so many, and only those in live,
-// which is nil for all of them. A question of zeros has no direction and no neighbours. All rows are compared by their bytes, and the best
-// of them exactly. It is an error where the question is not as long as the vectors, or ctx ends before the search.
+// which is nil for all of them. Of rows that are as near those that were added first are told. A question of zeros has no direction and no
+// neighbours. It is an error where the question is not as long as the vectors, or ctx ends before the search.
 func (s *Search) Nearest(ctx context.Context, in *Set, live Rows, most int, to []Neighbour) ([]Neighbour, error) {
 	if s.cells.dims != in.dims {
 		return to, fmt.Errorf("a question of %d numbers to vectors of %d", s.cells.dims, in.dims)
@@ -72,7 +91,8 @@ func (s *Search) Nearest(ctx context.Context, in *Set, live Rows, most int, to [
 	if most = min(most, in.Len()); most < 1 || s.zero {
 		return to, ctx.Err()
 	}
-	s.rough.reset(min(rescored(most), in.Len()))
+	s.lower.reset(most)
+	s.maybe = s.maybe[:0]
 	for i := range (in.Len() + lot - 1) / lot {
 		if i%between == 0 {
 			if err := ctx.Err(); err != nil {
@@ -81,17 +101,14 @@ func (s *Search) Nearest(ctx context.Context, in *Set, live Rows, most int, to [
 		}
 		s.compare(in, i*lot, live.at(i))
 	}
-	s.exact.reset(most)
-	for _, n := range s.rough.heap {
-		if n.Cosine = s.Cosine(in, n.Row); n.Cosine == n.Cosine { // of a damaged Set it may be no number
-			s.exact.add(n)
-		}
+	if err := s.rescore(ctx, in, most); err != nil {
+		return to, err
 	}
 	s.exact.sort()
 	return append(to, s.exact.heap...), nil
 }
 
-// compare compares those rows of a lot that are wanted.
+// compare compares those rows of a lot that are wanted by their bytes.
 func (s *Search) compare(in *Set, begin int, wanted uint64) {
 	rows := min(lot, in.Len()-begin)
 	if rows < lot {
@@ -105,23 +122,41 @@ func (s *Search) compare(in *Set, begin int, wanted uint64) {
 	if !one {
 		s.kernel.dots(cells, &s.cells, s.dots[:rows])
 	}
-	floor, full := float32(0), s.rough.full()
-	if full {
-		floor = s.rough.heap[0].Cosine
-	}
 	for ; wanted != 0; wanted &= wanted - 1 {
 		i := bits.TrailingZeros64(wanted)
 		if one {
 			s.kernel.dots(cells[i*in.dims:(i+1)*in.dims], &s.cells, s.dots[i:i+1])
 		}
-		// The scale of the question is left out: it is the same for all rows.
-		score := float32(s.dots[i]) * scales[i]
-		if full && score <= floor {
-			continue // rows come in their order, so that of those as near the first ones are kept
+		x := float32(s.dots[i]) * s.scaled
+		upper := float32(scales[i]*(x+s.perScale)) + s.margin
+		if upper < s.lower.floor() {
+			continue
 		}
-		s.rough.add(Neighbour{begin + i, score})
-		if full = s.rough.full(); full {
-			floor = s.rough.heap[0].Cosine
+		lower := float32(scales[i]*(x-s.perScale)) - s.margin
+		s.maybe = append(s.maybe, candidate{begin + i, lower, upper})
+		s.lower.add(Neighbour{begin + i, lower})
+	}
+}
+
+// rescore compares by their floats all rows that may be among the nearest. First those that are near at least: what they are as near as
+// leaves few of the others.
+func (s *Search) rescore(ctx context.Context, in *Set, most int) error {
+	s.exact.reset(most)
+	last := s.lower.heap // the farthest of those that are near at least is its top
+	for _, first := range []bool{true, false} {
+		for i, c := range s.maybe {
+			if i%(lot*between) == 0 {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+			}
+			if len(last) == 0 || first != (compare(Neighbour{c.row, c.lower}, last[0]) <= 0) || c.upper < s.exact.floor() {
+				continue
+			}
+			if cosine := s.Cosine(in, c.row); cosine == cosine { // of a damaged Set it may be no number
+				s.exact.add(Neighbour{c.row, cosine})
+			}
 		}
 	}
+	return nil
 }

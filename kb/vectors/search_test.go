@@ -72,7 +72,7 @@ func TestAllKernelsFindTheSame(t *testing.T) {
 				t.Fatalf("%s finds %v, scalar %v", k.name, by, want)
 			}
 		}
-		// Where all that are live are compared exactly, nothing is missing.
+		// What is found is what the floats of all say.
 		var s Search
 		if err := s.Ask(question); err != nil {
 			t.Fatal(err)
@@ -86,11 +86,8 @@ func TestAllKernelsFindTheSame(t *testing.T) {
 		if s.zero || most == 0 {
 			all = nil
 		}
-		if len(all) <= rescored(most) && !slices.Equal(want, all[:min(most, len(all))]) {
+		if !slices.Equal(want, all[:min(most, len(all))]) {
 			t.Fatalf("finds %v, want %v", want, all)
-		}
-		if len(want) != min(most, len(all)) {
-			t.Fatalf("finds %d of %d, want %d", len(want), len(all), most)
 		}
 	})
 }
@@ -101,7 +98,7 @@ func TestTheNearestAreFound(t *testing.T) {
 		"clustered": clustered(rand.New(rand.NewPCG(1, 2)), dims, 20),
 		"random":    random(rand.New(rand.NewPCG(1, 2)), dims),
 	} {
-		if got := recall(t, made(t, 10_000, dims, next), 50, next); got < .998 {
+		if got := recall(t, made(t, 10_000, dims, next), 50, next); got != 1 {
 			t.Errorf("%s: of the ten nearest %v are found", name, got)
 		}
 	}
