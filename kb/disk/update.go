@@ -14,6 +14,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/index"
+	"github.com/mainstay-dev/mainstay/kb/vectors"
 )
 
 // Update brings a source to another state. What it needs in memory is several times the text that is new.
@@ -261,7 +262,7 @@ func (c *change) embed(ctx context.Context) ([][]float32, error) {
 			texts = append(texts, w.document.Passage(chunk))
 		}
 	}
-	var vectors [][]float32
+	var embedded [][]float32
 	for some := range slices.Chunk(texts, batch) {
 		made, err := c.update.Embed(ctx, some)
 		if err != nil {
@@ -277,15 +278,18 @@ func (c *change) embed(ctx context.Context) ([][]float32, error) {
 			if len(v) != c.dims || len(v) == 0 {
 				return nil, fmt.Errorf("embed: a vector has %d numbers, another one of space %q has %d", len(v), c.update.Space, c.dims)
 			}
+			if len(v) > vectors.MaxDims {
+				return nil, fmt.Errorf("embed: a vector has %d numbers, they have %d at most", len(v), vectors.MaxDims)
+			}
 			for _, x := range v {
 				if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
 					return nil, errors.New("embed: a vector has a number that is none")
 				}
 			}
 		}
-		vectors = append(vectors, made...)
+		embedded = append(embedded, made...)
 	}
-	return vectors, nil
+	return embedded, nil
 }
 
 // commit writes what was taken in, and makes the new state the source's. It returns that, held.

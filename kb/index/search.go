@@ -3,10 +3,12 @@ package index
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/kb/lsa"
+	"github.com/mainstay-dev/mainstay/kb/vectors"
 	"github.com/mainstay-dev/mainstay/kb/words"
 )
 
@@ -328,15 +330,21 @@ func (c *search) towards(m *Meaning, terms []asked, best found) []float32 {
 // from 0, that of the last of the nearest, to 1. Chunks without a vector keep their score.
 func (c *search) addNear(ctx context.Context, all []found) ([]found, error) {
 	nearest := c.best(max(near, c.ask.Most))
-	vectors := make([][]float32, len(c.segments))
+	bySpace, questions := map[string]*vectors.Search{}, make([]*vectors.Search, len(c.segments))
 	for i, s := range c.segments {
 		space := c.sources[s.source].Space
-		if v := c.ask.Vectors[space]; space != "" && s.meta.Space == space && s.meta.VectorDims == len(v) && s.chunks > 0 {
-			vectors[i] = slices.Clone(v)
-			lsa.Normalize(vectors[i])
-			s.vectors.nearest(vectors[i], s.lengths, int32(i), nearest)
+		v := c.ask.Vectors[space]
+		if space == "" || s.meta.Space != space || s.vectors == nil || s.vectors.Dims() != len(v) || s.chunks == 0 {
+			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if bySpace[space] == nil {
+			bySpace[space] = &vectors.Search{}
+			if err := bySpace[space].Ask(v); err != nil {
+				return nil, fmt.Errorf("the query's vector of space %q: %w", space, err)
+			}
+		}
+		questions[i] = bySpace[space]
+		if err := s.nearest(ctx, questions[i], int32(i), nearest); err != nil {
 			return nil, err
 		}
 	}
@@ -354,8 +362,8 @@ func (c *search) addNear(ctx context.Context, all []found) ([]found, error) {
 	have := make(map[found]bool, len(all))
 	for i, f := range all {
 		have[found{segment: f.segment, chunk: f.chunk}] = true
-		if v := vectors[f.segment]; v != nil {
-			all[i].score = (1-nearWeight)*f.score + nearWeight*nearness(2+c.segments[f.segment].vectors.near(v, int(f.chunk)))
+		if q := questions[f.segment]; q != nil {
+			all[i].score = (1-nearWeight)*f.score + nearWeight*nearness(score(q.Cosine(c.segments[f.segment].vectors, int(f.chunk))))
 		}
 	}
 	for _, f := range by {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/lsa"
+	"github.com/mainstay-dev/mainstay/kb/vectors"
 )
 
 // version is that of the layout. What is of another one is not read.
@@ -95,7 +96,7 @@ type Segment struct {
 	recordEnds       []uint64
 	records          []byte
 	meanings         lsa.Packed
-	vectors          vectors
+	vectors          *vectors.Set // nil where there are none
 	byPath           func() map[string]int
 	byBlob           func() map[string][]int
 }
@@ -276,7 +277,10 @@ func Open(file []byte) (*Segment, error) {
 		return nil, errDamaged
 	}
 	s.meanings = lsa.PackedOf(s.meta.Dims, view[int8](of[sectionMeaningCells]), view[float32](of[sectionMeaningScales]))
-	s.vectors = vectors{view[float32](of[sectionVectors]), lsa.PackedOf(s.meta.VectorDims, view[int8](of[sectionVectorCells]), view[float32](of[sectionVectorScales]))}
+	s.vectors, err = vectorsOf(s.meta.VectorDims, view[int8](of[sectionVectorCells]), view[float32](of[sectionVectorScales]), view[float32](of[sectionVectors]))
+	if err != nil {
+		return nil, errDamaged
+	}
 	s.entries, err = decodeEntries(of[sectionEntries])
 	if err != nil || !s.sound() {
 		return nil, errDamaged
@@ -334,7 +338,7 @@ func (s *Segment) sound() bool {
 			return false
 		}
 	}
-	return packedSound(&s.meanings, chunks) && packedSound(&s.vectors.packed, chunks) && len(s.vectors.exact) == len(s.vectors.packed.Cells())
+	return packedSound(&s.meanings, chunks) && (s.vectors == nil || s.vectors.Len() == chunks)
 }
 
 func packedSound(p *lsa.Packed, chunks int) bool {

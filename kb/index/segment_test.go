@@ -158,7 +158,7 @@ func askAll(t *testing.T, s *Segment) {
 		l = l.Without([]int{i / 2})
 	}
 	for _, l := range []*Live{All(s), l} {
-		ask := Ask{Text: "pod node1 title filler17", Most: 10, Vectors: map[string][]float32{s.Space(): make([]float32, max(s.VectorDims(), 0))}}
+		ask := Ask{Text: "pod node1 title filler17", Most: 10, Vectors: map[string][]float32{s.Space(): slices.Repeat([]float32{1}, max(s.VectorDims(), 0))}}
 		if _, err := Search(t.Context(), []Source{{Space: s.Space(), Segments: []*Live{l}}}, ask); err != nil {
 			t.Fatal(err)
 		}
@@ -169,6 +169,44 @@ func askAll(t *testing.T, s *Segment) {
 		c.Copy(i, e.File)
 	}
 	w.Build(nil)
+}
+
+// Chunks that words do not find are found by their vectors, if they are there.
+func TestVectorsFindChunks(t *testing.T) {
+	w := NewWriter("model")
+	for i := range 300 {
+		w.Add(kb.File{Path: fmt.Sprint(i)}, chunkOf(fmt.Sprint("pod", i)), [][]float32{{1, float32(i), 0}})
+	}
+	s, err := Open(w.Build(nil).Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(l *Live, question []float32) ([]Found, error) {
+		return Search(t.Context(), []Source{{Space: "model", Segments: []*Live{l}}}, Ask{Text: "pod200", Most: 3, Vectors: map[string][]float32{"model": question}})
+	}
+	for _, c := range []struct {
+		l    *Live
+		want []uint32
+	}{
+		{All(s), []uint32{200, 7, 8}},
+		{All(s).Without([]int{7}), []uint32{200, 8, 6}},
+		{All(s).Showing(func(e Entry) bool { return e.File.Path != "8" }), []uint32{200, 7, 6}},
+	} {
+		by, err := find(c.l, []float32{1, 7.2, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []uint32
+		for _, f := range by {
+			got = append(got, f.Chunk)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("found %v, want %v", got, c.want)
+		}
+	}
+	if _, err := find(All(s), []float32{1, float32(math.NaN()), 0}); err == nil || err.Error() != `the query's vector of space "model": number 1 of a vector is NaN: all have to be finite` {
+		t.Errorf("a question that is no number: %v", err)
+	}
 }
 
 // FuzzOpen opens files that somebody has made: what is opened can be asked.

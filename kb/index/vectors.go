@@ -1,65 +1,61 @@
 package index
 
 import (
-	"slices"
+	"context"
 
-	"github.com/mainstay-dev/mainstay/kb/lsa"
+	"github.com/mainstay-dev/mainstay/kb/vectors"
 )
 
-// vectors are those that a model has made of the chunks, one after another: exact, and with a byte for a number.
-type vectors struct {
-	exact  []float32
-	packed lsa.Packed
+// vectorsOf returns the vectors of a file, nil where it has none.
+func vectorsOf(dims int, cells []int8, scales, exact []float32) (*vectors.Set, error) {
+	if dims == 0 && len(cells) == 0 && len(scales) == 0 && len(exact) == 0 {
+		return nil, nil
+	}
+	return vectors.Of(dims, cells, scales, exact)
 }
 
-// add adds a vector, as one of length 1.
-func (v *vectors) add(vector []float32) {
-	if v.packed.Dims() == 0 {
-		v.packed = lsa.NewPacked(len(vector))
+// addVector adds a vector. One that vectors.Set refuses counts as one of zeros.
+func (w *Writer) addVector(vector []float32) {
+	if !w.withVectors(len(vector)) {
+		return
 	}
-	vector = slices.Clone(vector)
-	if !lsa.Normalize(vector) {
-		clear(vector)
+	if err := w.vectors.Add(vector); err != nil {
+		_ = w.vectors.Add(make([]float32, w.vectors.Dims()))
 	}
-	v.exact = append(v.exact, vector...)
-	v.packed.Add(vector)
 }
 
-// copy adds a vector of others.
-func (v *vectors) copy(from *vectors, i int) {
-	if v.packed.Dims() == 0 {
-		v.packed = lsa.NewPacked(from.packed.Dims())
+// copyVector adds a vector of a segment.
+func (w *Writer) copyVector(from *Segment, chunk uint32) {
+	if from.vectors != nil && w.withVectors(from.vectors.Dims()) {
+		_ = w.vectors.Copy(from.vectors, int(chunk)) // Of one space all have the same length.
 	}
-	v.exact = append(v.exact, from.row(i)...)
-	v.packed.Copy(&from.packed, i)
 }
 
-func (v *vectors) row(i int) []float32 { return v.exact[i*v.packed.Dims() : (i+1)*v.packed.Dims()] }
-
-// near is how near a vector is to another one, exactly.
-func (v *vectors) near(to []float32, i int) float32 {
-	sum := float32(0)
-	for j, x := range v.row(i) {
-		sum += x * to[j]
+// withVectors reports whether there can be vectors.
+func (w *Writer) withVectors(dims int) bool {
+	if w.vectors == nil {
+		w.vectors, _ = vectors.New(dims)
 	}
-	return sum
+	return w.vectors != nil
 }
 
-// slack is how many more are looked at exactly than are wanted.
-const slack = 4
+// score is that of a cosine: above 0, as all scores are.
+func score(cosine float32) float32 { return 2 + cosine }
 
-// nearest adds to best the chunks nearest to a vector: all are compared by their bytes, and the best of them exactly. Those whose length is
-// infinite are left out.
-func (v *vectors) nearest(to []float32, lengths []float32, segment int32, best *best) {
-	rough := newBest(best.most*slack, nil)
-	for i := range v.packed.Len() {
-		if !dead(lengths[i]) {
-			// All scores are above 0, which cosines are not.
-			rough.add(found{score: 2 + v.packed.Dot(to, i), segment: segment, chunk: uint32(i)})
+// nearest adds to best the chunks nearest to a question. Those whose length is infinite are left out.
+func (l *Live) nearest(ctx context.Context, question *vectors.Search, segment int32, best *best) error {
+	live := vectors.NewRows(len(l.lengths))
+	for chunk, length := range l.lengths {
+		if !dead(length) {
+			live.Add(chunk)
 		}
 	}
-	for _, f := range rough.found {
-		f.score = 2 + v.near(to, int(f.chunk))
-		best.add(f)
+	by, err := question.Nearest(ctx, l.vectors, live, best.most, nil)
+	if err != nil {
+		return err
 	}
+	for _, n := range by {
+		best.add(found{score: score(n.Cosine), segment: segment, chunk: uint32(n.Row)})
+	}
+	return nil
 }

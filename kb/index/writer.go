@@ -8,6 +8,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/lsa"
+	"github.com/mainstay-dev/mainstay/kb/vectors"
 	"github.com/mainstay-dev/mainstay/kb/words"
 )
 
@@ -38,7 +39,7 @@ type Writer struct {
 	record  []byte
 	weights []uint32 // by term
 
-	vectors vectors
+	vectors *vectors.Set // nil before there is one
 	// placed are the chunks that were copied, by their number: their meaning can be copied too.
 	placed map[int]placed
 }
@@ -65,7 +66,7 @@ func (w *Writer) Chunks() int { return len(w.lengths) }
 func (w *Writer) Documents() int { return len(w.entries) }
 
 // Add takes a document in. With a space, there is a vector for each chunk, and all are of the same length.
-func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
+func (w *Writer) Add(f kb.File, d kb.Document, embedded [][]float32) {
 	for i, c := range d.Chunks {
 		w.text(d.Head(c), headWeight)
 		w.text(c.Text, 1)
@@ -82,7 +83,7 @@ func (w *Writer) Add(f kb.File, d kb.Document, vectors [][]float32) {
 		w.record = appendChunk(w.record[:0], c)
 		w.recordEnds = append(w.recordEnds, w.records.add(w.record))
 		if w.meta.Space != "" {
-			w.vectors.add(vectors[i])
+			w.addVector(embedded[i])
 		}
 	}
 	w.entry(Entry{File: f, Kind: d.Kind, Title: d.Title, Problem: d.Problem})
@@ -186,7 +187,7 @@ func (c *Copier) Copy(entry int, as kb.File) {
 		w.meta.Bytes += int64(len(chunk.Text))
 		w.recordEnds = append(w.recordEnds, w.records.add(record))
 		if w.meta.Space != "" {
-			w.vectors.copy(&s.vectors, int(i))
+			w.copyVector(s, i)
 		}
 	}
 	e.File = as
@@ -269,15 +270,19 @@ func (w *Writer) Build(meaning *Meaning) File {
 	of[sectionRecords] = w.records.pieces
 	one(sectionMeaningCells, raw(meanings.Cells()))
 	one(sectionMeaningScales, raw(meanings.Scales()))
-	one(sectionVectors, raw(w.vectors.exact))
-	one(sectionVectorCells, raw(w.vectors.packed.Cells()))
-	one(sectionVectorScales, raw(w.vectors.packed.Scales()))
+	if w.vectors != nil {
+		one(sectionVectors, raw(w.vectors.Exact()))
+		one(sectionVectorCells, raw(w.vectors.Cells()))
+		one(sectionVectorScales, raw(w.vectors.Scales()))
+	}
 	return pack(of...)
 }
 
 // means gives the chunks their places in a space.
 func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packed {
-	w.meta.VectorDims = w.vectors.packed.Dims()
+	if w.vectors != nil {
+		w.meta.VectorDims = w.vectors.Dims()
+	}
 	if meaning == nil || len(w.lengths) == 0 {
 		return lsa.Packed{}
 	}
