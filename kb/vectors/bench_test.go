@@ -46,6 +46,15 @@ func clustered(r *rand.Rand, dims, subjects int) func([]float32) {
 	}
 }
 
+// nearlyTheSame makes vectors that are apart by less than a byte can tell.
+func nearlyTheSame(r *rand.Rand, dims int) func([]float32) {
+	return func(v []float32) {
+		for i := range v {
+			v[i] = float32(1+i%10) + float32(r.NormFloat64())/200
+		}
+	}
+}
+
 // made are count vectors.
 func made(tb testing.TB, count, dims int, next func([]float32)) *Set {
 	s, err := New(dims)

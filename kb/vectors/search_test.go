@@ -92,11 +92,42 @@ func TestAllKernelsFindTheSame(t *testing.T) {
 	})
 }
 
+// The cosine of every row is where its bytes say that it may be.
+func TestBytesBoundCosines(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in, err := New(rapid.IntRange(1, 200).Draw(t, "dims"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range lot {
+			if err := in.Add(vector(t, in.Dims(), "vector")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var s Search
+		if err := s.Ask(vector(t, in.Dims(), "question")); err != nil {
+			t.Fatal(err)
+		}
+		s.lower.reset(lot)
+		s.compare(in, 0, ^uint64(0))
+		if len(s.maybe) != lot {
+			t.Fatalf("%d rows, want %d", len(s.maybe), lot)
+		}
+		for _, c := range s.maybe {
+			if cosine := s.Cosine(in, c.row); cosine < c.lower || cosine > c.upper {
+				t.Fatalf("row %d: %v is not from %v to %v", c.row, cosine, c.lower, c.upper)
+			}
+		}
+	})
+}
+
 func TestTheNearestAreFound(t *testing.T) {
 	const dims = 128
 	for name, next := range map[string]func([]float32){
 		"clustered": clustered(rand.New(rand.NewPCG(1, 2)), dims, 20),
 		"random":    random(rand.New(rand.NewPCG(1, 2)), dims),
+		// Their bytes say nothing of which is nearer.
+		"nearly the same": nearlyTheSame(rand.New(rand.NewPCG(1, 2)), dims),
 	} {
 		if got := recall(t, made(t, 10_000, dims, next), 50, next); got != 1 {
 			t.Errorf("%s: of the ten nearest %v are found", name, got)
