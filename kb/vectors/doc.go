@@ -13,7 +13,7 @@
 // by their floats that may be among the nearest by that: a few hundred of 100,000 as a rule. Where thousands of rows are nearly the same as
 // the question, it is thousands, and a search takes at most as long as one by bytes and one by floats.
 //
-// A search is as fast as memory: its time grows with the bytes of the set. 100,000 vectors of 768, clustered or random, take 1.8 to 3.4 ms on
+// A search is as fast as memory: its time grows with the bytes of the set. 100,000 vectors of 768, clustered or random, take 1.8 to 3.7 ms on
 // one core of a busy machine, 1.05 to 1.4 times as long as reading their bytes; with the instructions of any processor it is 60 to 80 ms.
 // See BenchmarkNearest. Among 33,000 vectors that are nearly the same it was 35 ms. A million were not measured: by that they take 3.8 GB, of
 // which .77 GB are read in 20 to 35 ms.
