@@ -31,7 +31,11 @@ func openKnowledge(dir string, embed func(context.Context, *spec.Model, []string
 		},
 		Embed: embed,
 		Repository: func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error) {
-			sum := sha256.Sum256([]byte(url))
+			key := url
+			if credential != nil {
+				key += "\x00" + credential.String()
+			}
+			sum := sha256.Sum256([]byte(key))
 			o := remote.Options{URL: url, Dir: filepath.Join(dir, "git", hex.EncodeToString(sum[:8]))}
 			if credential != nil {
 				o.Auth.Token = func(ctx context.Context) (string, error) { return reveal(ctx, *credential) }
@@ -221,6 +225,11 @@ func newKBIndex(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(names) == 0 {
+				if err := l.keeper.Forget(cmd.Context(), slices.Collect(maps.Keys(l.fleet.Knowledge))); err != nil {
+					return err
+				}
+			}
 			failed := false
 			for _, name := range slices.Sorted(maps.Keys(states)) {
 				failed = tellSource(cmd, name, states[name], true) || failed
@@ -246,7 +255,7 @@ func tellSource(cmd *cobra.Command, name string, s knowledge.State, all bool) (f
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, s.Found())
 	for _, p := range s.Problems {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %s\n", name, spec.Visible(p.Text))
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %s\n", name, spec.Visible(p.Path+": "+p.Text))
 	}
 	if more := s.Unread - len(s.Problems); more > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %d more\n", name, more)

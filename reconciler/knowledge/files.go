@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -32,15 +33,30 @@ func (j *job) commit(ctx context.Context, history History, commit string, select
 		j.locate(history, commit)
 		return nil
 	}
+	if err := j.filled(ctx, history, commit, selection, &u); err != nil {
+		return unavailable{err}
+	}
+	if err := j.write(ctx, u); err != nil {
+		return err
+	}
+	j.locate(history, commit)
+	return nil
+}
+
+// filled adds the files to an update.
+func (j *job) filled(ctx context.Context, history History, commit string, selection spec.KnowledgeFiles, u *kb.Update) error {
 	to, err := history.Snapshot(commit)
 	if err != nil {
 		return err
 	}
 	u.Read = func(ctx context.Context, f kb.File) (kb.Document, error) { return j.file(ctx, to, f.Path) }
+	err = remote.ErrTooLarge
 	if from := j.before(history); from != nil {
 		u.From = j.was
-		err = differing(ctx, from, to, selection, &u)
-	} else {
+		err = differing(ctx, from, to, selection, u)
+	}
+	if errors.Is(err, remote.ErrTooLarge) { // There is nothing to compare with, or too much differs.
+		u.From, u.Put, u.Removed = "", nil, nil
 		u.Put, err = listed(to, selection)
 	}
 	if err != nil {
@@ -49,19 +65,43 @@ func (j *job) commit(ctx context.Context, history History, commit string, select
 	if len(u.Put) > maxFiles {
 		return fmt.Errorf("it has %d files, and at most %d are read: write less under include in %s", len(u.Put), maxFiles, j.source.Place.File)
 	}
-	if err := dated(ctx, history, commit, commitOf(u.From), u.Put); err != nil {
+	undated, err := j.undated(ctx, u)
+	if err != nil {
 		return err
 	}
-	if err := j.engine.Update(ctx, u); err != nil {
-		return err
-	}
-	j.locate(history, commit)
-	return nil
+	return dated(ctx, history, commit, commitOf(u.From), undated)
 }
+
+// undated gives the files of a listing that the engine holds already the times that it has for them, and returns the others.
+func (j *job) undated(ctx context.Context, u *kb.Update) ([]*kb.File, error) {
+	when := map[string]kb.File{}
+	if u.From == "" && j.was != "" {
+		known, err := j.engine.Files(ctx, j.source.Name)
+		if err != nil {
+			return nil, indexError{err}
+		}
+		for _, f := range known {
+			when[f.Path] = f
+		}
+	}
+	var undated []*kb.File
+	for i := range u.Put {
+		f := &u.Put[i]
+		if known := when[f.Path]; known.Blob == f.Blob && !known.Time.IsZero() {
+			f.Time = known.Time
+			continue
+		}
+		undated = append(undated, f)
+	}
+	return undated, nil
+}
+
+// blob identifies a file's document, which its name shapes too: the same bytes are another one as README.md than as README.txt.
+func blob(id, name string) string { return id + " " + path.Base(name) }
 
 // before is what the engine has of the source; nil where that is nothing, or the source was declared in another way.
 func (j *job) before(history History) *remote.Snapshot {
-	if j.was == "" || j.was != j.selected(commitOf(j.was)) {
+	if j.was == "" || !j.declaredThen() {
 		return nil
 	}
 	from, err := history.Snapshot(commitOf(j.was))
@@ -84,7 +124,7 @@ func differing(ctx context.Context, from, to *remote.Snapshot, selection spec.Kn
 		info, err := to.Lstat(d.Path)
 		switch {
 		case err == nil && info.Mode().IsRegular():
-			u.Put = append(u.Put, kb.File{Path: d.Path, Blob: d.After})
+			u.Put = append(u.Put, kb.File{Path: d.Path, Blob: blob(d.After, d.Path)})
 		case err == nil || errors.Is(err, fs.ErrNotExist):
 			u.Removed = append(u.Removed, d.Path)
 		default:
@@ -112,7 +152,7 @@ func listed(to *remote.Snapshot, selection spec.KnowledgeFiles) (files []kb.File
 				named = identified(id)
 			}
 			seen[name] = true
-			files = append(files, kb.File{Path: name, Blob: named.ID()})
+			files = append(files, kb.File{Path: name, Blob: blob(named.ID(), name)})
 			if len(files) > maxFiles {
 				return fs.SkipAll
 			}
@@ -145,22 +185,31 @@ func selects(s spec.KnowledgeFiles, name string) bool {
 func (j *job) file(ctx context.Context, files *remote.Snapshot, name string) (kb.Document, error) {
 	content, err := files.ReadFile(name)
 	if errors.Is(err, remote.ErrTooLarge) {
-		return kb.Document{Problem: err.Error()}, nil
+		return kb.Document{Problem: "it is too large to be read (split it, or leave it out with exclude)"}, nil
 	}
 	if err != nil {
-		return kb.Document{}, err
+		return kb.Document{}, unavailable{err}
 	}
 	return j.document(ctx, name, content)
 }
 
-// dated notes when files were changed last, as far as the newest commits tell: those down to, and without, one that is known.
-func dated(ctx context.Context, history History, commit, known string, files []kb.File) error {
+// dated notes when files were changed last, as far as the newest commits tell: those down to, and without, one that is known, or as far
+// as a shallow clone goes.
+func dated(ctx context.Context, history History, commit, known string, files []*kb.File) error {
+	err := datedBy(ctx, history, commit, known, files)
+	if errors.Is(err, remote.ErrMissing) || errors.Is(err, remote.ErrTooLarge) {
+		return nil
+	}
+	return err
+}
+
+func datedBy(ctx context.Context, history History, commit, known string, files []*kb.File) error {
 	if len(files) == 0 {
 		return nil
 	}
 	left := make(map[string]*kb.File, len(files))
-	for i := range files {
-		left[files[i].Path] = &files[i]
+	for _, f := range files {
+		left[f.Path] = f
 	}
 	note := func(paths []remote.Difference, when time.Time) {
 		for _, d := range paths {

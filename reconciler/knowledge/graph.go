@@ -48,11 +48,16 @@ type located struct {
 // what these sources hold, and nothing else. The notes say what is missing.
 func (k *Keeper) Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (all []*graph.Graph, notes []string, err error) {
 	of := map[located][]*spec.KnowledgeSource{}
+	first, next := &patience{most: firstTime}, &patience{most: nextTime}
 	for _, s := range sources {
 		if !s.Spec.Graph || s.Spec.Web != nil {
 			continue
 		}
-		if err := k.await(ctx, s.Name); err != nil {
+		if k.undeclared(s.Name) {
+			notes = append(notes, gone(s.Name))
+			continue
+		}
+		if err := k.await(ctx, s.Name, first, next); err != nil {
 			return nil, nil, err
 		}
 		k.mu.Lock()

@@ -31,9 +31,27 @@ type unavailable struct{ error }
 
 func (u unavailable) Unwrap() error { return u.error }
 
-func isUnavailable(err error) bool {
-	var u unavailable
-	return errors.As(err, &u) || errors.Is(err, remote.ErrUnreachable)
+// indexError is the error of the engine.
+type indexError struct{ error }
+
+func (e indexError) Unwrap() error { return e.error }
+
+// reason is that of an error: it is the source's, or a model's, unless the engine says that it is its own.
+func reason(err error) string {
+	var source unavailable
+	var index indexError
+	if errors.As(err, &index) && !errors.As(index.error, &source) {
+		return IndexFailed
+	}
+	return SourceUnavailable
+}
+
+// write brings the engine to another state.
+func (j *job) write(ctx context.Context, u kb.Update) error {
+	if err := j.engine.Update(ctx, u); err != nil {
+		return indexError{err}
+	}
+	return nil
 }
 
 // do returns when the source is to be looked at again.
@@ -76,20 +94,34 @@ func (j *job) git(ctx context.Context, g *spec.KnowledgeGit) (time.Duration, err
 
 // repository opens the repository of a source.
 func (j *job) repository(ctx context.Context, g *spec.KnowledgeGit) (*remote.Remote, error) {
-	if r := j.repositories[g.URL]; r != nil {
+	key := repositoryKey{url: g.URL}
+	if g.Credential != nil {
+		key.credential = g.Credential.String()
+	}
+	if r := j.repositories[key]; r != nil {
 		return r, nil
 	}
 	r, err := j.opts.Repository(ctx, g.URL, g.Credential)
 	if err != nil {
 		return nil, err
 	}
-	j.repositories[g.URL] = r
+	j.repositories[key] = r
 	return r, nil
 }
 
-// selected begins a state with what a source is at, and ends it with how the source is declared: where either is another one, so is
-// the state.
-func (j *job) selected(at string) string { return at + " " + string(j.source.Digest) }
+// repositoryKey is a repository as a credential shows it: what one may see is nothing for whoever has another.
+type repositoryKey struct{ url, credential string }
+
+// selected begins a state with what a source is at, then says how the source is declared, and ends with how documents are read: where
+// any of these is another one, so is the state.
+func (j *job) selected(at string) string {
+	return at + " " + string(j.source.Digest) + " " + j.cut().Format()
+}
+
+// declaredThen reports whether the source was declared as it is now when the engine was brought to its state.
+func (j *job) declaredThen() bool {
+	return strings.HasPrefix(j.was, commitOf(j.was)+" "+string(j.source.Digest)+" ")
+}
 
 // commitOf is what the source was at in a state.
 func commitOf(state string) string {
@@ -140,7 +172,16 @@ func (j *job) document(ctx context.Context, path string, content []byte) (kb.Doc
 	case errors.Is(err, ingest.ErrSkip):
 		return kb.Document{}, nil
 	case errors.As(err, &broken):
-		return kb.Document{Problem: broken.Error()}, nil
+		return kb.Document{Problem: problem(broken)}, nil
 	}
 	return d, err
+}
+
+// problem says what is wrong with a document, without its path: the same content may stand at several.
+func problem(e *ingest.Error) string {
+	text := fmt.Sprintf("%s (%s)", e.Message, e.Hint)
+	if e.Line > 0 {
+		text = fmt.Sprintf("line %d: %s", e.Line, text)
+	}
+	return text
 }

@@ -26,7 +26,8 @@ const (
 	Indexed = "Indexed"
 	// Indexing is under way.
 	Indexing = "Indexing"
-	// SourceUnavailable is a repository, a site or a model that cannot be reached. What was known of it stays.
+	// SourceUnavailable is a repository, a site or a model that cannot be reached or has not what is asked of it. What was known of
+	// it stays.
 	SourceUnavailable = "SourceUnavailable"
 	// IndexFailed is an index that cannot be written.
 	IndexFailed = "IndexFailed"
@@ -85,8 +86,8 @@ type Keeper struct {
 	// engine is opened once; see ready.
 	opening sync.Mutex
 	engine  kb.Engine
-	// repositories are those that were opened, by their URLs; only work uses them.
-	repositories map[string]*remote.Remote
+	// repositories are those that were opened; only work uses them.
+	repositories map[repositoryKey]*remote.Remote
 
 	graphs graphs
 
@@ -94,6 +95,8 @@ type Keeper struct {
 	kept    map[string]*kept
 	located map[string]located
 	here    Here
+	keeping bool // Keep was called, so that kept is all that is declared
+	opened  bool // the engine is
 	stale   bool // something that is not declared any more may still be in the engine
 	working bool
 	works   sync.WaitGroup
@@ -132,7 +135,7 @@ func New(opts Options) *Keeper {
 	if opts.Changed == nil {
 		opts.Changed = func(spec.Ref, State) {}
 	}
-	return &Keeper{opts: opts, graphs: newGraphs(), kept: map[string]*kept{}, located: map[string]located{}, repositories: map[string]*remote.Remote{}, stale: true}
+	return &Keeper{opts: opts, graphs: newGraphs(), kept: map[string]*kept{}, located: map[string]located{}, repositories: map[repositoryKey]*remote.Remote{}, stale: true}
 }
 
 // Keep looks at the sources that a fleet declares, where it is time to, and returns at once. What it begins ends with ctx. What is not
@@ -140,7 +143,7 @@ func New(opts Options) *Keeper {
 func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.here = here
+	k.here, k.keeping = here, true
 	for name := range k.kept {
 		if fleet.Knowledge[name] == nil {
 			if one := k.kept[name]; one.state.Reason == Indexing {
@@ -164,7 +167,7 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 		}
 		one.source = source
 	}
-	if !k.working && len(k.due()) > 0 { // Work under way finds what has become due.
+	if !k.working && (len(k.due()) > 0 || k.stale && k.opened) { // Work under way finds what has become due.
 		k.working = true
 		k.works.Go(func() { k.work(ctx) })
 	}
@@ -191,24 +194,31 @@ func (k *Keeper) due() []string {
 
 // work looks at what is due, until nothing is.
 func (k *Keeper) work(ctx context.Context) {
+	forgets := true // until that fails
 	for {
 		k.mu.Lock()
 		due := k.due()
-		if len(due) == 0 || ctx.Err() != nil {
+		stale := k.stale && forgets
+		if len(due) == 0 && !stale || ctx.Err() != nil {
 			k.working = false
 			k.mu.Unlock()
 			return
 		}
-		one, here, stale := k.kept[due[0]], k.here, k.stale
-		source := one.source
-		declared := slices.Collect(maps.Keys(k.kept))
-		k.mu.Unlock()
 		if stale {
-			k.forget(ctx, declared)
+			declared := slices.Collect(maps.Keys(k.kept))
+			k.stale = false
+			k.mu.Unlock()
+			forgets = k.Forget(ctx, declared) == nil // Whoever needs the engine says why.
+			continue
 		}
+		one, here := k.kept[due[0]], k.here
+		source := one.source
+		k.mu.Unlock()
 		s, next := k.bring(ctx, source, here)
 		k.mu.Lock()
-		if ctx.Err() == nil && k.kept[source.Name] == one && one.source == source {
+		current := ctx.Err() == nil && k.kept[source.Name] == one && one.source.Digest == source.Digest &&
+			(source.Spec.Files == nil || k.here.Commit == here.Commit)
+		if current {
 			one.at = here.Commit
 			if s.Reason == Indexed {
 				one.failures = 0
@@ -219,7 +229,7 @@ func (k *Keeper) work(ctx context.Context) {
 			one.next = k.opts.Now().Add(next)
 		}
 		k.mu.Unlock()
-		if ctx.Err() == nil {
+		if current {
 			k.set(source, s)
 		}
 	}
@@ -228,21 +238,24 @@ func (k *Keeper) work(ctx context.Context) {
 // never is when a source that cannot change is looked at again.
 const never = 365 * 24 * time.Hour
 
-// forget removes from the engine what is not declared.
-func (k *Keeper) forget(ctx context.Context, declared []string) {
+// Forget removes from the engine all but these sources.
+func (k *Keeper) Forget(ctx context.Context, but []string) error {
 	engine, err := k.ready(ctx)
-	if err != nil {
-		return // Whoever needs the engine says why.
-	}
-	all, err := engine.Stats(ctx)
-	for _, s := range all {
-		if !slices.Contains(declared, s.Source) && err == nil {
-			err = engine.Forget(ctx, s.Source)
+	if err == nil {
+		var all []kb.Stats
+		all, err = engine.Stats(ctx)
+		for _, s := range all {
+			if !slices.Contains(but, s.Source) && err == nil {
+				err = engine.Forget(ctx, s.Source)
+			}
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.stale = err != nil
+	if err != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.stale = true
+	}
+	return err
 }
 
 // ready returns the engine.
@@ -257,6 +270,9 @@ func (k *Keeper) ready(ctx context.Context) (kb.Engine, error) {
 		return nil, err
 	}
 	k.engine = engine
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.opened = true
 	return engine, nil
 }
 
@@ -320,6 +336,9 @@ func (k *Keeper) Close() error {
 	if k.engine != nil {
 		err = k.engine.Close()
 		k.engine = nil
+		k.mu.Lock()
+		k.opened = false
+		k.mu.Unlock()
 	}
 	for _, r := range k.repositories {
 		if e := r.Close(); err == nil {
@@ -361,10 +380,7 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	next, err := j.do(ctx)
 	s := k.described(ctx, engine, source.Name)
 	if err != nil {
-		s.Reason, s.Message = IndexFailed, err.Error()
-		if isUnavailable(err) {
-			s.Reason = SourceUnavailable
-		}
+		s.Reason, s.Message = reason(err), err.Error()
 	}
 	return s, next
 }
@@ -384,7 +400,7 @@ func (k *Keeper) described(ctx context.Context, engine kb.Engine, name string) S
 	}
 	s.Message = s.Found()
 	if s.Unread > 0 {
-		s.Message += fmt.Sprintf("; %d could not be read, such as %s", s.Unread, s.Problems[0].Text)
+		s.Message += fmt.Sprintf("; %d could not be read, such as %s: %s", s.Unread, s.Problems[0].Path, s.Problems[0].Text)
 	}
 	return s
 }

@@ -19,27 +19,38 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 	}
 	asked := q.Sources
 	q.Sources, q.Vectors = nil, map[string][]float32{}
+	first, next := &patience{most: firstTime}, &patience{most: nextTime}
+	mute := map[string]bool{} // the spaces whose models gave no vector
 	for _, s := range sources {
 		if len(asked) > 0 && !slices.Contains(asked, s.Name) {
 			continue
 		}
+		if k.undeclared(s.Name) {
+			notes = append(notes, gone(s.Name))
+			continue
+		}
 		q.Sources = append(q.Sources, s.Name)
-		if err := k.await(ctx, s.Name); err != nil {
+		if err := k.await(ctx, s.Name, first, next); err != nil {
 			return nil, nil, err
 		}
 		if note := k.note(s.Name); note != "" {
 			notes = append(notes, note)
 		}
-		if m := s.Embed; m != nil && q.Vectors[space(m)] == nil && !q.WordsOnly {
-			vectors, err := k.opts.Embed(ctx, m, []string{q.Text})
-			switch {
-			case ctx.Err() != nil:
+		m := s.Embed
+		if m == nil || q.WordsOnly {
+			continue
+		}
+		if q.Vectors[space(m)] == nil && !mute[space(m)] {
+			vector, err := k.vector(ctx, m, q.Text)
+			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
-			case err != nil || len(vectors) != 1:
-				notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so %s is searched without it", m.Name, s.Name))
-			default:
-				q.Vectors[space(m)] = vectors[0]
 			}
+			if mute[space(m)] = err != nil; err == nil {
+				q.Vectors[space(m)] = vector
+			}
+		}
+		if mute[space(m)] {
+			notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so %s is searched without it", m.Name, s.Name))
 		}
 	}
 	hits, err = engine.Search(ctx, q)
@@ -49,30 +60,71 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 	return hits, notes, err
 }
 
+// vector has a model make the vector of a question.
+func (k *Keeper) vector(ctx context.Context, m *spec.Model, text string) ([]float32, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	vectors, err := k.opts.Embed(ctx, m, []string{text})
+	if err == nil && len(vectors) != 1 {
+		err = fmt.Errorf("the model %s made %d vectors of one text", m.Name, len(vectors))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return vectors[0], nil
+}
+
 const (
-	// firstTime is how long a search waits for a source that is being read for the first time, and nextTime for one that is being
+	// firstTime is how long a search waits for sources that are being read for the first time, and nextTime for those that are being
 	// brought up to date.
 	firstTime = 2 * time.Minute
 	nextTime  = 2 * time.Second
+	// askTime bounds the making of a question's vector.
+	askTime = 30 * time.Second
 )
 
+// patience is how long one search waits, for all of its sources together. It is used by one goroutine.
+type patience struct {
+	most  time.Duration
+	ended <-chan time.Time
+	over  bool
+}
+
+// undeclared reports whether a source is gone: an agent may be of an older revision.
+func (k *Keeper) undeclared(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.keeping && k.kept[name] == nil
+}
+
+func gone(name string) string {
+	return name + " is not declared any more, and not in this answer"
+}
+
 // await waits while a source is being read, for a while.
-func (k *Keeper) await(ctx context.Context, name string) error {
+func (k *Keeper) await(ctx context.Context, name string, first, next *patience) error {
 	k.mu.Lock()
 	one := k.kept[name]
 	if one == nil || one.state.Reason != Indexing {
 		k.mu.Unlock()
 		return nil
 	}
-	settled, patience := one.settled, firstTime
+	settled, waits := one.settled, first
 	if one.state.Commit != "" {
-		patience = nextTime
+		waits = next
 	}
 	k.mu.Unlock()
+	if waits.over {
+		return nil
+	}
+	if waits.ended == nil {
+		waits.ended = k.opts.After(waits.most)
+	}
 	select {
 	case <-settled:
 		return nil
-	case <-k.opts.After(patience):
+	case <-waits.ended:
+		waits.over = true
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -95,6 +147,9 @@ func (k *Keeper) note(name string) string {
 
 // Document returns a document of a source, and the commit or day that it is of. The error wraps [kb.ErrNotFound] where there is none.
 func (k *Keeper) Document(ctx context.Context, source, path string) (kb.File, kb.Document, string, error) {
+	if k.undeclared(source) {
+		return kb.File{}, kb.Document{}, "", fmt.Errorf("source %q is not declared any more: %w", source, kb.ErrNotFound)
+	}
 	engine, err := k.ready(ctx)
 	if err != nil {
 		return kb.File{}, kb.Document{}, "", err
