@@ -15,6 +15,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/html/charset"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -28,6 +31,8 @@ const (
 	// maxSitemap and maxPage are the largest ones that are read, in bytes; 50 MiB is what the protocol of sitemaps allows.
 	maxSitemap = 50 << 20
 	maxPage    = 8 << 20
+	// maxKept is about how much text of pages is kept until it is taken in, in bytes. What is more is read a second time then.
+	maxKept = 256 << 20
 	// maxRedirects is how many redirects are followed, each to a page that may be read.
 	maxRedirects = 5
 	// pageTime bounds one request.
@@ -41,23 +46,32 @@ type page struct {
 }
 
 // web brings the source to the pages of a site. A page that the sitemap gives a day for is read again when that is another one; any other
-// page is read each time, to see whether it has changed.
+// page is read each time, to see whether it has changed, and so is one that could not be read. A sitemap without pages empties nothing:
+// it is more often a mistake of a server than what somebody wants, who would remove the source.
 func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 	pages, err := j.sitemap(ctx, w)
 	if err != nil {
 		return err
 	}
+	if len(pages) == 0 {
+		return unavailable{fmt.Errorf("the sitemap %s names no page that may be read: see whether allow in %s says how its pages begin", w.Sitemap, j.source.Place.File)}
+	}
 	u := j.update(j.opts.Now().UTC().Format("2006-01-02T15:04:05Z"))
 	known, err := j.engine.Files(ctx, j.source.Name)
 	if err != nil {
-		return err
+		return indexError{err}
 	}
 	had := map[string]string{}
 	for _, f := range known {
 		had[f.Path] = f.Blob
 	}
+	broken, err := j.broken(ctx)
+	if err != nil {
+		return err
+	}
 	read := map[string]kb.Document{}
 	same := len(known) == len(pages) && commitOf(j.was) != "" && j.was == j.selected(commitOf(j.was))
+	kept := 0
 	for i, p := range pages {
 		f := kb.File{Path: p.url}
 		if when, err := time.Parse(time.RFC3339, p.changed); err == nil {
@@ -65,8 +79,8 @@ func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 		} else if when, err := time.Parse(time.DateOnly, p.changed); err == nil {
 			f.Time = when
 		}
-		if !f.Time.IsZero() {
-			f.Blob = "lastmod:" + p.changed
+		if !f.Time.IsZero() && !broken[p.url] {
+			f.Blob = "lastmod:" + p.changed + " " + p.url
 		}
 		if f.Blob == "" {
 			d, blob, err := j.page(ctx, w, p.url)
@@ -74,13 +88,16 @@ func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 				return err
 			}
 			f.Blob = blob
-			if had[p.url] != blob {
+			if had[p.url] != blob && kept < maxKept {
 				read[p.url] = d
+				for _, c := range d.Chunks {
+					kept += len(c.Text)
+				}
 			}
 		}
 		same = same && had[f.Path] == f.Blob
 		u.Put = append(u.Put, f)
-		j.tell(i, len(pages))
+		j.tell(i+1, len(pages))
 	}
 	if same {
 		return nil
@@ -92,7 +109,24 @@ func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 		d, _, err := j.page(ctx, w, f.Path)
 		return d, err
 	}
-	return j.engine.Update(ctx, u)
+	return j.write(ctx, u)
+}
+
+// broken are the pages that could not be read the last time, as far as the engine lists them.
+func (j *job) broken(ctx context.Context) (map[string]bool, error) {
+	all, err := j.engine.Stats(ctx)
+	if err != nil {
+		return nil, indexError{err}
+	}
+	pages := map[string]bool{}
+	for _, s := range all {
+		if s.Source == j.source.Name {
+			for _, p := range s.Problems {
+				pages[p.Path] = true
+			}
+		}
+	}
+	return pages, nil
 }
 
 // sitemap returns the pages that a sitemap names and that may be read, sorted and each once. See https://www.sitemaps.org/protocol.html.
@@ -106,11 +140,11 @@ func (j *job) sitemap(ctx context.Context, w *spec.KnowledgeWeb) ([]page, error)
 			continue
 		}
 		if done[at] = true; len(done) > maxSitemaps {
-			return nil, fmt.Errorf("the sitemap %s names more than %d others: name one of them in %s", w.Sitemap, maxSitemaps, j.source.Place.File)
+			return nil, unavailable{fmt.Errorf("the sitemap %s names more than %d others: name one of them in %s", w.Sitemap, maxSitemaps, j.source.Place.File)}
 		}
 		body, _, err := j.get(ctx, at, maxSitemap, func(to string) bool { return sameHost(to, w.Sitemap) })
 		if err != nil {
-			return nil, err
+			return nil, unavailable{fmt.Errorf("the sitemap cannot be read: %w", err)}
 		}
 		found, further, err := parseSitemap(body)
 		if err != nil {
@@ -127,7 +161,7 @@ func (j *job) sitemap(ctx context.Context, w *spec.KnowledgeWeb) ([]page, error)
 			}
 		}
 		if len(pages) > maxPages {
-			return nil, fmt.Errorf("the sitemap %s has more than %d pages that may be read: write less under allow in %s", w.Sitemap, maxPages, j.source.Place.File)
+			return nil, unavailable{fmt.Errorf("the sitemap %s has more than %d pages that may be read: write less under allow in %s", w.Sitemap, maxPages, j.source.Place.File)}
 		}
 	}
 	slices.SortFunc(pages, func(a, b page) int { return strings.Compare(a.url, b.url) })
@@ -184,40 +218,66 @@ func parseSitemap(body []byte) (pages []page, further []string, err error) {
 	}
 }
 
-// allowed reports whether a page may be read: it begins as one of those that the source allows, also with what stands for each other
-// in a URL resolved.
+// allowed reports whether a page may be read: it begins as one of those that the source allows, and leads nowhere else from there.
 func allowed(w *spec.KnowledgeWeb, page string) bool {
 	u, err := url.Parse(page)
-	if err != nil || u.User != nil || u.Host == "" || len(page) > 2048 {
+	if err != nil || u.User != nil || u.Host == "" || len(page) > 2048 || climbs(u.Path) {
 		return false
 	}
-	u.Fragment, u.RawFragment = "", ""
-	clean := u.JoinPath().String() // Without .. in it.
-	return slices.ContainsFunc(w.Allow, func(prefix string) bool { return strings.HasPrefix(clean, prefix) && strings.HasPrefix(page, prefix) })
+	return slices.ContainsFunc(w.Allow, func(prefix string) bool { return strings.HasPrefix(page, prefix) })
+}
+
+// climbs reports whether a path has dots for another folder, in any of the ways in which servers take them: what is escaped in the
+// URL, also twice, and a backslash for a slash.
+func climbs(path string) bool {
+	for range 2 {
+		for _, name := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+			name, _, _ = strings.Cut(name, ";")
+			if name == ".." || name == "." {
+				return true
+			}
+		}
+		unescaped, err := url.PathUnescape(path)
+		if err != nil {
+			return false
+		}
+		path = unescaped
+	}
+	return false
 }
 
 func sameHost(a, b string) bool {
 	x, err := url.Parse(a)
 	y, other := url.Parse(b)
-	return err == nil && other == nil && x.Host != "" && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
+	return err == nil && other == nil && x.Host != "" && x.User == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
 }
 
 // page reads one page.
 func (j *job) page(ctx context.Context, w *spec.KnowledgeWeb, at string) (kb.Document, string, error) {
 	body, kind, err := j.get(ctx, at, maxPage, func(to string) bool { return allowed(w, to) })
-	var status *statusError
+	var none *pageError
 	switch {
-	case errors.As(err, &status) && status.code != http.StatusTooManyRequests && status.code < 500, errors.Is(err, errTooLong):
-		return kb.Document{Problem: err.Error()}, "error:" + err.Error(), nil
+	case errors.As(err, &none):
+		return kb.Document{Problem: none.text}, "error:" + none.text, nil
 	case err != nil:
 		return kb.Document{}, "", err
 	}
 	sum := sha256.Sum256(body)
-	d, err := j.document(ctx, named(at, kind), body)
-	if d.Problem != "" {
-		d.Problem = at + ": " + d.Problem
+	name := named(at, kind)
+	d, err := j.document(ctx, name, inUTF8(body, kind))
+	return d, blob("sha256:"+hex.EncodeToString(sum[:]), name), err
+}
+
+// inUTF8 is a text in UTF-8 that may be in another encoding, which the server or the page itself names.
+func inUTF8(body []byte, contentType string) []byte {
+	if utf8.Valid(body) || !strings.HasPrefix(contentType, "text/") && !strings.HasPrefix(contentType, "application/xhtml") {
+		return body
 	}
-	return d, "sha256:" + hex.EncodeToString(sum[:]), err
+	encoding, _, _ := charset.DetermineEncoding(body[:min(len(body), 1024)], contentType)
+	if text, err := encoding.NewDecoder().Bytes(body); err == nil {
+		return text
+	}
+	return body
 }
 
 // named is what a page would be called as a file, so that its kind is known.
@@ -239,19 +299,19 @@ func named(at, contentType string) string {
 	return name
 }
 
-// statusError is what a server says that has no page.
-type statusError struct {
-	url  string
-	code int
-}
+// pageError says why there is no page where a server answers.
+type pageError struct{ url, text string }
 
-func (s *statusError) Error() string {
-	return fmt.Sprintf("%s: the server answers %d %s", s.url, s.code, http.StatusText(s.code))
+func (e *pageError) Error() string { return e.url + ": " + e.text }
+
+func answers(status int) string {
+	return strings.TrimSpace(fmt.Sprintf("the server answers %d %s", status, http.StatusText(status)))
 }
 
 var errTooLong = errors.New("it is too long")
 
-// get reads what is at a URL, and follows redirects to where it may. The error of a server that cannot be reached, or fails, is unavailable.
+// get reads what is at a URL, and follows redirects to where it may. The error of a server that cannot be reached, or fails, is
+// unavailable, and otherwise a pageError.
 func (j *job) get(ctx context.Context, at string, most int64, may func(url string) bool) (body []byte, contentType string, err error) {
 	for range maxRedirects + 1 {
 		body, contentType, next, err := j.once(ctx, at, most)
@@ -259,11 +319,11 @@ func (j *job) get(ctx context.Context, at string, most int64, may func(url strin
 			return body, contentType, err
 		}
 		if !may(next) {
-			return nil, "", &statusError{fmt.Sprintf("%s sends to %s, which may not be read", at, next), http.StatusForbidden}
+			return nil, "", &pageError{at, "it sends to another page, which may not be read"}
 		}
 		at = next
 	}
-	return nil, "", &statusError{at + " sends on and on", http.StatusLoopDetected}
+	return nil, "", &pageError{at, "it sends on and on"}
 }
 
 // once makes one request. next is where it sends to.
@@ -289,15 +349,15 @@ func (j *job) once(ctx context.Context, at string, most int64) (body []byte, con
 		}
 		return nil, "", to.String(), nil
 	case response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500:
-		return nil, "", "", unavailable{&statusError{at, response.StatusCode}}
+		return nil, "", "", unavailable{fmt.Errorf("%s: %s", at, answers(response.StatusCode))}
 	case response.StatusCode != http.StatusOK:
-		return nil, "", "", &statusError{at, response.StatusCode}
+		return nil, "", "", &pageError{at, answers(response.StatusCode)}
 	}
 	body, err = readAtMost(response.Body, most)
 	if err != nil && !errors.Is(err, errTooLong) {
 		err = unavailable{fmt.Errorf("%s breaks off: %w", at, err)}
 	} else if err != nil {
-		err = fmt.Errorf("%s: %w", at, err)
+		err = &pageError{at, err.Error()}
 	}
 	return body, response.Header.Get("Content-Type"), "", err
 }
