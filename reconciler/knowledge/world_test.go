@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,18 +54,26 @@ func (r *repository) git(args ...string) string {
 // commit writes files, removes those without content, and returns the commit.
 func (r *repository) commit(files map[string]string) string {
 	r.t.Helper()
-	for name, content := range files {
-		at := filepath.Join(r.dir, filepath.FromSlash(name))
-		if err := os.RemoveAll(at); err != nil {
-			r.t.Fatal(err)
+	root, err := os.OpenRoot(r.dir) // No link leads out of it.
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer root.Close()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if info, err := root.Lstat(name); files[name] == "" || err == nil && !info.Mode().IsRegular() {
+			if err := root.RemoveAll(name); err != nil {
+				r.t.Fatal(err)
+			}
 		}
+	}
+	for name, content := range files {
 		if content == "" {
 			continue
 		}
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
 			r.t.Fatal(err)
 		}
-		if err := os.WriteFile(at, []byte(content), 0o644); err != nil {
+		if err := root.WriteFile(name, []byte(content), 0o644); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -185,13 +194,15 @@ func (w *world) later(d time.Duration) {
 	w.now = w.now.Add(d)
 }
 
-// told are the reasons of the changes since it was asked last.
+// told are the reasons of the changes since it was asked last, but for how far it is.
 func (w *world) told() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all []string
 	for _, s := range w.changes {
-		all = append(all, s.Reason)
+		if s.Reason != Indexing {
+			all = append(all, s.Reason)
+		}
 	}
 	w.changes = nil
 	return strings.Join(all, " ")

@@ -1,0 +1,335 @@
+package knowledge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec"
+)
+
+func TestSourcesComeAndGo(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n", "src/b.md": "# Beta\n"}))
+	docs := filesSource(t, "docs/**")
+	src := source(t, "src", spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"src/**"}}})
+	w.keep(here)
+	if stats, err := w.keeper.Stats(t.Context()); err != nil || len(stats) != 0 {
+		t.Errorf("%v, %v", stats, err)
+	}
+	w.keep(here, docs, src)
+	equal(t, "the reasons", w.told(), "Indexed Indexed")
+	w.keep(here, docs, src)
+	equal(t, "nothing changed", w.told(), "")
+	equal(t, "found", w.found("alpha beta", docs, src), "docs/a.md src/b.md")
+
+	// What is not declared any more is forgotten at once, and not searched for an agent of an older revision.
+	w.keep(here, docs)
+	if stats, err := w.keeper.Stats(t.Context()); err != nil || len(stats) != 1 {
+		t.Errorf("%v, %v", stats, err)
+	}
+	hits, notes, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{docs, src}, kb.Query{Text: "alpha beta", Most: 9})
+	if err != nil || len(hits) != 1 || !slices.Equal(notes, []string{"src is not declared any more, and not in this answer"}) {
+		t.Errorf("%v, %q, %v", hits, notes, err)
+	}
+	if _, _, _, err := w.keeper.Document(t.Context(), "src", "src/b.md"); !errors.Is(err, kb.ErrNotFound) {
+		t.Error(err)
+	}
+	w.keep(here)
+	if stats, err := w.keeper.Stats(t.Context()); err != nil || len(stats) != 0 {
+		t.Errorf("%v, %v", stats, err)
+	}
+}
+
+func TestSourcesChangeWhileTheyAreRead(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	first := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n", "src/b.md": "# Beta\n"}))
+	second := r.here(r.commit(map[string]string{"docs/a.md": "# Gamma\n"}))
+	docs := filesSource(t, "docs/**")
+	other := source(t, "other", spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"src/**"}}})
+	narrow := filesSource(t, "src/**")
+	begun, goOn := make(chan struct{}, 9), make(chan struct{})
+	w.engine.reading = func(kb.File) {
+		begun <- struct{}{}
+		<-goOn
+	}
+	w.keeper.Keep(t.Context(), fleet(docs, other), first)
+	<-begun
+	if !w.keeper.Busy() {
+		t.Error("it is not busy")
+	}
+	// The next commit comes, of which the loader keeps what is the same, a source goes, and one is declared in another way.
+	w.keeper.Keep(t.Context(), fleet(docs), second)
+	close(goOn)
+	w.keeper.Wait()
+	equal(t, "the commit", w.state("docs", Indexed).Commit, second.Commit)
+	equal(t, "found", w.found("alpha gamma beta", docs), "docs/a.md")
+	equal(t, "the reasons", w.told(), "Indexed")
+	stats, err := w.keeper.Stats(t.Context())
+	if err != nil || len(stats) != 1 {
+		t.Errorf("%v, %v", stats, err)
+	}
+	w.keep(second, narrow)
+	equal(t, "the files", w.files("docs"), "src/b.md")
+	if w.keeper.Busy() {
+		t.Error("it is busy")
+	}
+}
+
+func TestWorkThatIsCutOffLeavesNothingHalf(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	docs := filesSource(t, "docs/**")
+	first := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n", "docs/b.md": "# Beta\n"}))
+	w.keep(first, docs)
+	second := r.here(r.commit(map[string]string{"docs/a.md": "# Gamma\n", "docs/b.md": "# Delta\n"}))
+	ctx, cancel := context.WithCancel(t.Context())
+	w.engine.reading = func(f kb.File) {
+		if f.Path == "docs/b.md" {
+			cancel()
+		}
+	}
+	w.keeper.Keep(ctx, fleet(docs), second)
+	w.keeper.Wait()
+	equal(t, "still", w.found("alpha gamma", docs), "docs/a.md")
+	w.engine.reading = nil
+	if hits, _, _ := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{docs}, kb.Query{Text: "gamma", Most: 9}); len(hits) != 0 {
+		t.Errorf("half of it is found: %+v", hits)
+	}
+	w.keep(second, docs)
+	equal(t, "at last", w.found("gamma", docs), "docs/a.md")
+}
+
+func TestAFullDisk(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	docs := filesSource(t, "docs/**")
+	first := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
+	w.keep(first, docs)
+	w.told()
+	w.engine.fail = syscall.ENOSPC
+	second := r.here(r.commit(map[string]string{"docs/a.md": "# Beta\n"}))
+	w.keep(second, docs)
+	says(t, w.state("docs", IndexFailed).Message, "no space left on device")
+	equal(t, "what is found is of the former", w.state("docs", IndexFailed).Commit, first.Commit)
+	_, notes, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{docs}, kb.Query{Text: "alpha", Most: 9})
+	if err != nil || !slices.Equal(notes, []string{"docs cannot be read now, and is as it was at " + short(first.Commit)}) {
+		t.Errorf("%q, %v", notes, err)
+	}
+	// It is tried again, later each time, and told once.
+	for range 9 {
+		w.keep(second, docs)
+	}
+	if w.engine.updates != 2 {
+		t.Errorf("%d updates were tried", w.engine.updates)
+	}
+	tries := 0
+	for range 100 {
+		before := w.engine.updates
+		w.later(time.Minute)
+		w.keep(second, docs)
+		tries += w.engine.updates - before
+	}
+	if tries < 10 || tries > 17 {
+		t.Errorf("it was tried %d times in 100 minutes", tries)
+	}
+	equal(t, "the reasons", w.told(), "IndexFailed")
+	w.engine.fail = nil
+	w.later(maxRetry)
+	w.keep(second, docs)
+	equal(t, "the reasons", w.told(), "Indexed")
+	equal(t, "found", w.found("beta", docs), "docs/a.md")
+}
+
+func gitSource(t *testing.T, g spec.KnowledgeGit) *spec.KnowledgeSource {
+	g.Include = []string{"**"}
+	return source(t, "other", spec.KnowledgeSourceSpec{Git: &g})
+}
+
+func TestABranchIsFollowed(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	first := r.commit(map[string]string{"a.md": "# Alpha\n"})
+	s := gitSource(t, spec.KnowledgeGit{URL: r.dir, Branch: "main"})
+	w.keep(Here{}, s)
+	equal(t, "the commit", w.state("other", Indexed).Commit, first)
+	second := r.commit(map[string]string{"b.md": "# Beta\n"})
+	w.keep(Here{}, s)
+	equal(t, "too early", w.state("other", Indexed).Commit, first)
+	w.later(follow)
+	w.engine.reads()
+	w.keep(Here{}, s)
+	equal(t, "the commit", w.state("other", Indexed).Commit, second)
+	equal(t, "read", w.engine.reads(), "b.md")
+
+	pinned := gitSource(t, spec.KnowledgeGit{URL: r.dir, Commit: first})
+	w.keep(Here{}, pinned)
+	equal(t, "pinned", w.files("other"), "a.md")
+	w.keep(Here{}, gitSource(t, spec.KnowledgeGit{URL: r.dir, Commit: strings.Repeat("1", 40)}))
+	says(t, w.state("other", SourceUnavailable).Message, "fetch commit 1111111 of ")
+	w.keep(Here{}, gitSource(t, spec.KnowledgeGit{URL: r.dir, Branch: "gone"}))
+	says(t, w.state("other", SourceUnavailable).Message, `has no branch "gone": write another one under spec.git.branch of knowledge/other.yaml`)
+	equal(t, "what was known stays", w.files("other"), "a.md")
+}
+
+func TestARepositoryThatIsAway(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	r.commit(map[string]string{"a.md": "# Alpha\n"})
+	s := gitSource(t, spec.KnowledgeGit{URL: r.dir, Branch: "main"})
+	w.keep(Here{}, s)
+	w.told()
+	dir := r.dir
+	r.git("branch", "-m", "hidden")
+	w.later(follow)
+	for range 20 {
+		w.keep(Here{}, s)
+		w.later(time.Minute)
+	}
+	says(t, w.state("other", SourceUnavailable).Message, "has no branch")
+	equal(t, "told once", w.told(), "SourceUnavailable")
+	equal(t, "what was known stays", w.found("alpha", s), "a.md")
+	r.dir = dir
+	r.git("branch", "-m", "main")
+	w.later(maxRetry)
+	w.keep(Here{}, s)
+	equal(t, "back", w.told(), "Indexed")
+}
+
+func TestACredentialIsOnlyUsedForItsSource(t *testing.T) {
+	r := newRepository(t)
+	r.commit(map[string]string{"a.md": "# Alpha\n"})
+	var opened []string
+	w := newWorld(t, func(o *Options) {
+		o.Repository = func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error) {
+			name := "none"
+			if credential != nil {
+				name = credential.String()
+			}
+			opened = append(opened, name)
+			return remote.Open(ctx, remote.Options{URL: url})
+		}
+	})
+	one := gitSource(t, spec.KnowledgeGit{URL: r.dir, Branch: "main", Credential: &spec.SecretRef{Env: "ONE"}})
+	two := source(t, "two", spec.KnowledgeSourceSpec{Git: &spec.KnowledgeGit{URL: r.dir, Branch: "main", KnowledgeFiles: spec.KnowledgeFiles{Include: []string{"**"}}}})
+	three := source(t, "three", spec.KnowledgeSourceSpec{Git: &spec.KnowledgeGit{URL: r.dir, Branch: "main", Credential: &spec.SecretRef{Env: "ONE"}, KnowledgeFiles: spec.KnowledgeFiles{Include: []string{"*.md"}}}})
+	w.keep(Here{}, one, two, three)
+	slices.Sort(opened)
+	equal(t, "opened", strings.Join(opened, ", "), "none, the variable ONE")
+}
+
+func TestASearchWaitsOnceForAllItsSources(t *testing.T) {
+	r := newRepository(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
+	waited := make(chan time.Time)
+	var waits []time.Duration
+	w := newWorld(t, func(o *Options) {
+		o.After = func(d time.Duration) <-chan time.Time {
+			waits = append(waits, d)
+			return waited
+		}
+	})
+	var all []*spec.KnowledgeSource
+	for _, name := range []string{"a", "b", "c"} {
+		all = append(all, source(t, name, spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"docs/**"}}}))
+	}
+	begun, goOn := make(chan struct{}, 9), make(chan struct{})
+	w.engine.reading = func(kb.File) {
+		begun <- struct{}{}
+		<-goOn
+	}
+	w.keeper.Keep(t.Context(), fleet(all...), here)
+	<-begun
+	go func() { waited <- time.Time{} }()
+	hits, notes, err := w.keeper.Search(t.Context(), all, kb.Query{Text: "alpha", Most: 9})
+	if err != nil || len(hits) != 0 || len(notes) != 3 || !slices.Equal(waits, []time.Duration{firstTime}) {
+		t.Errorf("%v, %q, %v, after %v", hits, notes, err, waits)
+	}
+	says(t, notes[0], "a is still being read, and not in this answer")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := w.keeper.Search(ctx, all, kb.Query{Text: "alpha", Most: 9}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	close(goOn)
+	hits, notes, err = w.keeper.Search(t.Context(), all, kb.Query{Text: "alpha", Most: 9})
+	if err != nil || len(hits) != 3 || len(notes) != 0 {
+		t.Errorf("%v, %q, %v", hits, notes, err)
+	}
+}
+
+func TestModelsThatCannotBeAsked(t *testing.T) {
+	r := newRepository(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
+	asked, down := 0, true
+	w := newWorld(t, func(o *Options) {
+		o.Embed = func(_ context.Context, m *spec.Model, texts []string) ([][]float32, error) {
+			asked++
+			if down {
+				return nil, errors.New("connection refused")
+			}
+			return slices.Repeat([][]float32{{1, 2, 3}}, len(texts)), nil
+		}
+	})
+	declare := func(name, model string) *spec.KnowledgeSource {
+		s := source(t, name, spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"docs/**"}}, Embed: "small", Labels: map[string]string{"model": model}})
+		s.Embed = &spec.Model{}
+		s.Embed.Name, s.Embed.Digest = "small", spec.DigestBytes([]byte(model))
+		return s
+	}
+	a, b := declare("a", "one"), declare("b", "one")
+	w.keep(here, a, b)
+	says(t, w.state("a", SourceUnavailable).Message, "connection refused")
+	equal(t, "nothing half", w.files("a"), "")
+	down = false
+	w.later(retry)
+	w.keep(here, a, b)
+	w.state("a", Indexed)
+	down, asked = true, 0
+	hits, notes, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{a, b}, kb.Query{Text: "alpha", Most: 9})
+	if err != nil || len(hits) != 2 || asked != 1 {
+		t.Errorf("%v, %v, asked %d times", hits, err, asked)
+	}
+	equal(t, "the notes", strings.Join(notes, "\n"), "the model small cannot be asked, so a is searched without it\nthe model small cannot be asked, so b is searched without it")
+
+	// Another model: its vectors are made before those of the former are gone, and both can be asked meanwhile.
+	w.keep(here, declare("a", "two"), b)
+	w.state("a", SourceUnavailable)
+	down = false
+	hits, _, err = w.keeper.Search(t.Context(), []*spec.KnowledgeSource{declare("a", "two"), b}, kb.Query{Text: "alpha", Most: 9})
+	if err != nil || len(hits) != 2 {
+		t.Errorf("%v, %v", hits, err)
+	}
+	w.engine.reads()
+	w.later(retry)
+	w.keep(here, declare("a", "two"), b)
+	w.state("a", Indexed)
+	equal(t, "no file is read for another model", w.engine.reads(), "")
+}
+
+func TestCloseWaitsForWork(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n", "docs/b.md": "# Beta\n"}))
+	ctx, cancel := context.WithCancel(t.Context())
+	begun := make(chan struct{})
+	w.engine.reading = func(kb.File) {
+		select {
+		case <-begun:
+		default:
+			close(begun)
+			<-ctx.Done()
+		}
+	}
+	w.keeper.Keep(ctx, fleet(filesSource(t, "docs/**")), here)
+	<-begun
+	cancel()
+	if err := w.keeper.Close(); err != nil {
+		t.Error(err)
+	}
+	if w.keeper.Busy() {
+		t.Error("it is busy")
+	}
+	equal(t, "nothing is told", w.told(), "")
+}
