@@ -16,9 +16,9 @@ type tx struct {
 	names *strings.Replacer
 }
 
-// limit is how long the server works at most on each statement that follows; 0 is no limit.
+// limit is how long the server works at most on each statement that follows; 0 is no limit. None takes so long that to compile it pays.
 func (t *tx) limit(ctx context.Context, d time.Duration) error {
-	_, err := t.exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, strconv.FormatInt(d.Milliseconds(), 10))
+	_, err := t.exec(ctx, `SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true)`, strconv.FormatInt(d.Milliseconds(), 10))
 	return err
 }
 
