@@ -54,9 +54,9 @@ func direction(text string) []float32 {
 	return v
 }
 
-// Both engines give the same answers: by words and by vectors the same scores, and with meaning, which is learned by a sketch, nearly.
+// Both engines give the same answers: by words the same scores, and with meaning, whose places the embedded one keeps in bytes, nearly.
 func TestAnswersAreThoseOfTheEmbeddedEngine(t *testing.T) {
-	const learned = 0.02
+	const learned = 0.004
 	embedded, err := disk.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestAnswersAreThoseOfTheEmbeddedEngine(t *testing.T) {
 	put("", "1", func(path string) bool { return !strings.Contains(path, "reconciler") })
 	put("1", "2", func(path string) bool { return !strings.Contains(path, "plugins") })
 	chunks := 0
-	for step, question := range []string{"how is a secret kept from an agent", "approve a pull request", "policy", "kubectl", "which runtime runs the agents of the fleet",
+	for _, question := range []string{"how is a secret kept from an agent", "approve a pull request", "policy", "kubectl", "which runtime runs the agents of the fleet",
 		"read-only volumes", "what does the journal hold", "mainstay demo", "Ollama", "budget of tokens for a model"} {
 		for _, how := range []struct {
 			name      string
@@ -126,7 +126,7 @@ func TestAnswersAreThoseOfTheEmbeddedEngine(t *testing.T) {
 					t.Errorf("%q by %s: the best is %s and %s", question, how.name, h.File.Path, want[0].File.Path)
 				}
 			}
-			if len(got) != len(want) || len(got) == 0 && step != 5 || most > how.tolerance {
+			if len(got) != len(want) || len(got) == 0 || most > how.tolerance {
 				t.Errorf("%q by %s: %d hits, want %d, scores differ by %v", question, how.name, len(got), len(want), most)
 			}
 			t.Logf("%q by %s: %d hits, scores differ by %.6f at most", question, how.name, len(got), most)
