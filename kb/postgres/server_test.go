@@ -98,7 +98,7 @@ func opened(t testing.TB, schema string) *postgres.Engine {
 }
 
 // sql runs SQL beside an engine.
-func sql(t testing.TB, statement string, args ...any) {
+func sql(t testing.TB, statement string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -107,9 +107,23 @@ func sql(t testing.TB, statement string, args ...any) {
 		t.Fatal(err)
 	}
 	defer c.Close(ctx)
-	if _, err := c.Exec(ctx, statement, args...); err != nil {
+	if _, err := c.Exec(ctx, statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
+}
+
+// rows is how many rows a table has.
+func rows(t testing.TB, schema, table string) (n int) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), database.connection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	if err := c.QueryRow(t.Context(), `SELECT count(*) FROM `+pgx.Identifier{schema, table}.Sanitize()).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // free are engines that have been used and emptied, since it takes longer to make one.
