@@ -1,5 +1,6 @@
 // Package postgres is the engine for what outgrows a machine: it keeps documents in PostgreSQL, with pgvector, and finds them there. It ranks
-// as the embedded engine does, with the same terms, weights and setting, which package index has; scores are the same but for rounding.
+// as the embedded engine does, with the same terms, weights and setting, which package index has. By words, scores are the same within
+// 0.0001; with meaning, whose places are rounded otherwise, within 0.004 where both have learned of the same chunks.
 //
 // Terms are made here and kept as postings, with how often each stands in a chunk and how long that is, so that the server adds up what
 // chunks score and returns the best only. How rare terms are is kept for each source and added up for those that are asked. Scores are
@@ -10,7 +11,8 @@
 // state or the new one. Several processes may use one schema. The transaction is open while documents are read and embedded; a server
 // that ends sessions which are idle in a transaction has to allow for that.
 //
-// All is in a schema that is made when it is first used, and nothing outside of it is changed. Names and texts are kept as the bytes they are.
+// All is in a schema that is made when it is first used. Outside of it nothing is changed, but for the extension, which is made where it is
+// not there and the user may. Names and texts are kept as the bytes they are.
 // Errors say neither the connection string nor a part of it.
 //
 // Read schema.go first, then update.go and search.go.

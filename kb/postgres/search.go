@@ -240,11 +240,15 @@ func (s *search) right(ctx context.Context, begin []found) ([]index.Right, error
 	}
 	distinct := map[string]bool{}
 	var name string
-	if err := s.each(ctx, []any{&id, &name}, func() error {
+	var in int
+	if err := s.each(ctx, []any{&id, &name, &in}, func() error {
 		names[id] = name
 		distinct[name] = true
+		if len(s.sources) == 1 {
+			s.known[name] = known{[]int64{id}, in} // No other source has it.
+		}
 		return nil
-	}, `SELECT id, term FROM {kb}.terms WHERE id = ANY($1)`, slices.Sorted(maps.Keys(names))); err != nil {
+	}, `SELECT id, term, chunks FROM {kb}.terms WHERE id = ANY($1)`, slices.Sorted(maps.Keys(names))); err != nil {
 		return nil, err
 	}
 	if err := s.learn(ctx, distinct); err != nil {
