@@ -28,6 +28,10 @@ var database struct {
 }
 
 func TestMain(m *testing.M) {
+	// Each try takes some tens of statements, so that there are fewer, unless more are asked for.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	database.end = func() {}
 	if err := start(); err != nil {
