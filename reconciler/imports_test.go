@@ -42,11 +42,12 @@ var mayImport = map[string][]string{
 	"kb/vectors":    nil, // the nearest of many vectors
 	"kb/index":      {"kb", "kb/lsa", "kb/vectors", "kb/words"},
 	"kb/beir":       nil,
-	"kb/disk":       {"kb", "kb/index", "kb/vectors"}, // the embedded engine
-	"kb/enginetest": {"kb"},                           // the suite of all engines
-	"kb/ingest":     {"kb"},                           // files become documents
-	"kb/ingest/pdf": nil,                              // the text of PDF files, read in a process of its own
-	"kb/graph":      nil,                              // how what a repository declares hangs together
+	"kb/disk":       {"kb", "kb/index", "kb/vectors"},         // the embedded engine
+	"kb/postgres":   {"kb", "kb/index", "kb/lsa", "kb/words"}, // the engine for what outgrows a machine
+	"kb/enginetest": {"kb"},                                   // the suite of all engines
+	"kb/ingest":     {"kb"},                                   // files become documents
+	"kb/ingest/pdf": nil,                                      // the text of PDF files, read in a process of its own
+	"kb/graph":      nil,                                      // how what a repository declares hangs together
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},

@@ -110,11 +110,11 @@ func (m *Meaning) rows(of *dictionary) []uint32 {
 }
 
 // vector is that of a text; nil where nothing is known of it.
-func (m *Meaning) vector(terms []asked) []float32 {
+func (m *Meaning) vector(terms []Term) []float32 {
 	counts := make([]lsa.Count, 0, len(terms))
 	for _, a := range terms {
-		if row, ok := m.dict.find(a.term); ok {
-			counts = append(counts, lsa.Count{Term: row, N: uint32(a.weight)})
+		if row, ok := m.dict.find(a.Text); ok {
+			counts = append(counts, lsa.Count{Term: row, N: uint32(a.Weight)})
 		}
 	}
 	return m.space.Vector(counts)

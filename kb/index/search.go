@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/mainstay-dev/mainstay/kb/lsa"
 	"github.com/mainstay-dev/mainstay/kb/vectors"
-	"github.com/mainstay-dev/mainstay/kb/words"
 )
 
 // How a question is asked. One setting serves all collections. It was chosen on three of different kinds, abstracts of aerodynamics with
@@ -88,12 +86,11 @@ func Search(ctx context.Context, sources []Source, ask Ask) ([]Found, error) {
 
 // search is one question to some sources.
 type search struct {
-	ask      Ask
-	sources  []Source
-	segments []segmentOf
-	chunks   int
-	mean     float64
-	scorer   *scorer
+	ask        Ask
+	sources    []Source
+	segments   []segmentOf
+	collection Collection
+	scorer     *scorer
 }
 
 // segmentOf is a segment of a source.
@@ -102,23 +99,17 @@ type segmentOf struct {
 	source, at int
 }
 
-// asked is a term that is asked for.
-type asked struct {
-	term   string
-	weight float32
-}
-
 func newSearch(sources []Source, ask Ask) *search {
 	c := &search{ask: ask, sources: sources, scorer: scorers.Get().(*scorer)}
-	length := 0.0
+	chunks, length := 0, 0.0
 	for i, source := range sources {
 		for at, l := range source.Segments {
 			c.segments = append(c.segments, segmentOf{l, i, at})
-			c.chunks += l.chunks
+			chunks += l.chunks
 			length += l.length
 		}
 	}
-	c.mean = mean(length, c.chunks)
+	c.collection = NewCollection(chunks, length)
 	return c
 }
 
@@ -163,19 +154,9 @@ func toTop(found []found) {
 	}
 }
 
-// terms are the terms of the question, each as often as it stands there: the first ones, if they are many.
-func (c *search) terms() []asked {
-	var terms []asked
-	for run := range words.Runs(c.ask.Text) {
-		for _, term := range words.Terms(run) {
-			if i := slices.IndexFunc(terms, func(a asked) bool { return a.term == term }); i >= 0 {
-				terms[i].weight++
-			} else if len(terms) < maxAsked && c.standsIn(term) > 0 {
-				terms = append(terms, asked{term, 1})
-			}
-		}
-	}
-	return terms
+// terms are the terms of the question that stand in some chunk.
+func (c *search) terms() []Term {
+	return Question(c.ask.Text, func(term string) bool { return c.standsIn(term) > 0 })
 }
 
 // standsIn is in how many chunks a term stands.
@@ -201,108 +182,62 @@ func (c *search) order(x, y found) int {
 }
 
 // score returns the best of the chunks that have one of the terms.
-func (c *search) score(terms []asked, most int) []found {
+func (c *search) score(terms []Term, most int) []found {
 	best := c.best(most)
 	rare := make([]float32, len(terms))
 	for i, a := range terms {
-		rare[i] = rarity(c.chunks, c.standsIn(a.term)) * (k1 + 1)
+		rare[i] = c.collection.Weight(c.standsIn(a.Text))
 	}
 	for i, s := range c.segments {
 		c.scorer.terms = c.scorer.terms[:0]
 		for j, a := range terms {
-			if t, ok := s.dict.find(a.term); ok {
-				c.scorer.terms = append(c.scorer.terms, weighed{term: t, weight: a.weight * rare[j]})
+			if t, ok := s.dict.find(a.Text); ok {
+				c.scorer.terms = append(c.scorer.terms, weighed{term: t, weight: a.Weight * rare[j]})
 			}
 		}
-		c.scorer.score(s.Live, int32(i), c.mean, best, c.ask.exhaustive)
+		c.scorer.score(s.Live, int32(i), c.collection.Mean, best, c.ask.exhaustive)
 	}
 	return best.sorted()
 }
 
 // widened are the terms of a question and those that stand out in the chunks found first.
-func (c *search) widened(terms []asked, begin []found) []asked {
-	total := float32(0)
-	for _, f := range begin {
-		total += f.score
-	}
-	n := normOf(c.mean)
-	type standing struct{ weight, rarity float32 }
-	standings := map[string]standing{}
-	for _, f := range begin {
+func (c *search) widened(terms []Term, begin []found) []Term {
+	right := make([]Right, len(begin))
+	for i, f := range begin {
 		s := c.segments[f.segment]
 		own, counts := s.of(f.chunk)
-		for i, t := range own {
-			term := s.dict.term(t)
-			standing, known := standings[term]
-			if !known {
-				if in := c.standsIn(term); in > 1 && float64(in) <= common*float64(c.chunks) {
-					standing.rarity = rarity(c.chunks, in)
-				}
-			}
-			standing.weight += f.score / total * standing.rarity * (k1 + 1) * n.impact(counts[i], s.Segment.lengths[f.chunk])
-			standings[term] = standing
+		right[i] = Right{f.score, s.Segment.lengths[f.chunk], make([]string, len(own)), counts}
+		for j, t := range own {
+			right[i].Terms[j] = s.dict.term(t)
 		}
 	}
-	besides := make([]asked, 0, len(standings))
-	for term, s := range standings {
-		if s.weight > 0 {
-			besides = append(besides, asked{term, s.weight})
-		}
-	}
-	slices.SortFunc(besides, func(a, b asked) int {
-		return cmp.Or(cmp.Compare(b.weight, a.weight), strings.Compare(a.term, b.term))
-	})
-	besides = besides[:min(further, len(besides))]
-	sum, all := float32(0), float32(0)
-	for _, a := range besides {
-		sum += a.weight
-	}
-	wide := slices.Clone(terms)
-	for i := range wide {
-		all += wide[i].weight
-		wide[i].weight *= 1 - furtherWeight
-	}
-	for _, a := range besides {
-		a.weight *= furtherWeight * all / sum
-		if i := slices.IndexFunc(wide, func(own asked) bool { return own.term == a.term }); i >= 0 {
-			wide[i].weight += a.weight
-		} else {
-			wide = append(wide, a)
-		}
-	}
-	return wide
+	return c.collection.Widen(terms, right, c.standsIn)
 }
 
 // addMeaning adds how near the chunks are in meaning to the question and to the best one. Chunks of which no meaning is known are taken to be
 // as near as their words are.
-func (c *search) addMeaning(all []found, terms []asked, best found) {
+func (c *search) addMeaning(all []found, terms []Term, best found) {
 	towards := make([][]float32, len(c.sources))
 	for i, source := range c.sources {
 		if source.Meaning != nil {
 			towards[i] = c.towards(source.Meaning, terms, best)
 		}
 	}
-	near := make([]float32, len(all))
-	nearest := float32(0)
+	scores, near := make([]float32, len(all)), make([]float32, len(all))
 	for i, f := range all {
-		near[i] = -1
+		scores[i], near[i] = f.score, -1
 		if s := c.segments[f.segment]; towards[s.source] != nil && s.meta.Meaning == c.sources[s.source].Meaning.id {
 			near[i] = max(s.meanings.Dot(towards[s.source], int(f.chunk)), 0)
-			nearest = max(nearest, near[i])
 		}
 	}
-	if nearest == 0 {
-		return
-	}
+	AddMeaning(scores, near)
 	for i := range all {
-		if near[i] >= 0 {
-			all[i].score = (1-meaning)*all[i].score + meaning*near[i]/nearest
-		}
+		all[i].score = scores[i]
 	}
 }
 
 // towards is the meaning of a question and of the chunk that its words find first; nil where nothing is known of it.
-func (c *search) towards(m *Meaning, terms []asked, best found) []float32 {
+func (c *search) towards(m *Meaning, terms []Term, best found) []float32 {
 	v := m.vector(terms)
 	if v == nil {
 		return nil
@@ -312,9 +247,9 @@ func (c *search) towards(m *Meaning, terms []asked, best found) []float32 {
 		s.meanings.AddTo(v, 1, int(best.chunk))
 	} else {
 		own, counts := s.of(best.chunk)
-		of := make([]asked, len(own))
+		of := make([]Term, len(own))
 		for i, t := range own {
-			of[i] = asked{s.dict.term(t), float32(counts[i])}
+			of[i] = Term{s.dict.term(t), float32(counts[i])}
 		}
 		for i, x := range m.vector(of) {
 			v[i] += x
@@ -352,23 +287,17 @@ func (c *search) addNear(ctx context.Context, all []found) ([]found, error) {
 	if len(by) == 0 {
 		return all, nil
 	}
-	highest, lowest := by[0].score, by[len(by)-1].score
-	nearness := func(score float32) float32 {
-		if highest == lowest {
-			return 1
-		}
-		return max(score-lowest, 0) / (highest - lowest)
-	}
+	nearness := Nearness{Highest: by[0].score, Lowest: by[len(by)-1].score}
 	have := make(map[found]bool, len(all))
 	for i, f := range all {
 		have[found{segment: f.segment, chunk: f.chunk}] = true
 		if q := questions[f.segment]; q != nil {
-			all[i].score = (1-nearWeight)*f.score + nearWeight*nearness(score(q.Cosine(c.segments[f.segment].vectors, int(f.chunk))))
+			all[i].score = nearness.Beside(f.score, score(q.Cosine(c.segments[f.segment].vectors, int(f.chunk))))
 		}
 	}
 	for _, f := range by {
 		if !have[found{segment: f.segment, chunk: f.chunk}] {
-			if f.score = nearWeight * nearness(f.score); f.score > 0 {
+			if f.score = nearness.Alone(f.score); f.score > 0 {
 				all = append(all, f)
 			}
 		}

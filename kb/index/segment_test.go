@@ -227,7 +227,7 @@ func FuzzOpenMeaning(f *testing.F) {
 	f.Add(w.Learn().File().Bytes(), uint32(0), byte(0))
 	f.Fuzz(func(t *testing.T, file []byte, at uint32, to byte) {
 		if m, err := OpenMeaning(forged(file, at, to)); err == nil {
-			m.vector([]asked{{"pod", 1}, {"node1", 2}, {"drain4", 1}})
+			m.vector([]Term{{"pod", 1}, {"node1", 2}, {"drain4", 1}})
 			w := NewWriter("")
 			w.Add(kb.File{}, chunkOf("pod node1 drain3"), nil)
 			w.Build(m)

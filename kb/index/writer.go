@@ -197,33 +197,34 @@ func (c *Copier) Copy(entry int, as kb.File) {
 // Learn learns the meaning of what was taken in. It returns nil where there is too little. After that, nothing more is taken in.
 func (w *Writer) Learn() *Meaning {
 	w.runs = nil // Room for what learning takes.
-	s, kept := lsa.Learn(len(w.weights), len(w.lengths), func(chunk int) []lsa.Count {
+	names, order := w.sorted()
+	return learn(names, len(w.lengths), func(chunk int) []lsa.Count {
 		own := w.own[chunk]
 		all := make([]lsa.Count, len(own.terms))
 		for i, t := range own.terms {
-			all[i] = lsa.Count{Term: t, N: uint32(own.counts[i])}
+			all[i] = lsa.Count{Term: order[t], N: uint32(own.counts[i])}
 		}
 		return all
 	})
+}
+
+// learn learns the meaning of so many chunks. Terms are numbered as they are sorted, so that the same chunks give the same meaning, wherever
+// they are kept.
+func learn(names []string, chunks int, of func(chunk int) []lsa.Count) *Meaning {
+	s, kept := lsa.Learn(len(names), chunks, of)
 	if s == nil {
 		return nil
-	}
-	names := make([]string, len(w.weights))
-	for term, t := range w.terms {
-		names[t] = term
 	}
 	terms := make([]string, len(kept))
 	for i, t := range kept {
 		terms[i] = names[t]
 	}
-	return newMeaning(terms, s, len(w.lengths))
+	return newMeaning(terms, s, chunks)
 }
 
-// Build makes the segment, as a file that Open reads. The chunks get their places in meaning, which may be nil. The Writer is of no use
-// afterwards.
-func (w *Writer) Build(meaning *Meaning) File {
-	w.runs = nil
-	names, order := make([]string, 0, len(w.terms)), make([]uint32, len(w.terms))
+// sorted are the terms, sorted, and by number the place of each among them.
+func (w *Writer) sorted() (names []string, order []uint32) {
+	names, order = make([]string, 0, len(w.terms)), make([]uint32, len(w.terms))
 	for term := range w.terms {
 		names = append(names, term)
 	}
@@ -231,6 +232,14 @@ func (w *Writer) Build(meaning *Meaning) File {
 	for i, term := range names {
 		order[w.terms[term]] = uint32(i)
 	}
+	return names, order
+}
+
+// Build makes the segment, as a file that Open reads. The chunks get their places in meaning, which may be nil. The Writer is of no use
+// afterwards.
+func (w *Writer) Build(meaning *Meaning) File {
+	w.runs = nil
+	names, order := w.sorted()
 	w.terms = nil
 	for _, own := range w.own {
 		for i, t := range own.terms {

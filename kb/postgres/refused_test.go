@@ -1,0 +1,245 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/postgres"
+)
+
+// refusing is the address of a server that refuses everybody, with this error.
+func refusing(t *testing.T, refusal *pgproto3.ErrorResponse) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b := pgproto3.NewBackend(c, c)
+			if _, err := b.ReceiveStartupMessage(); err == nil {
+				b.Send(refusal)
+				_ = b.Flush() // Whoever asked may be gone.
+			}
+			_ = c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// Whatever fails, the error says what to do, and nothing of the connection string.
+func TestRefused(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := closed.Addr().String()
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ connection, want string }{
+		"a wrong password": {"postgres://hunter:hunter2@" + refusing(t, &pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01", Message: `password authentication failed for user "hunter"`}) + "/hunterdb?sslmode=disable",
+			"refuses the user or the password"},
+		"no such database": {"postgres://hunter:hunter2@" + refusing(t, &pgproto3.ErrorResponse{Severity: "FATAL", Code: "3D000", Message: `database "hunterdb" does not exist`}) + "/hunterdb?sslmode=disable",
+			"no such database"},
+		"too many": {"postgres://hunter:hunter2@" + refusing(t, &pgproto3.ErrorResponse{Severity: "FATAL", Code: "53300", Message: `too many connections for role "hunter"`}) + "/hunterdb?sslmode=disable",
+			"no connection left"},
+		"nobody listens":    {"postgres://hunter:hunter2@" + nobody + "/hunterdb?sslmode=disable", "nothing listens"},
+		"no such host":      {"postgres://hunter:hunter2@hunter.invalid/hunterdb", "host"},
+		"no connection URL": {"postgres://hunter:hunter2@[hunter/hunterdb", "cannot be understood"},
+		"no port":           {"postgres://hunter:hunter2@localhost:hunter/hunterdb", "cannot be understood"},
+		"no sslmode":        {"host=localhost password=hunter2 sslmode=hunter", "cannot be understood"},
+		"no certificate":    {"postgres://hunter:hunter2@" + nobody + "/hunterdb?sslmode=verify-full&sslrootcert=/hunter", "cannot be understood"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := postgres.Open(t.Context(), test.connection, postgres.Options{})
+			if err == nil {
+				_ = e.Close()
+				t.Fatal("it was opened")
+			}
+			if !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter") || strings.Contains(err.Error(), "127.0.0.1") {
+				t.Errorf("it says %q", err)
+			}
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				if strings.Contains(e.Error(), "hunter") {
+					t.Errorf("it wraps %q", e)
+				}
+			}
+		})
+	}
+	for _, name := range []string{"pg_catalog", "nul\x00", strings.Repeat("long", 20)} {
+		if _, err := postgres.Open(t.Context(), "postgres://hunter:hunter2@"+nobody, postgres.Options{Schema: name}); err == nil || !strings.Contains(err.Error(), "63 bytes") {
+			t.Errorf("schema %q: %v", name, err)
+		}
+	}
+}
+
+// A server that never answers is given up when the caller does.
+func TestAServerThatNeverAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := postgres.Open(ctx, "postgres://hunter:hunter2@"+l.Addr().String()+"/?sslmode=disable", postgres.Options{}); !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "hunter") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+// A schema of others is left alone, and so is one of another version.
+func TestSchemasOfOthers(t *testing.T) {
+	name := schema(t)
+	quoted := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	refused := func(want string) {
+		t.Helper()
+		e, err := postgres.Open(t.Context(), database.connection, postgres.Options{Schema: name, Connections: 1})
+		if err == nil {
+			_ = e.Close()
+			t.Fatal("it was opened")
+		}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("it says %v", err)
+		}
+	}
+	sql(t, `CREATE SCHEMA `+quoted)
+	sql(t, `CREATE TABLE `+quoted+`.theirs (a integer)`)
+	refused("holds other tables")
+	sql(t, `DROP TABLE `+quoted+`.theirs`)
+	e := opened(t, name) // An empty one is taken.
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sql(t, `UPDATE `+quoted+`.layout SET version = 99`)
+	refused("version 99")
+	sql(t, `UPDATE `+quoted+`.layout SET version = 1`)
+	e = opened(t, name)
+	defer e.Close()
+	sql(t, `DROP TABLE `+quoted+`.postings`)
+	u := kb.Update{Source: "docs", To: "1", Put: []kb.File{{Path: "a", Blob: "a"}}, Read: func(context.Context, kb.File) (kb.Document, error) {
+		return kb.Document{Chunks: []kb.Chunk{{Text: "words"}}}, nil
+	}}
+	if err := e.Update(t.Context(), u); err == nil || !strings.Contains(err.Error(), "SQLSTATE 42P01") {
+		t.Errorf("a table that is gone: %v", err)
+	}
+	if state, err := e.State(t.Context(), "docs"); err != nil || state != "" {
+		t.Errorf("the state is %q: %v", state, err)
+	}
+}
+
+// Two engines are two processes to the server.
+func TestTwoProcesses(t *testing.T) {
+	name := schema(t)
+	one, two := opened(t, name), opened(t, name)
+	defer one.Close()
+	defer two.Close()
+	put := func(e *postgres.Engine, from, to, text string) error {
+		return e.Update(t.Context(), kb.Update{Source: "docs", From: from, To: to, Put: []kb.File{{Path: "a.txt", Blob: text}},
+			Read: func(context.Context, kb.File) (kb.Document, error) {
+				return kb.Document{Kind: kb.KindText, Chunks: []kb.Chunk{{Text: text}}}, nil
+			}})
+	}
+	finds := func(e *postgres.Engine, question, want string) {
+		t.Helper()
+		hits, err := e.Search(t.Context(), kb.Query{Text: question, Sources: []string{"docs"}, Most: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if len(hits) > 0 {
+			got = hits[0].State + ": " + hits[0].Text
+		}
+		if got != want {
+			t.Errorf("%q finds %q, want %q", question, got, want)
+		}
+	}
+	if err := put(one, "", "1", "pods"); err != nil {
+		t.Fatal(err)
+	}
+	finds(two, "pods", "1: pods")
+	if err := put(two, "1", "2", "nodes"); err != nil {
+		t.Fatal(err)
+	}
+	finds(one, "pods", "")
+	finds(one, "nodes", "2: nodes")
+	if err := put(one, "1", "3", "limits"); !errors.Is(err, kb.ErrState) {
+		t.Errorf("an update of what another process has changed: %v", err)
+	}
+	if err := one.Forget(t.Context(), "docs"); err != nil {
+		t.Fatal(err)
+	}
+	finds(two, "nodes", "")
+}
+
+// Nothing is left of what is gone.
+func TestNothingIsLeft(t *testing.T) {
+	name := schema(t)
+	e := opened(t, name)
+	defer e.Close()
+	text := map[string]string{}
+	for _, word := range strings.Fields("pod node drain restart cluster limit memory volume claim ingress secret") {
+		text[word] = word + " is about pods and nodes that " + word + " " + word
+	}
+	u := kb.Update{Source: "docs", To: "1", Space: "s", Read: func(_ context.Context, f kb.File) (kb.Document, error) {
+		return kb.Document{Title: f.Path, Chunks: []kb.Chunk{{Text: text[f.Path]}, {Text: "more of " + text[f.Path]}}}, nil
+	}, Embed: func(_ context.Context, texts []string) ([][]float32, error) {
+		all := make([][]float32, len(texts))
+		for i, text := range texts {
+			all[i] = direction(text)
+		}
+		return all, nil
+	}}
+	for path := range text {
+		u.Put = append(u.Put, kb.File{Path: path, Blob: path})
+	}
+	if err := e.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	tables := []string{"sources", "meanings", "documents", "chunks", "terms", "postings", "places", "vectors"}
+	for _, table := range tables {
+		if rows(t, name, table) == 0 {
+			t.Errorf("%s has nothing", table)
+		}
+	}
+	u.From, u.To = "1", "2"
+	for _, f := range u.Put {
+		u.Removed = append(u.Removed, f.Path)
+	}
+	u.Put = nil
+	if err := e.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables[2:] {
+		if n := rows(t, name, table); n != 0 {
+			t.Errorf("%s has %d rows of documents that are gone", table, n)
+		}
+	}
+	if err := e.Forget(t.Context(), "docs"); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		if n := rows(t, name, table); n != 0 {
+			t.Errorf("%s has %d rows of a source that is forgotten", table, n)
+		}
+	}
+}
