@@ -36,7 +36,7 @@ const (
 	maxOpened = 48 << 10
 )
 
-// knowledgeTools are what agents search with. Their answers begin with where the text is from, so that nobody takes it for
+// knowledgeTools are what agents search with. Their answers say of each text where it is from, so that nobody takes it for
 // something that the host says.
 var knowledgeTools = []builtin{
 	{
