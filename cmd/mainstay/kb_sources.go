@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -42,12 +45,31 @@ func openKnowledge(dir string, embed func(context.Context, *spec.Model, []string
 			}
 			return remote.Open(ctx, o)
 		},
-		Client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		Client: siteClient(),
 	}
 	if self, err := os.Executable(); err == nil {
 		o.PDF = pdf.Child{Command: []string{self, pdfArg}}.Read
 	}
 	return o
+}
+
+// siteClient reads the pages of sites. It follows no redirect by itself, and asks nothing at a link-local address, whatever name stands for
+// it: that is where clouds tell a machine its credentials.
+func siteClient() *http.Client {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return err
+		}
+		host, _, _ = strings.Cut(host, "%") // The zone of an IPv6 address.
+		if ip := net.ParseIP(host); ip == nil || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() {
+			return fmt.Errorf("%s is no address of a site: link-local, multicast or unspecified ones are where a machine asks for its own credentials, and no site is read there", host)
+		}
+		return nil
+	}}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = dialer.DialContext
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // readPDF is what the child does that reads a PDF file.
