@@ -134,6 +134,9 @@ func TestControlGroupsGoWithTheirProcesses(t *testing.T) {
 
 // The host, which looks at its processes a few times a second, does not look here.
 func TestTheKernelEndsAProcessThatWantsMoreMemoryThanItsControlGroupMayHave(t *testing.T) {
+	if raced {
+		t.Skip("the race detector takes more memory than the process may")
+	}
 	h := grouped(t, func(o *host.Options) {
 		o.Sleep = func(ctx context.Context, _ time.Duration) error { <-ctx.Done(); return ctx.Err() }
 	})
