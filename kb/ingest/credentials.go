@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -47,7 +46,7 @@ func wordsOf(name string) string {
 }
 
 // keyName is the name of a key in a store, as external secrets have it under secretKey, where others have the key itself.
-var keyName = regexp.MustCompile(`^[A-Za-z][A-Za-z_.-]*$`)
+var keyName = lazily(`^[A-Za-z][A-Za-z_.-]*$`)
 
 // namesKey says whether a setting only names a key.
 func namesKey(name, value string) bool {
@@ -69,9 +68,9 @@ func literal(value string) bool {
 }
 
 // reference is a value in Terraform that names another.
-var reference = regexp.MustCompile(`^(?:var|local|data|module|each|self|path|aws|google|azurerm|random|kubernetes|vault)[\w]*\.[\w.\[\]"*-]+$|^\w+\(.*$`)
+var reference = lazily(`^(?:var|local|data|module|each|self|path|aws|google|azurerm|random|kubernetes|vault)[\w]*\.[\w.\[\]"*-]+$|^\w+\(.*$`)
 
-var setting = regexp.MustCompile(`^(\s*(?:-\s+|export\s+|set\s+)?["']?)([A-Za-z_][\w.\-/]*)(["']?\s*[:=]\s*)(\S.*?)(\s*,?\s*)$`)
+var setting = lazily(`^(\s*(?:-\s+|export\s+|set\s+)?["']?)([A-Za-z_][\w.\-/]*)(["']?\s*[:=]\s*)(\S.*?)(\s*,?\s*)$`)
 
 // concealSettings leaves out the values of settings that hold credentials by their name, one a line.
 func concealSettings(lines []string) {

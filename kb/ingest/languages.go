@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"path"
-	"regexp"
 	"strings"
 )
 
@@ -10,9 +9,9 @@ import (
 type language struct {
 	// declaration matches the first line of a declaration. Its groups name it: the first that is not empty, or where there are
 	// several, all of them with a space between.
-	declaration *regexp.Regexp
+	declaration *lazy
 	// container matches the first line of a declaration whose members are declarations, and member those that are only so there.
-	container, member *regexp.Regexp
+	container, member *lazy
 	// comment are the beginnings of lines that belong to the declaration behind them.
 	comment []string
 	// spread says that the type may stand in a line of its own before the name.
@@ -46,103 +45,103 @@ const modifiers = `(?:(?:public|private|protected|internal|static|final|abstract
 
 var (
 	python = &language{
-		declaration: regexp.MustCompile(`^\s*(?:async\s+)?(?:def|class)\s+(\w+)`),
-		container:   regexp.MustCompile(`^\s*class\s+\w+`),
+		declaration: lazily(`^\s*(?:async\s+)?(?:def|class)\s+(\w+)`),
+		container:   lazily(`^\s*class\s+\w+`),
 		comment:     hashes, ending: endsWithIndent,
 	}
 	javascript = &language{
-		declaration: regexp.MustCompile(`^\s*(?:export\s+)?(?:default\s+)?(?:declare\s+)?(?:abstract\s+)?(?:(?:async\s+)?function\s*\*?\s*(\w+)|(?:class|interface|enum|namespace|module)\s+([\w.]+)|type\s+(\w+)(?:<[^=]*>)?\s*=|(?:const|let|var)\s+(\w+)\b[^=]*=)`),
-		container:   regexp.MustCompile(`^\s*(?:export\s+)?(?:default\s+)?(?:declare\s+)?(?:abstract\s+)?(?:class|namespace|module)\s`),
-		member:      regexp.MustCompile(`^\s+(?:(?:public|private|protected|static|async|readonly|override|get|set|\*)\s+)*(#?[A-Za-z_$][\w$]*)\s*(?:<[^>]*>)?\([^;]*$`),
+		declaration: lazily(`^\s*(?:export\s+)?(?:default\s+)?(?:declare\s+)?(?:abstract\s+)?(?:(?:async\s+)?function\s*\*?\s*(\w+)|(?:class|interface|enum|namespace|module)\s+([\w.]+)|type\s+(\w+)(?:<[^=]*>)?\s*=|(?:const|let|var)\s+(\w+)\b[^=]*=)`),
+		container:   lazily(`^\s*(?:export\s+)?(?:default\s+)?(?:declare\s+)?(?:abstract\s+)?(?:class|namespace|module)\s`),
+		member:      lazily(`^\s+(?:(?:public|private|protected|static|async|readonly|override|get|set|\*)\s+)*(#?[A-Za-z_$][\w$]*)\s*(?:<[^>]*>)?\([^;]*$`),
 		comment:     slashes,
 	}
 	java = &language{
-		declaration: regexp.MustCompile(`^\s*` + modifiers + `(?:class|interface|@interface|enum|record)\s+(\w+)`),
-		container:   regexp.MustCompile(`^\s*` + modifiers + `(?:class|interface|enum|record)\s`),
-		member:      regexp.MustCompile(`^\s+` + modifiers + `(?:<[^>]+>\s+)?(?:[\w.<>\[\],?]+\s+)?(\w+)\s*\([^;=]*$`),
+		declaration: lazily(`^\s*` + modifiers + `(?:class|interface|@interface|enum|record)\s+(\w+)`),
+		container:   lazily(`^\s*` + modifiers + `(?:class|interface|enum|record)\s`),
+		member:      lazily(`^\s+` + modifiers + `(?:<[^>]+>\s+)?(?:[\w.<>\[\],?]+\s+)?(\w+)\s*\([^;=]*$`),
 		comment:     slashes,
 	}
 	kotlin = &language{
-		declaration: regexp.MustCompile(`^\s*` + modifiers + `(?:(?:class|interface|object|enum class|annotation class|typealias)\s+(\w+)|fun\s+(?:<[^>]+>\s+)?([\w.<>?]+)\s*\()`),
-		container:   regexp.MustCompile(`^\s*` + modifiers + `(?:class|interface|object|enum class|companion object)\b`),
+		declaration: lazily(`^\s*` + modifiers + `(?:(?:class|interface|object|enum class|annotation class|typealias)\s+(\w+)|fun\s+(?:<[^>]+>\s+)?([\w.<>?]+)\s*\()`),
+		container:   lazily(`^\s*` + modifiers + `(?:class|interface|object|enum class|companion object)\b`),
 		comment:     slashes,
 	}
 	csharp = &language{
-		declaration: regexp.MustCompile(`^\s*` + modifiers + `(?:class|interface|struct|enum|record(?:\s+struct)?|namespace|delegate\s+\S+)\s+([\w.]+)`),
-		container:   regexp.MustCompile(`^\s*` + modifiers + `(?:class|interface|struct|record|namespace)\s`),
-		member:      regexp.MustCompile(`^\s+` + modifiers + `(?:[\w.<>\[\],?]+\s+)?(\w+)\s*\([^;=]*$`),
+		declaration: lazily(`^\s*` + modifiers + `(?:class|interface|struct|enum|record(?:\s+struct)?|namespace|delegate\s+\S+)\s+([\w.]+)`),
+		container:   lazily(`^\s*` + modifiers + `(?:class|interface|struct|record|namespace)\s`),
+		member:      lazily(`^\s+` + modifiers + `(?:[\w.<>\[\],?]+\s+)?(\w+)\s*\([^;=]*$`),
 		comment:     append([]string{"["}, slashes...),
 	}
 	rust = &language{
-		declaration: regexp.MustCompile(`^\s*(?:pub(?:\([^)]*\))?\s+)?(?:default\s+)?(?:const\s+|async\s+|unsafe\s+|extern\s+(?:"[^"]*"\s+)?)*(?:(?:fn|struct|enum|trait|union|mod|type|static|const)\s+(\w+)|impl(?:<[^{]*?>)?\s+([^{]+?)\s*(?:where\b.*)?\{?\s*$|macro_rules!\s*(\w+))`),
-		container:   regexp.MustCompile(`^\s*(?:pub(?:\([^)]*\))?\s+)?(?:unsafe\s+)?(?:impl|trait|mod)\b`),
+		declaration: lazily(`^\s*(?:pub(?:\([^)]*\))?\s+)?(?:default\s+)?(?:const\s+|async\s+|unsafe\s+|extern\s+(?:"[^"]*"\s+)?)*(?:(?:fn|struct|enum|trait|union|mod|type|static|const)\s+(\w+)|impl(?:<[^{]*?>)?\s+([^{]+?)\s*(?:where\b.*)?\{?\s*$|macro_rules!\s*(\w+))`),
+		container:   lazily(`^\s*(?:pub(?:\([^)]*\))?\s+)?(?:unsafe\s+)?(?:impl|trait|mod)\b`),
 		comment:     slashes,
 	}
 	c = &language{
-		declaration: regexp.MustCompile(`^(?:(?:typedef\s+)?(?:struct|union|enum|class|namespace)(?:\s+class)?\s+(?:\w+\s+)?(\w+)[^;()]*$|[A-Za-z_][\w\s*&:<>,~]*?[\s*&]([A-Za-z_~][\w:~]*)\s*\([^;]*$|([A-Za-z_]\w*)\s*\([^;]*$|#define\s+(\w+)\(|template\s*<.*>\s*(?:class|struct)\s+(\w+))`),
-		container:   regexp.MustCompile(`^(?:class|struct|namespace)\s`),
-		member:      regexp.MustCompile(`^\s+(?:[\w:<>,*&~]+\s+)*[*&]*(~?[A-Za-z_]\w*)\s*\([^;]*$`),
+		declaration: lazily(`^(?:(?:typedef\s+)?(?:struct|union|enum|class|namespace)(?:\s+class)?\s+(?:\w+\s+)?(\w+)[^;()]*$|[A-Za-z_][\w\s*&:<>,~]*?[\s*&]([A-Za-z_~][\w:~]*)\s*\([^;]*$|([A-Za-z_]\w*)\s*\([^;]*$|#define\s+(\w+)\(|template\s*<.*>\s*(?:class|struct)\s+(\w+))`),
+		container:   lazily(`^(?:class|struct|namespace)\s`),
+		member:      lazily(`^\s+(?:[\w:<>,*&~]+\s+)*[*&]*(~?[A-Za-z_]\w*)\s*\([^;]*$`),
 		comment:     []string{"//", "/*", "*", "template"}, spread: true,
 	}
 	php = &language{
-		declaration: regexp.MustCompile(`^\s*(?:(?:abstract|final|readonly|public|protected|private|static)\s+)*(?:class|interface|trait|enum|function)\s+&?(\w+)`),
-		container:   regexp.MustCompile(`^\s*(?:(?:abstract|final|readonly)\s+)*(?:class|interface|trait|enum)\s`),
+		declaration: lazily(`^\s*(?:(?:abstract|final|readonly|public|protected|private|static)\s+)*(?:class|interface|trait|enum|function)\s+&?(\w+)`),
+		container:   lazily(`^\s*(?:(?:abstract|final|readonly)\s+)*(?:class|interface|trait|enum)\s`),
 		comment:     append([]string{"#"}, slashes...),
 	}
 	swift = &language{
-		declaration: regexp.MustCompile(`^\s*` + modifiers + `(?:(?:class|struct|protocol|enum|extension|actor|func)\s+([\w.]+))`),
-		container:   regexp.MustCompile(`^\s*` + modifiers + `(?:class|struct|protocol|enum|extension|actor)\s`),
+		declaration: lazily(`^\s*` + modifiers + `(?:(?:class|struct|protocol|enum|extension|actor|func)\s+([\w.]+))`),
+		container:   lazily(`^\s*` + modifiers + `(?:class|struct|protocol|enum|extension|actor)\s`),
 		comment:     slashes,
 	}
 	scala = &language{
-		declaration: regexp.MustCompile(`^\s*(?:(?:private|protected|final|sealed|abstract|implicit|override|case|lazy)\s+)*(?:class|object|trait|def|enum)\s+(\w+)`),
-		container:   regexp.MustCompile(`^\s*(?:(?:private|protected|final|sealed|abstract|implicit|case)\s+)*(?:class|object|trait|enum)\s`),
+		declaration: lazily(`^\s*(?:(?:private|protected|final|sealed|abstract|implicit|override|case|lazy)\s+)*(?:class|object|trait|def|enum)\s+(\w+)`),
+		container:   lazily(`^\s*(?:(?:private|protected|final|sealed|abstract|implicit|case)\s+)*(?:class|object|trait|enum)\s`),
 		comment:     slashes,
 	}
 	golike = &language{ // Go that does not parse, as in a template
-		declaration: regexp.MustCompile(`^(?:func\s+(?:\([^)]*\)\s*)?(\w+)|type\s+(\w+))`),
+		declaration: lazily(`^(?:func\s+(?:\([^)]*\)\s*)?(\w+)|type\s+(\w+))`),
 		comment:     []string{"//"},
 	}
 	ruby = &language{
-		declaration: regexp.MustCompile(`^\s*(?:def|class|module)\s+([\w.:?!]+)`),
-		container:   regexp.MustCompile(`^\s*(?:class|module)\s`),
+		declaration: lazily(`^\s*(?:def|class|module)\s+([\w.:?!]+)`),
+		container:   lazily(`^\s*(?:class|module)\s`),
 		comment:     []string{"#"}, ending: endsWithWord,
 	}
 	shell = &language{
-		declaration: regexp.MustCompile(`^(?:function\s+([\w:.-]+)|([\w:.-]+)\s*\(\))`),
+		declaration: lazily(`^(?:function\s+([\w:.-]+)|([\w:.-]+)\s*\(\))`),
 		comment:     []string{"#"}, ending: endsWithWord,
 	}
 	lua = &language{
-		declaration: regexp.MustCompile(`^\s*(?:local\s+)?function\s+([\w.:]+)`),
+		declaration: lazily(`^\s*(?:local\s+)?function\s+([\w.:]+)`),
 		comment:     []string{"--"}, ending: endsWithWord,
 	}
 	sql = &language{
-		declaration: regexp.MustCompile(`(?i)^\s*((?:create|alter|drop)\b(?:\s+(?:or\s+replace|unique|temp|temporary|materialized|table|view|index|function|procedure|trigger|type|schema|sequence|extension|policy|role|database|concurrently|if\s+not\s+exists|if\s+exists|only))+)\s+([\w."` + "`" + `\[\]]+)`),
+		declaration: lazily(`(?i)^\s*((?:create|alter|drop)\b(?:\s+(?:or\s+replace|unique|temp|temporary|materialized|table|view|index|function|procedure|trigger|type|schema|sequence|extension|policy|role|database|concurrently|if\s+not\s+exists|if\s+exists|only))+)\s+([\w."` + "`" + `\[\]]+)`),
 		comment:     []string{"--"}, ending: endsWithSemicolon,
 	}
 	protobuf = &language{
-		declaration: regexp.MustCompile(`^\s*(?:(?:message|service|enum)\s+(\w+)|extend\s+([\w.]+)|rpc\s+(\w+))`),
-		container:   regexp.MustCompile(`^\s*(?:message|service)\s`),
+		declaration: lazily(`^\s*(?:(?:message|service|enum)\s+(\w+)|extend\s+([\w.]+)|rpc\s+(\w+))`),
+		container:   lazily(`^\s*(?:message|service)\s`),
 		comment:     slashes,
 	}
 	graphql = &language{
-		declaration: regexp.MustCompile(`^(?:extend\s+)?(?:type|interface|union|enum|input|scalar|directive|schema|query|mutation|fragment)\s+@?(\w+)`),
+		declaration: lazily(`^(?:extend\s+)?(?:type|interface|union|enum|input|scalar|directive|schema|query|mutation|fragment)\s+@?(\w+)`),
 		comment:     []string{"#", `"`}, ending: endsWithBrace,
 	}
 	dockerfile = &language{
-		declaration: regexp.MustCompile(`(?i)^FROM\s+(?:--\S+\s+)*(?:\S+\s+AS\s+(\S+)|(\S+))`),
+		declaration: lazily(`(?i)^FROM\s+(?:--\S+\s+)*(?:\S+\s+AS\s+(\S+)|(\S+))`),
 		comment:     []string{"#"}, ending: endsWithNext,
 	}
 	makefile = &language{
-		declaration: regexp.MustCompile(`^(?:define\s+)?([A-Za-z0-9_.%/$(){} -]+?)\s*::?(?:[^=:].*)?$`),
+		declaration: lazily(`^(?:define\s+)?([A-Za-z0-9_.%/$(){} -]+?)\s*::?(?:[^=:].*)?$`),
 		comment:     []string{"#", ".PHONY"}, ending: endsWithNext,
 	}
 	settings = &language{ // TOML, INI and their kin
-		declaration: regexp.MustCompile(`^\s*\[+\s*([^\]]+?)\s*\]+`),
+		declaration: lazily(`^\s*\[+\s*([^\]]+?)\s*\]+`),
 		comment:     []string{"#", ";"}, ending: endsWithNext,
 	}
 	terraform = &language{
-		declaration: regexp.MustCompile(`^([a-z_][\w-]*)((?:\s+(?:"[^"]*"|[\w-]+))*)\s*\{`),
+		declaration: lazily(`^([a-z_][\w-]*)((?:\s+(?:"[^"]*"|[\w-]+))*)\s*\{`),
 		comment:     []string{"#", "//", "/*", "*"},
 	}
 )

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -9,8 +8,8 @@ import (
 
 // Of what is no YAML, since it is a template, kind and name are found in lines.
 var (
-	templateKind = regexp.MustCompile(`(?m)^kind:[ \t]*["']?(\w+)`)
-	templateName = regexp.MustCompile(`(?m)^metadata:[ \t]*\n(?:[ \t]+.*\n|\n)*?[ \t]+name:[ \t]*(.+)$`)
+	templateKind = lazily(`(?m)^kind:[ \t]*["']?(\w+)`)
+	templateName = lazily(`(?m)^metadata:[ \t]*\n(?:[ \t]+.*\n|\n)*?[ \t]+name:[ \t]*(.+)$`)
 )
 
 // resource adds a document that is a Kubernetes resource, a list of them, or an entity of a catalog, and returns its heading. One that is

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -151,10 +150,10 @@ func nested(lines []string) bool {
 }
 
 var (
-	markdownLink = regexp.MustCompile(`!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])`)
-	headingID    = regexp.MustCompile(`\s*\{#[^}]*\}\s*$`)
-	htmlTag      = regexp.MustCompile(`</?[A-Za-z][^<>]*>|<!--.*?-->`)
-	shortcode    = regexp.MustCompile(`\{\{[<%]\s*\w*\s*(.*?)\s*/?[%>]\}\}`)
+	markdownLink = lazily(`!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])`)
+	headingID    = lazily(`\s*\{#[^}]*\}\s*$`)
+	htmlTag      = lazily(`</?[A-Za-z][^<>]*>|<!--.*?-->`)
+	shortcode    = lazily(`\{\{[<%]\s*\w*\s*(.*?)\s*/?[%>]\}\}`)
 )
 
 // inlineText is what a reader sees of a heading: without marks, with the texts of links.

@@ -45,22 +45,22 @@ const shortestToken = 15
 
 var (
 	// encrypted is a value that SOPS has encrypted (https://getsops.io/docs/).
-	encrypted = regexp.MustCompile(`ENC\[[A-Z0-9_]+,[^\]]*(?:\]|$)`)
+	encrypted = lazily(`ENC\[[A-Z0-9_]+,[^\]]*(?:\]|$)`)
 	// A password that is a variable is none.
-	userinfo      = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^/\s:@"'<>]{0,200}):[^/\s@"'<>${*][^/\s@"'<>]{0,500}@`)
-	authorization = regexp.MustCompile(`(?i)(\bauthorization["']?\s*[:=]\s*["']?(?:bearer|basic|token)\s+)[A-Za-z0-9+/=._~-]{12,}`)
+	userinfo      = lazily(`([A-Za-z][A-Za-z0-9+.-]*://[^/\s:@"'<>]{0,200}):[^/\s@"'<>${*][^/\s@"'<>]{0,500}@`)
+	authorization = lazily(`(?i)(\bauthorization["']?\s*[:=]\s*["']?(?:bearer|basic|token)\s+)[A-Za-z0-9+/=._~-]{12,}`)
 
 	tokenMarks = []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "sk-", "AKIA", "ASIA", "AIza", "npm_", "hvs.",
 		"AGE-SECRET-KEY-1", "eyJ", "dop_v1_", "SG.", "pypi-", "hooks.slack.com/services/"}
-	knownToken = regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeoprs]-[A-Za-z0-9-]{10,}` +
+	knownToken = lazily(`\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeoprs]-[A-Za-z0-9-]{10,}` +
 		`|sk-[A-Za-z0-9_-]{32,}|A[KS]IA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}|npm_[A-Za-z0-9]{36}|hvs\.[A-Za-z0-9_-]{20,}|AGE-SECRET-KEY-1[0-9A-Z]{40,}` +
 		`|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*|dop_v1_[a-f0-9]{60,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|pypi-[A-Za-z0-9_-]{40,}` +
 		`|hooks\.slack\.com/services/[A-Za-z0-9/]{20,})`)
 
-	keyBegin = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
-	keyEnd   = regexp.MustCompile(`-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
+	keyBegin = lazily(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
+	keyEnd   = lazily(`-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
 	// keyLine is what may stand in a key: base64, in quotes, behind marks of comments, or a header.
-	keyLine = regexp.MustCompile(`^[\s"'>#*/+-]*(?:[A-Za-z0-9+/=]{16,}|[A-Za-z0-9+/]*={1,2}|=[A-Za-z0-9+/]{4}|[A-Z][A-Za-z-]+: .*)?(?:\\n)?[\s"',;+\\)]*$`)
+	keyLine = lazily(`^[\s"'>#*/+-]*(?:[A-Za-z0-9+/=]{16,}|[A-Za-z0-9+/]*={1,2}|=[A-Za-z0-9+/]{4}|[A-Z][A-Za-z-]+: .*)?(?:\\n)?[\s"',;+\\)]*$`)
 )
 
 // maxKey is how many lines a private key may have.
@@ -119,13 +119,13 @@ func keyTail(lines []string, from int) (next int, tail string) {
 }
 
 var (
-	secretKind  = regexp.MustCompile(`["']?\bkind["']?\s*:\s*["']?Secret\b["']?\s*(?:[,}#]|$)`)
-	secretData  = regexp.MustCompile(`(?:^|[\s{,>#-])["']?((?:data|stringData)["']?\s*:)(.*)$`)
-	lastApplied = regexp.MustCompile(`((?:kubectl\.kubernetes\.io/last-applied-configuration|\.dockerconfigjson|\.dockercfg)["']?\s*:)(.*)$`)
-	entry       = regexp.MustCompile(`^([\s>#*-]*["']?[A-Za-z0-9._/-]+["']?\s*[:=])(\s*)(.*)$`)
+	secretKind  = lazily(`["']?\bkind["']?\s*:\s*["']?Secret\b["']?\s*(?:[,}#]|$)`)
+	secretData  = lazily(`(?:^|[\s{,>#-])["']?((?:data|stringData)["']?\s*:)(.*)$`)
+	lastApplied = lazily(`((?:kubectl\.kubernetes\.io/last-applied-configuration|\.dockerconfigjson|\.dockercfg)["']?\s*:)(.*)$`)
+	entry       = lazily(`^([\s>#*-]*["']?[A-Za-z0-9._/-]+["']?\s*[:=])(\s*)(.*)$`)
 	// emptied is a map in one line in which no value is left.
-	emptied = regexp.MustCompile(`^\{\s*(?:["']?[\w./-]+["']?\s*:\s*` + regexp.QuoteMeta(leftOut) + `\s*,?\s*)*\}\s*,?$`)
-	fence   = regexp.MustCompile("^[\\s>]*(?:```|~~~|---\\s*(?:#.*)?$)")
+	emptied = lazily(`^\{\s*(?:["']?[\w./-]+["']?\s*:\s*` + regexp.QuoteMeta(leftOut) + `\s*,?\s*)*\}\s*,?$`)
+	fence   = lazily("^[\\s>]*(?:```|~~~|---\\s*(?:#.*)?$)")
 )
 
 // fences says whether a line begins or ends a block of code, or a document of YAML.

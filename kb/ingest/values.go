@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -99,7 +98,7 @@ func quoted(s string, quote byte) int {
 }
 
 // argument is a setting in one text: --password=VALUE, PASSWORD=VALUE.
-var argument = regexp.MustCompile(`^(-{0,2}([A-Za-z_][\w.-]*)=)(.+)$`)
+var argument = lazily(`^(-{0,2}([A-Za-z_][\w.-]*)=)(.+)$`)
 
 // walk goes through a document. Within what is secret, each value is found.
 func (v *concealer) walk(n *yaml.Node, key string, secret bool) {
@@ -174,7 +173,7 @@ func (v *concealer) mapping(n *yaml.Node, under string, secret bool) {
 	}
 }
 
-var base64Text = regexp.MustCompile(`^[A-Za-z0-9+/]+={0,2}$`)
+var base64Text = lazily(`^[A-Za-z0-9+/]+={0,2}$`)
 
 func allScalars(n *yaml.Node) bool {
 	return !slices.ContainsFunc(n.Content, func(item *yaml.Node) bool { return item.Kind != yaml.ScalarNode })

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -86,7 +85,7 @@ func (c *cutter) lenient(source string) bool {
 	return strings.Contains(source, "{{") || strings.Contains(source, "{%") || strings.Contains(source, "${") || strings.Contains(source, "<%")
 }
 
-var documentMark = regexp.MustCompile(`^---(?:\s|$)`)
+var documentMark = lazily(`^---(?:\s|$)`)
 
 // yamlDocuments parses a file.
 func (c *cutter) yamlDocuments(lines []string) ([]yamlDocument, error) {
@@ -129,7 +128,7 @@ func (c *cutter) yamlDocuments(lines []string) ([]yamlDocument, error) {
 }
 
 // surrogates are escapes of JSON that YAML does not have.
-var surrogates = regexp.MustCompile(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
+var surrogates = lazily(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
 
 // plainJSON makes JSON such that it is YAML, with everything where it was. Tabs stand in JSON only between values.
 func plainJSON(source string) string {
@@ -164,7 +163,7 @@ func deep(n *yaml.Node, depth int) bool {
 	return false
 }
 
-var yamlLine = regexp.MustCompile(`(?:yaml: )?(?:unmarshal errors:\s*)?(?:line (\d+): )?(.*)`)
+var yamlLine = lazily(`(?:yaml: )?(?:unmarshal errors:\s*)?(?:line (\d+): )?(.*)`)
 
 func yamlError(err error) (line int, message string) {
 	m := yamlLine.FindStringSubmatch(err.Error())
