@@ -4,7 +4,12 @@ package kb
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // Kind is what a document is.
@@ -87,6 +92,19 @@ type Update struct {
 	Space string
 	// Progress hears how many of the files have been taken in; it may be nil.
 	Progress func(done, of int)
+}
+
+// Check says what keeps an update from being one.
+func (u Update) Check() error {
+	if u.Source == "" || u.To == "" {
+		return errors.New("an update names a source and the state that is reached")
+	}
+	for _, name := range append(slices.Collect(maps.Keys(u.Labels)), u.Source, u.To, u.Format, u.Space) {
+		if !utf8.ValidString(name) || !utf8.ValidString(u.Labels[name]) {
+			return fmt.Errorf("the name %q is not UTF-8", name)
+		}
+	}
+	return nil
 }
 
 // Embedder makes a vector of each text, in the same order and all of the same length.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -137,7 +138,7 @@ func printHits(out io.Writer, output string, hits []kb.Hit) error {
 		if h.First > 0 {
 			at += fmt.Sprintf(":%d-%d", h.First, h.Last)
 		}
-		fmt.Fprintf(&text, "%s  (%s %s, %.2f)\n", spec.Visible(at), h.Source, shortCommit(h.State), h.Score)
+		fmt.Fprintf(&text, "%s  (%s %s, %.2f)\n", spec.Visible(at), h.Source, knowledge.Short(h.State), h.Score)
 		if len(h.Heading) > 0 {
 			fmt.Fprintf(&text, "  %s\n", spec.Visible(strings.Join(h.Heading, " > ")))
 		}
@@ -151,12 +152,4 @@ func printHits(out io.Writer, output string, hits []kb.Hit) error {
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
-}
-
-// shortCommit is a commit as people write it.
-func shortCommit(commit string) string {
-	if len(commit) == 40 {
-		return commit[:7]
-	}
-	return commit
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
 )
 
 func newKBStats(env environment) *cobra.Command {
@@ -33,7 +34,7 @@ func newKBStats(env environment) *cobra.Command {
 			rows := []statsRow{}
 			for _, s := range all {
 				rows = append(rows, statsRow{s.Source, s.State, s.Documents, s.Chunks, s.Vectors, s.Unread, s.Bytes, s.Disk, s.Problems})
-				t.rows = append(t.rows, []string{s.Source, shortCommit(s.State), fmt.Sprint(s.Documents), fmt.Sprint(s.Chunks), fmt.Sprint(s.Vectors),
+				t.rows = append(t.rows, []string{s.Source, knowledge.Short(s.State), fmt.Sprint(s.Documents), fmt.Sprint(s.Chunks), fmt.Sprint(s.Vectors),
 					fmt.Sprint(s.Unread), sizeText(s.Bytes), sizeText(s.Disk)})
 			}
 			t.items = rows

@@ -7,8 +7,6 @@ import (
 )
 
 const (
-	// learnAgain is which part of the chunks that meaning was learned from have to come before it is learned again.
-	learnAgain = 0.5
 	// tooDead is which part of the chunks of a segment may be gone.
 	tooDead = 0.3
 	// larger is how many times as large a segment is as all after it.
@@ -17,7 +15,7 @@ const (
 
 // due is from which segment on all are made one, and whether meaning is learned again.
 func (s *source) due() (from int, learn, ok bool) {
-	if s.Added > 0 && float64(s.Added) > learnAgain*float64(s.Learned) {
+	if index.Outgrown(s.Added, s.Learned) {
 		return 0, true, len(s.live) > 0
 	}
 	after := 0

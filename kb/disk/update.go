@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/index"
@@ -26,13 +25,8 @@ func (e *Engine) Update(ctx context.Context, u kb.Update) error {
 }
 
 func (e *Engine) update(ctx context.Context, u kb.Update) error {
-	if u.Source == "" || u.To == "" {
-		return errors.New("an update names a source and the state that is reached")
-	}
-	for _, name := range append(slices.Collect(maps.Keys(u.Labels)), u.Source, u.To, u.Format, u.Space) {
-		if !utf8.ValidString(name) || !utf8.ValidString(u.Labels[name]) {
-			return fmt.Errorf("the name %q is not UTF-8", name)
-		}
+	if err := u.Check(); err != nil {
+		return err
 	}
 	ctx, done, err := e.change(ctx, u.Source)
 	if err != nil {

@@ -192,6 +192,14 @@ func (c *Counter) add(in map[string]uint32, text string, weight uint32) {
 	}
 }
 
+// learnAgain is which part of the chunks that meaning was learned from have to come before it is learned again.
+const learnAgain = 0.5
+
+// Outgrown reports whether meaning is to be learned again: added chunks have come since it was learned of so many.
+func Outgrown(added, learned int) bool {
+	return added > 0 && float64(added) > learnAgain*float64(learned)
+}
+
 // Learn learns the meaning of so many chunks, whose terms and counts are told for those of lsa.Sample. It returns nil where there is too
 // little.
 func Learn(chunks int, of func(chunk int) ([]string, []uint8)) *Meaning {

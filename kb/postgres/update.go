@@ -9,14 +9,10 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/index"
 )
-
-// learnAgain is which part of the chunks that meaning was learned from have to come before it is learned again.
-const learnAgain = 0.5
 
 // Update brings a source to another state.
 func (e *Engine) Update(ctx context.Context, u kb.Update) error {
@@ -27,13 +23,8 @@ func (e *Engine) Update(ctx context.Context, u kb.Update) error {
 }
 
 func (e *Engine) update(ctx context.Context, u kb.Update) error {
-	if u.Source == "" || u.To == "" {
-		return errors.New("an update names a source and the state that is reached")
-	}
-	for name, value := range u.Labels {
-		if !utf8.ValidString(name) || !utf8.ValidString(value) {
-			return fmt.Errorf("the label %q: %q is not UTF-8", name, value)
-		}
+	if err := u.Check(); err != nil {
+		return err
 	}
 	if u.Embed == nil {
 		u.Space = ""
@@ -106,7 +97,7 @@ func (c *change) run(ctx context.Context) error {
 		return err
 	}
 	c.now.added += c.added
-	if c.added > 0 && c.now.learned == 0 || c.now.added > 0 && float64(c.now.added) > learnAgain*float64(c.now.learned) {
+	if c.added > 0 && c.now.learned == 0 || index.Outgrown(c.now.added, c.now.learned) {
 		if err := c.learn(ctx); err != nil {
 			return err
 		}

@@ -118,7 +118,7 @@ func (k *Keeper) graph(ctx context.Context, at located, sources []*spec.Knowledg
 			}
 			facts, err := k.factsOf(tree, f.Path, f.Blob)
 			if err != nil {
-				return nil, fmt.Errorf("read %s at %s: %w", f.Path, short(at.commit), err)
+				return nil, fmt.Errorf("read %s at %s: %w", f.Path, Short(at.commit), err)
 			}
 			g.Put(facts)
 		}

@@ -117,7 +117,7 @@ func TestAFullDisk(t *testing.T) {
 	says(t, w.state("docs", IndexFailed).Message, "no space left on device")
 	equal(t, "what is found is of the former", w.state("docs", IndexFailed).Commit, first.Commit)
 	_, notes, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{docs}, kb.Query{Text: "alpha", Most: 9})
-	if err != nil || !slices.Equal(notes, []string{"docs cannot be read now, and is as it was at " + short(first.Commit)}) {
+	if err != nil || !slices.Equal(notes, []string{"docs cannot be read now, and is as it was at " + Short(first.Commit)}) {
 		t.Errorf("%q, %v", notes, err)
 	}
 	// It is tried again, later each time, and told once.

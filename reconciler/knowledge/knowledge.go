@@ -413,11 +413,11 @@ func (s State) Found() string {
 		}
 		return fmt.Sprintf("%d %s", n, noun)
 	}
-	return fmt.Sprintf("%s in %s at %s", count(s.Documents, "document"), count(s.Chunks, "chunk"), short(s.Commit))
+	return fmt.Sprintf("%s in %s at %s", count(s.Documents, "document"), count(s.Chunks, "chunk"), Short(s.Commit))
 }
 
-// short is a commit as people write it.
-func short(commit string) string {
+// Short is a commit as people write it.
+func Short(commit string) string {
 	if len(commit) == 40 {
 		return commit[:7]
 	}

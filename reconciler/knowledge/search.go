@@ -140,7 +140,7 @@ func (k *Keeper) note(name string) string {
 	case s.Reason != Indexed && s.Commit == "":
 		return fmt.Sprintf("%s cannot be read, and is not in this answer", name)
 	case s.Reason != Indexed && s.Reason != Indexing:
-		return fmt.Sprintf("%s cannot be read now, and is as it was at %s", name, short(s.Commit))
+		return fmt.Sprintf("%s cannot be read now, and is as it was at %s", name, Short(s.Commit))
 	}
 	return ""
 }
