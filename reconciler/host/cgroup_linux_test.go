@@ -135,7 +135,7 @@ func TestControlGroupsGoWithTheirProcesses(t *testing.T) {
 // The host, which looks at its processes a few times a second, does not look here.
 func TestTheKernelEndsAProcessThatWantsMoreMemoryThanItsControlGroupMayHave(t *testing.T) {
 	if raced {
-		t.Skip("the race detector takes more memory than the process may")
+		t.Skip("SKIPPED: the race detector takes more memory than the process may")
 	}
 	h := grouped(t, func(o *host.Options) {
 		o.Sleep = func(ctx context.Context, _ time.Duration) error { <-ctx.Done(); return ctx.Err() }
@@ -198,7 +198,7 @@ func TestADelegatedControlGroupIsEnough(t *testing.T) {
 	enabled, _ := os.ReadFile(root + "/cgroup.subtree_control")
 	for _, controller := range []string{"cpu", "memory", "pids"} {
 		if !slices.Contains(strings.Fields(string(enabled)), controller) {
-			t.Skipf("the machine has no control groups of version 2 with the controller %s", controller)
+			t.Skipf("SKIPPED: the machine has no control groups of version 2 with the controller %s", controller)
 		}
 	}
 	own := filepath.Join(root, fmt.Sprint("delegated-to-tests-", os.Getpid()))
