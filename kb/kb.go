@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/bmatcuk/doublestar/v4"
 )
 
 // Kind is what a document is.
@@ -137,6 +139,19 @@ type Filter struct {
 	Labels map[string]string
 	// Since and Before bound the time at which the document was last changed. Documents without a time are outside of both.
 	Since, Before time.Time
+}
+
+// Shows reports whether a filter lets a document of this kind through, as far as the document says. Paths have to be globs.
+func (f Filter) Shows(file File, kind Kind) bool {
+	switch {
+	case len(f.Kinds) > 0 && !slices.Contains(f.Kinds, kind):
+	case !f.Since.IsZero() && (file.Time.IsZero() || file.Time.Before(f.Since)):
+	case !f.Before.IsZero() && (file.Time.IsZero() || !file.Time.Before(f.Before)):
+	case len(f.Paths) > 0 && !slices.ContainsFunc(f.Paths, func(glob string) bool { return doublestar.MatchUnvalidated(glob, file.Path) }):
+	default:
+		return true
+	}
+	return false
 }
 
 // Hit is a chunk that was found.

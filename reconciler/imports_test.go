@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"kb/ingest":     {"kb"},                                   // files become documents
 	"kb/ingest/pdf": nil,                                      // the text of PDF files, read in a process of its own
 	"kb/graph":      nil,                                      // how what a repository declares hangs together
+	"kb/related":    {"kb", "kb/graph"},                       // what was found brings what it hangs together with
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
@@ -83,8 +84,8 @@ var mayImport = map[string][]string{
 	"reconciler/execute":  {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
 	// Pulls and creates models through broker/model, which asks servers and decides nothing.
 	"reconciler/models":     {"spec", "reconciler/broker/model"},
-	"reconciler/knowledge":  {"spec", "kb", "kb/graph", "kb/ingest", "reconciler/remote"}, // sources are read into an engine, and asked
-	"reconciler/undo":       {"spec"},                                                     // which effects are offered to be undone
+	"reconciler/knowledge":  {"spec", "kb", "kb/graph", "kb/ingest", "kb/related", "reconciler/remote"}, // sources are read into an engine, and asked
+	"reconciler/undo":       {"spec"},                                                                   // which effects are offered to be undone
 	"reconciler/shelf":      {"spec", "reconciler/remote"},
 	"reconciler/store":      {"spec"},
 	"reconciler/serve":      {"spec"},

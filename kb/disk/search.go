@@ -80,22 +80,7 @@ func showing(s *source, f kb.Filter) []*index.Live {
 	}
 	segments := make([]*index.Live, len(s.live))
 	for i, l := range s.live {
-		segments[i] = l.Showing(func(e index.Entry) bool { return labelled && shows(f, e) })
+		segments[i] = l.Showing(func(e index.Entry) bool { return labelled && f.Shows(e.File, e.Kind) })
 	}
 	return segments
-}
-
-func shows(f kb.Filter, e index.Entry) bool {
-	is := e.File.Time
-	switch {
-	case len(f.Kinds) > 0 && !slices.Contains(f.Kinds, e.Kind):
-	case !f.Since.IsZero() && (is.IsZero() || is.Before(f.Since)):
-	case !f.Before.IsZero() && (is.IsZero() || !is.Before(f.Before)):
-	case len(f.Paths) > 0 && !slices.ContainsFunc(f.Paths, func(glob string) bool {
-		return doublestar.MatchUnvalidated(glob, e.File.Path)
-	}):
-	default:
-		return true
-	}
-	return false
 }
