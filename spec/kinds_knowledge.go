@@ -15,6 +15,12 @@ type KnowledgeSourceSpec struct {
 	// Embed names a Model that makes vectors of the text. Default: none, and search is by words and by the text's own
 	// statistics.
 	Embed string `json:"embed,omitempty"`
+	// Rerank names a Model that puts what a search finds first in the order in which it answers the question: up to 16 pieces of this
+	// source. It can change nothing but their order. Default: none.
+	Rerank string `json:"rerank,omitempty"`
+	// Rewrite names a Model that says a question in up to three other ways, in which this source is searched as well. Default:
+	// none.
+	Rewrite string `json:"rewrite,omitempty"`
 	// Graph says whether entities and relations are taken from what declares them: services, owners, images, manifests.
 	Graph bool `json:"graph,omitempty"`
 	// Labels are what searches may filter by.

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -37,11 +38,11 @@ func (l *loader) resolveKnowledge() map[string]*KnowledgeSource {
 			l.error(n.at("chunk", "overlap"), "make it less than the size", "the overlap of chunks is %d, and their size %d", c.Overlap, c.Size)
 		}
 		source := &KnowledgeSource{Resource: l.resource(e.document), Spec: w}
-		if w.Embed != "" && known(l, n.at("embed"), KindModel, w.Embed, l.models) {
-			source.DependsOn = []Ref{{KindModel, w.Embed}}
-			source.Embed = l.out.Models[w.Embed]
+		if source.Embed = l.knowledgeModel(n.at("embed"), source, w.Embed); source.Embed != nil {
 			l.embeds(n.at("embed"), source.Embed)
 		}
+		source.Rerank = l.uncounted(n.at("rerank"), source, w.Rerank)
+		source.Rewrite = l.uncounted(n.at("rewrite"), source, w.Rewrite)
 		source.Digest = l.knowledgeDigest(source)
 		out[name] = kept(l, e.document, source)
 	}
@@ -55,14 +56,36 @@ func (l *loader) embeds(n *node, m *Model) {
 	}
 }
 
-// knowledgeDigest is over what a source finds, and what makes vectors of it.
+// knowledgeModel is the model that a source names; nil where it names none, or none that is declared.
+func (l *loader) knowledgeModel(n *node, s *KnowledgeSource, name string) *Model {
+	if name == "" || !known(l, n, KindModel, name, l.models) {
+		return nil
+	}
+	if ref := (Ref{KindModel, name}); !slices.Contains(s.DependsOn, ref) {
+		s.DependsOn = append(s.DependsOn, ref)
+	}
+	return l.out.Models[name]
+}
+
+// uncounted is a model that is asked with a search, which counts for no run: it must have neither a price nor a budget.
+func (l *loader) uncounted(n *node, s *KnowledgeSource, name string) *Model {
+	m := l.knowledgeModel(n, s, name)
+	if m != nil && (m.Spec.Budget != nil || m.Spec.Price != nil && (m.Spec.Price.Input > 0 || m.Spec.Price.Output > 0)) {
+		l.error(n, "name a Model without them, such as a local one", "the model %q has a price or a budget, and what searches ask of it is counted for no run", m.Name)
+	}
+	return m
+}
+
+// knowledgeDigest is over what a source finds, and the models that are asked for it.
 func (l *loader) knowledgeDigest(s *KnowledgeSource) Digest {
 	content := struct {
-		Spec  KnowledgeSourceSpec
-		Embed Digest `json:",omitempty"`
+		Spec                   KnowledgeSourceSpec
+		Embed, Rerank, Rewrite Digest `json:",omitempty"`
 	}{Spec: s.Spec}
-	if s.Embed != nil {
-		content.Embed = s.Embed.Digest
+	for i, digest := range []*Digest{&content.Embed, &content.Rerank, &content.Rewrite} {
+		if m := []*Model{s.Embed, s.Rerank, s.Rewrite}[i]; m != nil {
+			*digest = m.Digest
+		}
 	}
 	return l.digest(s.Place, content)
 }

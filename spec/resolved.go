@@ -237,8 +237,9 @@ func (m *Model) Other(name string) *Model {
 type KnowledgeSource struct {
 	Resource
 	Spec KnowledgeSourceSpec
-	// Embed is the model that makes vectors of the text; nil where none does.
-	Embed *Model
+	// Embed is the model that makes vectors of the text, Rerank the one that puts what is found in order, and Rewrite the one that says
+	// questions in other ways; nil where none does.
+	Embed, Rerank, Rewrite *Model
 }
 
 // ToolServer is a checked [ToolServerSpec].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,18 +22,26 @@ import (
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/disk"
 	"github.com/mainstay-dev/mainstay/kb/ingest/pdf"
+	"github.com/mainstay-dev/mainstay/plugins"
+	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
 // openKnowledge says how knowledge is read and kept: its index and the repositories that it fetches are in a folder.
-func openKnowledge(dir string, embed func(context.Context, *spec.Model, []string) ([][]float32, error), reveal func(context.Context, spec.SecretRef) (string, error)) knowledge.Options {
+func openKnowledge(dir string, models model.Providers) knowledge.Options {
 	o := knowledge.Options{
 		Engine: func(ctx context.Context) (kb.Engine, error) {
 			return disk.Open(filepath.Join(dir, "index"))
 		},
-		Embed: embed,
+		Embed: models.Embed,
+		Ask: func(ctx context.Context, m *spec.Model, instructions, message string, schema json.RawMessage) (string, error) {
+			answer, err := models.Chat(ctx, m, model.Request{
+				Instructions: instructions, Messages: []plugins.Message{{Role: plugins.RoleUser, Text: message}}, OutputSchema: schema,
+			}, nil)
+			return answer.Text, err
+		},
 		Repository: func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error) {
 			key := url
 			if credential != nil {
@@ -41,7 +50,10 @@ func openKnowledge(dir string, embed func(context.Context, *spec.Model, []string
 			sum := sha256.Sum256([]byte(key))
 			o := remote.Options{URL: url, Dir: filepath.Join(dir, "git", hex.EncodeToString(sum[:8]))}
 			if credential != nil {
-				o.Auth.Token = func(ctx context.Context) (string, error) { return reveal(ctx, *credential) }
+				o.Auth.Token = func(ctx context.Context) (string, error) {
+					v, err := models.Secret(ctx, *credential)
+					return v.Reveal(), err
+				}
 			}
 			return remote.Open(ctx, o)
 		},
@@ -83,8 +95,8 @@ func readPDF() int {
 
 // keptKnowledge is where a reconciler keeps knowledge: in its state folder, or, where that does not last, where `mainstay kb` keeps that
 // of the same repository, so that not all is read each time. If others use that one now, or it cannot be had, all is read anew.
-func keptKnowledge(state, repo string, w wiring, embed func(context.Context, *spec.Model, []string) ([][]float32, error), reveal func(context.Context, spec.SecretRef) (string, error)) (knowledge.Options, error) {
-	own := openKnowledge(filepath.Join(state, "knowledge"), embed, reveal)
+func keptKnowledge(state, repo string, w wiring, models model.Providers) (knowledge.Options, error) {
+	own := openKnowledge(filepath.Join(state, "knowledge"), models)
 	if !w.travels {
 		return own, nil
 	}
@@ -92,7 +104,7 @@ func keptKnowledge(state, repo string, w wiring, embed func(context.Context, *sp
 	if err != nil {
 		return own, nil // No folder is known that lasts.
 	}
-	o := openKnowledge(dir, embed, reveal)
+	o := openKnowledge(dir, models)
 	lasting := o.Engine
 	o.Repository = own.Repository
 	o.Engine = func(ctx context.Context) (kb.Engine, error) {
@@ -161,11 +173,7 @@ func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
 			return nil, err
 		}
 	}
-	providers := localProviders(env, d.dir)
-	o := openKnowledge(dir, providers.Embed, func(ctx context.Context, ref spec.SecretRef) (string, error) {
-		v, err := providers.Secret(ctx, ref)
-		return v.Reveal(), err
-	})
+	o := openKnowledge(dir, localProviders(env, d.dir))
 	o.Now = env.clock()
 	l.keeper = knowledge.New(o)
 	return l, nil

@@ -300,7 +300,7 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 		return v.Reveal(), err
 	}
 	providers := model.Providers{Secret: secrets.Resolve, Hide: hide}
-	sources, err := keptKnowledge(dir, rem.URL(), w, providers.Embed, reveal)
+	sources, err := keptKnowledge(dir, rem.URL(), w, providers)
 	if err != nil {
 		return nil, err
 	}

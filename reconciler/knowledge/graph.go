@@ -47,8 +47,8 @@ type located struct {
 // Graphs returns the graphs of sources, of those that declare one: one for each repository that they are of, sorted by its URL. They hold
 // what these sources hold, and nothing else. The notes say what is missing.
 func (k *Keeper) Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (all []*graph.Graph, notes []string, err error) {
-	of := map[located][]*spec.KnowledgeSource{}
 	first, next := &patience{most: firstTime}, &patience{most: nextTime}
+	var asked []*spec.KnowledgeSource
 	for _, s := range sources {
 		if !s.Spec.Graph || s.Spec.Web != nil {
 			continue
@@ -60,19 +60,13 @@ func (k *Keeper) Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (a
 		if err := k.await(ctx, s.Name, first, next); err != nil {
 			return nil, nil, err
 		}
-		k.mu.Lock()
-		at, ok := k.located[s.Name]
-		k.mu.Unlock()
-		if ok {
-			of[at] = append(of[at], s)
-		} else {
-			notes = append(notes, fmt.Sprintf("%s is not read yet, and not in this answer", s.Name))
-		}
+		asked = append(asked, s)
 	}
-	byPlace := func(a, b located) int {
-		return cmp.Or(cmp.Compare(a.repository, b.repository), cmp.Compare(a.commit, b.commit))
+	of, unread := k.locatedOf(asked)
+	for _, name := range unread {
+		notes = append(notes, fmt.Sprintf("%s is not read yet, and not in this answer", name))
 	}
-	for _, at := range slices.SortedFunc(maps.Keys(of), byPlace) {
+	for _, at := range places(of) {
 		g, err := k.graph(ctx, at, of[at])
 		if err != nil {
 			return nil, nil, err
@@ -80,6 +74,31 @@ func (k *Keeper) Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (a
 		all = append(all, g)
 	}
 	return all, notes, nil
+}
+
+// locatedOf groups sources that declare a graph by where their files are, and names those that are not read yet.
+func (k *Keeper) locatedOf(sources []*spec.KnowledgeSource) (of map[located][]*spec.KnowledgeSource, unread []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	of = map[located][]*spec.KnowledgeSource{}
+	for _, s := range sources {
+		if !s.Spec.Graph || s.Spec.Web != nil {
+			continue
+		}
+		if at, ok := k.located[s.Name]; ok {
+			of[at] = append(of[at], s)
+		} else {
+			unread = append(unread, s.Name)
+		}
+	}
+	return of, unread
+}
+
+// places are where files are, sorted.
+func places(of map[located][]*spec.KnowledgeSource) []located {
+	return slices.SortedFunc(maps.Keys(of), func(a, b located) int {
+		return cmp.Or(cmp.Compare(a.repository, b.repository), cmp.Compare(a.commit, b.commit))
+	})
 }
 
 // GraphAt is the graph of sources at another commit of this repository, by the globs that they declare now.

@@ -24,6 +24,8 @@ type job struct {
 	// was is the state that the engine has of it.
 	was  string
 	tell func(done, of int)
+	// mute is why the source has no vectors yet, where its words are found without.
+	mute error
 }
 
 // unavailable is the error of something that cannot be reached now.
@@ -46,8 +48,15 @@ func reason(err error) string {
 	return SourceUnavailable
 }
 
-// write brings the engine to another state.
+// write brings the engine to another state. Where nothing was known of the source and its model does not answer, its words are found until
+// it does.
 func (j *job) write(ctx context.Context, u kb.Update) error {
+	if j.was == "" && u.Embed != nil {
+		if _, err := u.Embed(ctx, []string{j.source.Name}); err != nil && ctx.Err() == nil {
+			j.mute = err
+			u.Embed, u.Space, u.To = nil, "", u.To+" words"
+		}
+	}
 	if err := j.engine.Update(ctx, u); err != nil {
 		return indexError{err}
 	}

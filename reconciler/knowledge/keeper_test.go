@@ -282,13 +282,20 @@ func TestModelsThatCannotBeAsked(t *testing.T) {
 	a, b := declare("a", "one"), declare("b", "one")
 	w.keep(here, a, b)
 	says(t, w.state("a", SourceUnavailable).Message, "connection refused")
-	equal(t, "nothing half", w.files("a"), "")
+	equal(t, "its words", w.files("a"), "docs/a.md")
+	hits, notes, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{a}, kb.Query{Text: "alpha", Most: 9, WordsOnly: true})
+	if err != nil || len(hits) != 1 {
+		t.Errorf("%v, %v", hits, err)
+	}
+	equal(t, "the notes", strings.Join(notes, "\n"), "a is found by its words alone, until its model answers")
+	w.engine.reads()
 	down = false
 	w.later(retry)
 	w.keep(here, a, b)
 	w.state("a", Indexed)
+	equal(t, "no file is read for vectors", w.engine.reads(), "")
 	down, asked = true, 0
-	hits, notes, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{a, b}, kb.Query{Text: "alpha", Most: 9})
+	hits, notes, err = w.keeper.Search(t.Context(), []*spec.KnowledgeSource{a, b}, kb.Query{Text: "alpha", Most: 9})
 	if err != nil || len(hits) != 2 || asked != 1 {
 		t.Errorf("%v, %v, asked %d times", hits, err, asked)
 	}

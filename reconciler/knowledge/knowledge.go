@@ -7,6 +7,7 @@ package knowledge
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
@@ -46,6 +47,9 @@ type State struct {
 	Problems []kb.Problem
 	// Done and Of count the files while they are taken in.
 	Done, Of int
+
+	// mute says that words are found, and that the source's model has not answered yet.
+	mute bool
 }
 
 // The time after which something is looked at again.
@@ -67,6 +71,8 @@ type Options struct {
 	PDF func(ctx context.Context, content []byte) (title string, pages [][]string, err error)
 	// Embed has a model make vectors of texts.
 	Embed func(ctx context.Context, m *spec.Model, texts []string) ([][]float32, error)
+	// Ask has a model continue a conversation that has instructions and one message, with JSON of a schema.
+	Ask func(ctx context.Context, m *spec.Model, instructions, message string, schema json.RawMessage) (string, error)
 	// Repository opens another repository, of which it keeps what it fetches. Close closes it.
 	Repository func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error)
 	// Client reads sites. It follows no redirect by itself.
@@ -379,8 +385,12 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	}
 	next, err := j.do(ctx)
 	s := k.described(ctx, engine, source.Name)
-	if err != nil {
+	switch {
+	case err != nil:
 		s.Reason, s.Message = reason(err), err.Error()
+	case j.mute != nil:
+		s.mute = true
+		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for its model does not answer: "+j.mute.Error()
 	}
 	return s, next
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/related"
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
@@ -18,9 +19,9 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 		return nil, nil, err
 	}
 	asked := q.Sources
-	q.Sources, q.Vectors = nil, map[string][]float32{}
+	q.Sources = nil
+	var seen []*spec.KnowledgeSource
 	first, next := &patience{most: firstTime}, &patience{most: nextTime}
-	mute := map[string]bool{} // the spaces whose models gave no vector
 	for _, s := range sources {
 		if len(asked) > 0 && !slices.Contains(asked, s.Name) {
 			continue
@@ -29,35 +30,104 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 			notes = append(notes, gone(s.Name))
 			continue
 		}
-		q.Sources = append(q.Sources, s.Name)
+		seen, q.Sources = append(seen, s), append(q.Sources, s.Name)
 		if err := k.await(ctx, s.Name, first, next); err != nil {
 			return nil, nil, err
 		}
 		if note := k.note(s.Name); note != "" {
 			notes = append(notes, note)
 		}
+	}
+	hits, more, err := k.find(ctx, engine, seen, q)
+	for i := range hits {
+		hits[i].State = commitOf(hits[i].State)
+	}
+	return hits, append(notes, more...), err
+}
+
+// find asks the engine, and what the sources declare to be asked with it: their graphs, and models. What of these cannot be asked is in the
+// notes.
+func (k *Keeper) find(ctx context.Context, engine kb.Engine, sources []*spec.KnowledgeSource, q kb.Query) (hits []kb.Hit, notes []string, err error) {
+	if q.WordsOnly {
+		hits, err = engine.Search(ctx, q)
+		return hits, nil, err
+	}
+	most := q.Most
+	if slices.ContainsFunc(sources, func(s *spec.KnowledgeSource) bool { return s.Rerank != nil || s.Rewrite != nil }) {
+		q.Most = max(most, reranked)
+	}
+	if q.Vectors, notes, err = k.vectors(ctx, sources, q.Text); err != nil {
+		return nil, nil, err
+	}
+	graphs, err := k.graphsOf(ctx, sources, q.Filter)
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
+	if err != nil {
+		notes = append(notes, "how things hang together is not in this answer: "+err.Error())
+	}
+	var more []string
+	hits, err = related.Search(ctx, engine, q, graphs)
+	if err == nil {
+		hits, more, err = k.rewrite(ctx, engine, sources, q, hits)
+		notes = append(notes, more...)
+	}
+	if err == nil {
+		more, err = k.rerank(ctx, sources, q.Text, hits)
+		notes = append(notes, more...)
+	}
+	return hits[:min(max(most, 0), len(hits))], notes, err
+}
+
+// graphsOf are the graphs of sources that have one and the labels of a filter.
+func (k *Keeper) graphsOf(ctx context.Context, sources []*spec.KnowledgeSource, f kb.Filter) ([]related.Graph, error) {
+	sources = slices.DeleteFunc(slices.Clone(sources), func(s *spec.KnowledgeSource) bool {
+		for name, value := range f.Labels {
+			if is, ok := s.Spec.Labels[name]; !ok || is != value {
+				return true
+			}
+		}
+		return false
+	})
+	var all []related.Graph
+	of, _ := k.locatedOf(sources)
+	for _, at := range places(of) {
+		g, err := k.graph(ctx, at, of[at])
+		if err != nil {
+			return nil, err
+		}
+		one := related.Graph{Graph: g}
+		for _, s := range of[at] {
+			one.Sources = append(one.Sources, s.Name)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// vectors has the models of sources make the vectors of a question, by their spaces. The notes tell of models that do not answer.
+func (k *Keeper) vectors(ctx context.Context, sources []*spec.KnowledgeSource, text string) (all map[string][]float32, notes []string, err error) {
+	all = map[string][]float32{}
+	mute := map[string]bool{}
+	for _, s := range sources {
 		m := s.Embed
-		if m == nil || q.WordsOnly {
+		if m == nil {
 			continue
 		}
-		if q.Vectors[space(m)] == nil && !mute[space(m)] {
-			vector, err := k.vector(ctx, m, q.Text)
+		if all[space(m)] == nil && !mute[space(m)] {
+			vector, err := k.vector(ctx, m, text)
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
 			}
 			if mute[space(m)] = err != nil; err == nil {
-				q.Vectors[space(m)] = vector
+				all[space(m)] = vector
 			}
 		}
 		if mute[space(m)] {
 			notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so %s is searched without it", m.Name, s.Name))
 		}
 	}
-	hits, err = engine.Search(ctx, q)
-	for i := range hits {
-		hits[i].State = commitOf(hits[i].State)
-	}
-	return hits, notes, err
+	return all, notes, nil
 }
 
 // vector has a model make the vector of a question.
@@ -139,6 +209,8 @@ func (k *Keeper) note(name string) string {
 		return fmt.Sprintf("%s is still being read, and not in this answer", name)
 	case s.Reason != Indexed && s.Commit == "":
 		return fmt.Sprintf("%s cannot be read, and is not in this answer", name)
+	case s.mute:
+		return fmt.Sprintf("%s is found by its words alone, until its model answers", name)
 	case s.Reason != Indexed && s.Reason != Indexing:
 		return fmt.Sprintf("%s cannot be read now, and is as it was at %s", name, Short(s.Commit))
 	}
