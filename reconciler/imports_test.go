@@ -36,19 +36,20 @@ var mayImport = map[string][]string{
 	"schemas/generate":  {"schemas/generator"},
 
 	// What is known, of use without the rest.
-	"kb":            nil,
-	"kb/words":      nil,
-	"kb/lsa":        nil,
-	"kb/vectors":    nil, // the nearest of many vectors
-	"kb/index":      {"kb", "kb/lsa", "kb/vectors", "kb/words"},
-	"kb/beir":       nil,
-	"kb/disk":       {"kb", "kb/index", "kb/vectors"},         // the embedded engine
-	"kb/postgres":   {"kb", "kb/index", "kb/lsa", "kb/words"}, // the engine for what outgrows a machine
-	"kb/enginetest": {"kb"},                                   // the suite of all engines
-	"kb/ingest":     {"kb"},                                   // files become documents
-	"kb/ingest/pdf": nil,                                      // the text of PDF files, read in a process of its own
-	"kb/graph":      nil,                                      // how what a repository declares hangs together
-	"kb/related":    {"kb", "kb/graph"},                       // what was found brings what it hangs together with
+	"kb":                       nil,
+	"kb/words":                 nil,
+	"kb/lsa":                   nil,
+	"kb/vectors":               nil, // the nearest of many vectors
+	"kb/index":                 {"kb", "kb/lsa", "kb/vectors", "kb/words"},
+	"kb/beir":                  nil,
+	"kb/disk":                  {"kb", "kb/index", "kb/vectors"},         // the embedded engine
+	"kb/postgres":              {"kb", "kb/index", "kb/lsa", "kb/words"}, // the engine for what outgrows a machine
+	"kb/postgres/postgrestest": nil,                                      // a server for tests
+	"kb/enginetest":            {"kb"},                                   // the suite of all engines
+	"kb/ingest":                {"kb"},                                   // files become documents
+	"kb/ingest/pdf":            nil,                                      // the text of PDF files, read in a process of its own
+	"kb/graph":                 nil,                                      // how what a repository declares hangs together
+	"kb/related":               {"kb", "kb/graph"},                       // what was found brings what it hangs together with
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
@@ -105,7 +106,7 @@ var mayImport = map[string][]string{
 	"reconciler/audit": {"spec", "reconciler/remote", "reconciler/execute"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/graph", "kb/index", "kb/ingest/pdf", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/graph", "kb/index", "kb/ingest/pdf", "kb/postgres", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/knowledge", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/audit", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",

@@ -183,6 +183,13 @@ func (l *loader) fleetSpec(f *Fleet, e *entry[FleetSpec]) RunLimits {
 		f.Retention, f.StoreBytes = time.Duration(w.Store.Retention), int64(w.Store.MaxBytes)
 	}
 	f.Notify = w.Notify
+	if w.Knowledge != nil && w.Knowledge.Postgres != nil {
+		in := *w.Knowledge.Postgres
+		if in.Schema = cmp.Or(in.Schema, "mainstay-"+e.document.ref().Name); len(in.Schema) > MaxName {
+			l.error(n.at("knowledge", "postgres"), "write schema: NAME", "the schema %s is longer than the %d bytes that PostgreSQL allows", in.Schema, MaxName)
+		}
+		f.KnowledgeIn = &in
+	}
 	l.outside(e.document, n, w)
 	return ceilings
 }
@@ -203,6 +210,9 @@ func (l *loader) outside(d *document, n *node, w FleetSpec) {
 			l.error(n.at("store", "url"), "name it under credential", "the store's URL holds a credential, which everybody who reads the repository sees")
 		}
 		l.secret(d, n.at("store", "credential"), w.Store.Credential)
+	}
+	if w.Knowledge != nil && w.Knowledge.Postgres != nil {
+		l.secret(d, n.at("knowledge", "postgres", "connection"), &w.Knowledge.Postgres.Connection)
 	}
 	l.notify(d, n.at("notify"), w.Notify)
 	if w.Telemetry != nil {

@@ -65,6 +65,8 @@ type FleetSpec struct {
 	Notify []Notification `json:"notify,omitempty" check:"max=16"`
 	// Store says where runs, queue and facts are kept. Default: in the state folder.
 	Store *StoreSpec `json:"store,omitempty"`
+	// Knowledge says where the index of the KnowledgeSources is kept. Default: in the state folder.
+	Knowledge *KnowledgeIndex `json:"knowledge,omitempty"`
 	// Telemetry says where traces and metrics are sent. Default: nowhere.
 	Telemetry *Telemetry `json:"telemetry,omitempty" check:"later"`
 }

@@ -27,6 +27,24 @@ type KnowledgeSourceSpec struct {
 	Labels map[string]string `json:"labels,omitempty" check:"max=64"`
 }
 
+// KnowledgeIndex says where an index is kept. All of it can be read again from the sources.
+type KnowledgeIndex struct {
+	// Postgres keeps it in PostgreSQL, for what outgrows a machine, or where several reconcilers are to share it.
+	Postgres *Postgres `json:"postgres,omitempty"`
+}
+
+// Postgres is a schema of a PostgreSQL database.
+type Postgres struct {
+	// Connection is the connection string, as libpq understands it:
+	// postgres://user:password@host:5432/database?sslmode=verify-full. The database has pgvector 0.7 or later, or the user may add it.
+	Connection SecretRef `json:"connection" check:"required" hint:"write connection: {env: NAME}"`
+	// Schema is the schema that is made and used. What is in it is the fleet's alone: another fleet, or another environment of
+	// this one, needs another. Default: mainstay- and the fleet's name.
+	Schema string `json:"schema,omitempty" check:"pattern=name"`
+	// Connections is how many are open at once at most.
+	Connections int `json:"connections,omitempty" check:"default=8,min=1,max=256"`
+}
+
 // KnowledgeFiles are files of a repository.
 type KnowledgeFiles struct {
 	// Include are doublestar globs over paths from the repository's root.

@@ -97,6 +97,8 @@ type Fleet struct {
 	// Retention is how long finished runs are kept, and StoreBytes how much the records of all runs may have; 0 is the default.
 	Retention  time.Duration
 	StoreBytes int64
+	// KnowledgeIn is the database that has the index of the knowledge sources; nil is the state folder.
+	KnowledgeIn *Postgres
 	// Windows are the times in which Actions of servers that have no windows of their own are executed.
 	Windows []Opening
 	// Notify are the webhooks that are told what waits and what fails.

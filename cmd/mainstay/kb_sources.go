@@ -22,6 +22,7 @@ import (
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/disk"
 	"github.com/mainstay-dev/mainstay/kb/ingest/pdf"
+	"github.com/mainstay-dev/mainstay/kb/postgres"
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
@@ -32,8 +33,19 @@ import (
 // openKnowledge says how knowledge is read and kept: its index and the repositories that it fetches are in a folder.
 func openKnowledge(dir string, models model.Providers) knowledge.Options {
 	o := knowledge.Options{
-		Engine: func(ctx context.Context) (kb.Engine, error) {
-			return disk.Open(filepath.Join(dir, "index"))
+		Engine: func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
+			if in == nil {
+				return disk.Open(filepath.Join(dir, "index"))
+			}
+			connection, err := models.Secret(ctx, in.Connection)
+			if err != nil {
+				return nil, err
+			}
+			engine, err := postgres.Open(ctx, connection.Reveal(), postgres.Options{Schema: in.Schema, Connections: in.Connections})
+			if err != nil {
+				return nil, err
+			}
+			return engine, nil
 		},
 		Embed: models.Embed,
 		Ask: func(ctx context.Context, m *spec.Model, instructions, message string, schema json.RawMessage) (string, error) {
@@ -107,11 +119,12 @@ func keptKnowledge(state, repo string, w wiring, models model.Providers) (knowle
 	o := openKnowledge(dir, models)
 	lasting := o.Engine
 	o.Repository = own.Repository
-	o.Engine = func(ctx context.Context) (kb.Engine, error) {
-		if engine, err := lasting(ctx); err == nil {
-			return engine, nil
+	o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
+		engine, err := lasting(ctx, in)
+		if err != nil && in == nil {
+			return own.Engine(ctx, in)
 		}
-		return own.Engine(ctx)
+		return engine, err
 	}
 	return o, nil
 }
@@ -137,7 +150,7 @@ func (f *kbFlags) add(cmd *cobra.Command) {
 	f.repo.add(cmd)
 	f.repo.addEnv(cmd)
 	cmd.Flags().StringVarP(&f.dir, "dir", "C", ".", "the `folder` that holds mainstay.yaml, in a Git repository")
-	cmd.Flags().StringVar(&f.index, "index", "", "the `folder` of the index (default: one for this repository in the user's cache folder)")
+	cmd.Flags().StringVar(&f.index, "index", "", "the `folder` of the index (default: the database that mainstay.yaml names, or one for this repository in the user's cache folder)")
 }
 
 // library is what a folder, or the tip of a branch, declares as knowledge, and its index.
@@ -176,6 +189,9 @@ func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
 	o := openKnowledge(dir, localProviders(env, d.dir))
 	o.Now = env.clock()
 	l.keeper = knowledge.New(o)
+	if f.index == "" {
+		l.keeper.Use(d.fleet)
+	}
 	return l, nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mainstay-dev/mainstay/kb/postgres/postgrestest"
 )
 
 // damage is `damage DIR`: it turns a bit in the middle of each file beneath a folder.
@@ -54,4 +56,13 @@ func site(ts *testscript.TestScript, neg bool, args []string) {
 	base = server.URL
 	ts.Defer(server.Close)
 	ts.Setenv(args[0], server.URL)
+}
+
+// startPostgres is `postgres VAR`: it starts a PostgreSQL server, and puts how to connect to it into a variable.
+func startPostgres(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "postgres VAR")
+	connection, end, err := postgrestest.Start()
+	ts.Check(err)
+	ts.Defer(end)
+	ts.Setenv(args[0], connection)
 }

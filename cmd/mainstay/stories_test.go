@@ -19,6 +19,7 @@ import (
 	"github.com/mainstay-dev/mainstay/examples/langgraph"
 	platformteam "github.com/mainstay-dev/mainstay/examples/platform-team"
 	"github.com/mainstay-dev/mainstay/examples/quickstart"
+	"github.com/mainstay-dev/mainstay/kb/postgres/postgrestest"
 	"github.com/mainstay-dev/mainstay/plugins/langgraph/langgraphtest"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model/ollamatest"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
@@ -159,6 +160,11 @@ func TestStories(t *testing.T) {
 					return false, nil
 				}
 				return true, nil
+			case "postgres":
+				if !postgrestest.There() {
+					t.Log(postgrestest.ErrNone)
+				}
+				return postgrestest.There(), nil
 			case "readable:/proc/kmsg": // A regular file that does not end. It is for root, on Linux.
 			default:
 				return false, fmt.Errorf("unknown condition %q", name)
@@ -170,6 +176,7 @@ func TestStories(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"postgres":   startPostgres,
 			"quickstart": writeQuickstart, "langgraph": writeLangGraph, "platformteam": writePlatformTeam, "seed": seed, "commit": commit,
 			"eventually": eventually, "exits": exits, "pick": pick, "grepcount": grepCount, "nowhere": nowhere,
 			"sops": sopsFile, "kubesecret": kubeSecret, "replace": replace, "mode": mode, "terminate": terminate, "gone": gone, "reads": reads,

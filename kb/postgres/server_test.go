@@ -1,13 +1,11 @@
 package postgres_test
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"regexp"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,15 +15,11 @@ import (
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/postgres"
+	"github.com/mainstay-dev/mainstay/kb/postgres/postgrestest"
 )
 
-// database is a PostgreSQL with pgvector: the one that MAINSTAY_TEST_POSTGRES connects to, or PGlite, which the command that
-// MAINSTAY_TEST_PGLITE names serves. That is PostgreSQL in one process with a single session, whatever number of connections it is.
-var database struct {
-	connection string
-	skip       string
-	end        func()
-}
+// database is a PostgreSQL with pgvector; skip says why there is none.
+var database struct{ connection, skip string }
 
 func TestMain(m *testing.M) {
 	// Each try takes some tens of statements, so that there are fewer, unless more are asked for.
@@ -33,52 +27,18 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	flag.Parse()
-	database.end = func() {}
-	if err := start(); err != nil {
+	connection, end, err := postgrestest.Start()
+	switch {
+	case errors.Is(err, postgrestest.ErrNone):
+		database.skip, end = err.Error(), func() {}
+	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	database.connection = connection
 	code := m.Run()
-	database.end()
+	end()
 	os.Exit(code)
-}
-
-func start() error {
-	if database.connection = os.Getenv("MAINSTAY_TEST_POSTGRES"); database.connection != "" {
-		return nil
-	}
-	command := os.Getenv("MAINSTAY_TEST_PGLITE")
-	if command == "" {
-		database.skip = "SKIPPED: MAINSTAY_TEST_PGLITE does not name a command pglite-server of @electric-sql/pglite-socket; .ci/run installs it"
-		return nil
-	}
-	cmd := exec.Command(command, "--host", "127.0.0.1", "--port", "0", "--max-connections", "50", "--extensions", "@electric-sql/pglite-pgvector:vector")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		return fmt.Errorf("start PGlite: %w", err)
-	}
-	database.end = func() {
-		_ = cmd.Process.Kill() // It is of no use any more.
-		_ = cmd.Wait()
-	}
-	listens := regexp.MustCompile(`listening on \{.*"port":(\d+)`)
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if found := listens.FindStringSubmatch(lines.Text()); found != nil {
-			go func() {
-				for lines.Scan() { // So that it never waits for us to read.
-				}
-			}()
-			// A prepared statement of one connection is one of all of them there, so that there must be none.
-			database.connection = "postgres://postgres:postgres@127.0.0.1:" + found[1] + "/postgres?sslmode=disable&default_query_exec_mode=cache_describe"
-			return nil
-		}
-	}
-	database.end()
-	return fmt.Errorf("%s ended before it listened", command)
 }
 
 var schemas atomic.Int64

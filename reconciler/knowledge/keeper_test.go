@@ -3,6 +3,7 @@ package knowledge
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/disk"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -339,4 +341,60 @@ func TestCloseWaitsForWork(t *testing.T) {
 		t.Error("it is busy")
 	}
 	equal(t, "nothing is told", w.told(), "")
+}
+
+func TestAFleetMovesItsIndex(t *testing.T) {
+	r := newRepository(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
+	var opened []string
+	other := &engine{}
+	w := newWorld(t, func(o *Options) {
+		own := o.Engine
+		o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
+			if in == nil {
+				opened = append(opened, "")
+				return own(ctx, in)
+			}
+			opened = append(opened, in.Schema)
+			var err error
+			other.Engine, err = disk.Open(filepath.Join(t.TempDir(), "other"))
+			return other, err
+		}
+	})
+	s := filesSource(t, "docs/**")
+	declared := fleet(s)
+	w.keeper.Keep(t.Context(), declared, here)
+	w.keeper.Wait()
+	w.state(s.Name, Indexed)
+
+	declared.KnowledgeIn = &spec.Postgres{Schema: "there"}
+	w.keeper.Keep(t.Context(), declared, here)
+	w.keeper.Wait()
+	w.state(s.Name, Indexed)
+	all, err := other.Files(t.Context(), s.Name)
+	if err != nil || len(all) != 1 {
+		t.Errorf("the other index has %v, %v", all, err)
+	}
+	// It fails, as with a password that has changed, and is opened again.
+	other.fail = errors.New("password authentication failed")
+	here = r.here(r.commit(map[string]string{"docs/a.md": "# Beta\n"}))
+	w.keeper.Keep(t.Context(), declared, here)
+	w.keeper.Wait()
+	says(t, w.state(s.Name, IndexFailed).Message, "password authentication failed")
+	other.fail = nil
+	w.later(retry)
+	w.keeper.Keep(t.Context(), declared, here)
+	w.keeper.Wait()
+	w.state(s.Name, Indexed)
+
+	declared.KnowledgeIn = nil
+	w.keeper.Keep(t.Context(), declared, here)
+	w.keeper.Wait()
+	w.state(s.Name, Indexed)
+	if want := []string{"", "there", "there"}; !slices.Equal(opened, want) {
+		t.Errorf("opened %q, want %q", opened, want)
+	}
+	if got := w.files(s.Name); got != "docs/a.md" {
+		t.Errorf("the first index has %q", got)
+	}
 }

@@ -8,6 +8,7 @@ package knowledge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -65,8 +66,8 @@ const (
 
 // Options are what [New] needs. All fields are required, but for PDF, After and Changed.
 type Options struct {
-	// Engine opens the engine, when the first source is declared. Close closes it.
-	Engine func(ctx context.Context) (kb.Engine, error)
+	// Engine opens the engine that a fleet declares, when the first source is declared: nil is that of the state folder. Close closes it.
+	Engine func(ctx context.Context, in *spec.Postgres) (kb.Engine, error)
 	// PDF reads a PDF file: its title, and the lines of each page. Nil skips PDF files.
 	PDF func(ctx context.Context, content []byte) (title string, pages [][]string, err error)
 	// Embed has a model make vectors of texts.
@@ -89,9 +90,9 @@ type Options struct {
 type Keeper struct {
 	opts Options
 
-	// engine is opened once; see ready.
+	// engines are those that were opened, by where they are; see ready.
 	opening sync.Mutex
-	engine  kb.Engine
+	engines map[place]kb.Engine
 	// repositories are those that were opened; only work uses them.
 	repositories map[repositoryKey]*remote.Remote
 
@@ -101,6 +102,7 @@ type Keeper struct {
 	kept    map[string]*kept
 	located map[string]located
 	here    Here
+	in      *spec.Postgres
 	keeping bool // Keep was called, so that kept is all that is declared
 	opened  bool // the engine is
 	stale   bool // something that is not declared any more may still be in the engine
@@ -141,7 +143,7 @@ func New(opts Options) *Keeper {
 	if opts.Changed == nil {
 		opts.Changed = func(spec.Ref, State) {}
 	}
-	return &Keeper{opts: opts, graphs: newGraphs(), kept: map[string]*kept{}, located: map[string]located{}, repositories: map[repositoryKey]*remote.Remote{}, stale: true}
+	return &Keeper{opts: opts, graphs: newGraphs(), engines: map[place]kb.Engine{}, kept: map[string]*kept{}, located: map[string]located{}, repositories: map[repositoryKey]*remote.Remote{}, stale: true}
 }
 
 // Keep looks at the sources that a fleet declares, where it is time to, and returns at once. What it begins ends with ctx. What is not
@@ -150,6 +152,10 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.here, k.keeping = here, true
+	moved := placeOf(k.in) != placeOf(fleet.KnowledgeIn)
+	if k.in = fleet.KnowledgeIn; moved {
+		k.stale = true
+	}
 	for name := range k.kept {
 		if fleet.Knowledge[name] == nil {
 			if one := k.kept[name]; one.state.Reason == Indexing {
@@ -167,7 +173,7 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 			one.indexing("it has not been looked at yet")
 			k.kept[name] = one
 		}
-		if one.source == nil || one.source.Digest != source.Digest || source.Spec.Files != nil && one.at != here.Commit {
+		if one.source == nil || one.source.Digest != source.Digest || moved || source.Spec.Files != nil && one.at != here.Commit {
 			one.next, one.failures = time.Time{}, 0
 			one.indexing("it is looked at again")
 		}
@@ -217,12 +223,12 @@ func (k *Keeper) work(ctx context.Context) {
 			forgets = k.Forget(ctx, declared) == nil // Whoever needs the engine says why.
 			continue
 		}
-		one, here := k.kept[due[0]], k.here
+		one, here, in := k.kept[due[0]], k.here, placeOf(k.in)
 		source := one.source
 		k.mu.Unlock()
 		s, next := k.bring(ctx, source, here)
 		k.mu.Lock()
-		current := ctx.Err() == nil && k.kept[source.Name] == one && one.source.Digest == source.Digest &&
+		current := ctx.Err() == nil && k.kept[source.Name] == one && one.source.Digest == source.Digest && in == placeOf(k.in) &&
 			(source.Spec.Files == nil || k.here.Commit == here.Commit)
 		if current {
 			one.at = here.Commit
@@ -264,22 +270,61 @@ func (k *Keeper) Forget(ctx context.Context, but []string) error {
 	return err
 }
 
-// ready returns the engine.
+// place is where an engine is; "" is the state folder.
+type place struct {
+	connection, schema string
+	connections        int
+}
+
+func placeOf(in *spec.Postgres) place {
+	if in == nil {
+		return place{}
+	}
+	return place{in.Connection.String(), in.Schema, in.Connections}
+}
+
+// Use says where the index is that a fleet declares, for whoever does not Keep one.
+func (k *Keeper) Use(fleet *spec.Fleet) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.in = fleet.KnowledgeIn
+}
+
+// ready returns the engine. One that a fleet declared before stays open, for a search may be under way in it.
 func (k *Keeper) ready(ctx context.Context) (kb.Engine, error) {
+	k.mu.Lock()
+	in := k.in
+	k.mu.Unlock()
 	k.opening.Lock()
 	defer k.opening.Unlock()
-	if k.engine != nil {
-		return k.engine, nil
+	if engine := k.engines[placeOf(in)]; engine != nil {
+		return engine, nil
 	}
-	engine, err := k.opts.Engine(ctx)
+	engine, err := k.opts.Engine(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	k.engine = engine
+	k.engines[placeOf(in)] = engine
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.opened = true
 	return engine, nil
+}
+
+// again has the engine opened again that failed, where it is a database: its password may be another one by now.
+func (k *Keeper) again(engine kb.Engine) {
+	k.opening.Lock()
+	failed := false
+	for at, e := range k.engines {
+		if e == engine && at != (place{}) {
+			delete(k.engines, at)
+			failed = true
+		}
+	}
+	k.opening.Unlock()
+	if failed {
+		_ = engine.Close() // It has failed already.
+	}
 }
 
 // set writes a state down, and tells of it.
@@ -339,17 +384,15 @@ func (k *Keeper) Close() error {
 	k.opening.Lock()
 	defer k.opening.Unlock()
 	var err error
-	if k.engine != nil {
-		err = k.engine.Close()
-		k.engine = nil
-		k.mu.Lock()
-		k.opened = false
-		k.mu.Unlock()
+	for _, engine := range k.engines {
+		err = errors.Join(err, engine.Close())
 	}
+	clear(k.engines)
+	k.mu.Lock()
+	k.opened = false
+	k.mu.Unlock()
 	for _, r := range k.repositories {
-		if e := r.Close(); err == nil {
-			err = e
-		}
+		err = errors.Join(err, r.Close())
 	}
 	clear(k.repositories)
 	return err
@@ -377,6 +420,7 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	}
 	was, err := engine.State(ctx, source.Name)
 	if err != nil {
+		k.again(engine)
 		return State{Reason: IndexFailed, Message: err.Error()}, 0
 	}
 	j := &job{Keeper: k, engine: engine, source: source, here: here, was: was}
@@ -387,7 +431,9 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	s := k.described(ctx, engine, source.Name)
 	switch {
 	case err != nil:
-		s.Reason, s.Message = reason(err), err.Error()
+		if s.Reason, s.Message = reason(err), err.Error(); s.Reason == IndexFailed {
+			k.again(engine)
+		}
 	case j.mute != nil:
 		s.mute = true
 		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for its model does not answer: "+j.mute.Error()

@@ -78,9 +78,9 @@ func by(sources []*spec.KnowledgeSource, pick func(*spec.KnowledgeSource) *spec.
 func (k *Keeper) rewrite(ctx context.Context, engine kb.Engine, sources []*spec.KnowledgeSource, q kb.Query, hits []kb.Hit) ([]kb.Hit, []string, error) {
 	models, names := by(sources, func(s *spec.KnowledgeSource) *spec.Model { return s.Rewrite })
 	var notes []string
-	at, own := map[place]int{}, make([]float64, len(hits))
+	at, own := map[piece]int{}, make([]float64, len(hits))
 	for i, h := range hits {
-		at[placeOf(h)], own[i] = i, h.Score
+		at[pieceOf(h)], own[i] = i, h.Score
 	}
 	for _, m := range models {
 		var said struct{ Questions []string }
@@ -107,10 +107,10 @@ func (k *Keeper) rewrite(ctx context.Context, engine kb.Engine, sources []*spec.
 				return nil, nil, err
 			}
 			for _, h := range found {
-				i, known := at[placeOf(h)]
+				i, known := at[pieceOf(h)]
 				if !known {
 					i = len(hits)
-					at[placeOf(h)] = i
+					at[pieceOf(h)] = i
 					hits, own = append(hits, h), append(own, 0)
 					hits[i].Score = 0
 				}
@@ -194,14 +194,14 @@ func inOrder(order []int, n int) []int {
 	return all
 }
 
-// place is a chunk of a source.
-type place struct {
+// piece is a chunk of a source.
+type piece struct {
 	source, path string
 	first        int
 	text         string
 }
 
-func placeOf(h kb.Hit) place { return place{h.Source, h.File.Path, h.First, h.Text} }
+func pieceOf(h kb.Hit) piece { return piece{h.Source, h.File.Path, h.First, h.Text} }
 
 // cut is the beginning of a text of at most n bytes.
 func cut(text string, n int) string {
