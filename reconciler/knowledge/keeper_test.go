@@ -398,3 +398,32 @@ func TestAFleetMovesItsIndex(t *testing.T) {
 		t.Errorf("the first index has %q", got)
 	}
 }
+
+func TestASearchSaysThatASourceIsBeingRead(t *testing.T) {
+	r := newRepository(t)
+	w := newWorld(t, func(o *Options) {
+		o.After = func(time.Duration) <-chan time.Time {
+			over := make(chan time.Time)
+			close(over)
+			return over
+		}
+	})
+	s := filesSource(t, "docs/**")
+	first := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
+	w.keep(first, s)
+	w.state(s.Name, Indexed)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	w.engine.reading = func(kb.File) {
+		close(begun)
+		<-goOn
+	}
+	w.keeper.Keep(t.Context(), fleet(s), r.here(r.commit(map[string]string{"docs/a.md": "# Beta\n"})))
+	<-begun
+	hits, notes, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{s}, kb.Query{Text: "alpha", Most: 9})
+	if err != nil || len(hits) != 1 {
+		t.Errorf("found %+v, %v", hits, err)
+	}
+	equal(t, "the notes", strings.Join(notes, "\n"), "docs is being read, and is as it was at "+Short(first.Commit))
+	close(goOn)
+	w.keeper.Wait()
+}

@@ -82,7 +82,7 @@ type Options struct {
 	// After is time.After where it is nil.
 	After func(time.Duration) <-chan time.Time
 	// Changed is called when the reason of a source's state is another one, its message of something wrong is, or it has come ten
-	// percent further. May be nil.
+	// percent further of 200 files or more. May be nil.
 	Changed func(source spec.Ref, s State)
 }
 
@@ -344,11 +344,15 @@ func (k *Keeper) set(source *spec.KnowledgeSource, s State) {
 		close(one.settled)
 	}
 	k.mu.Unlock()
+	further := s.Of >= slow && percent(s)/10 != percent(old)/10
 	news := s.Reason != old.Reason || s.Reason != Indexing && s.Reason != SourceUnavailable && s.Message != old.Message
-	if news || percent(s)/10 != percent(old)/10 {
+	if news || further {
 		k.opts.Changed(source.Ref, s)
 	}
 }
+
+// slow is how many files it takes until a source tells how far it is.
+const slow = 200
 
 func percent(s State) int {
 	if s.Of == 0 {

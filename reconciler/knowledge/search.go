@@ -214,7 +214,9 @@ func (k *Keeper) note(name string) string {
 		return fmt.Sprintf("%s cannot be read, and is not in this answer", name)
 	case s.mute:
 		return fmt.Sprintf("%s is found by its words alone, until its model answers", name)
-	case s.Reason != Indexed && s.Reason != Indexing:
+	case s.Reason == Indexing:
+		return fmt.Sprintf("%s is being read, and is as it was at %s", name, Short(s.Commit))
+	case s.Reason != Indexed:
 		return fmt.Sprintf("%s cannot be read now, and is as it was at %s", name, Short(s.Commit))
 	}
 	return ""
