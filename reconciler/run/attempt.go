@@ -32,12 +32,38 @@ type work struct {
 	sends    *sender
 	messages chan received
 	served   chan served
-	serving  sync.WaitGroup
+	servers  servers
 	inFlight int
 	// cut ends what is being served.
 	cut context.CancelFunc
 	// cutOff is the context of what is being served.
 	cutOff context.Context
+}
+
+// servers are the goroutines that serve a run's requests. A turn's request is taken by one that has served another, for a new one
+// would have to grow its stack again, which costs as much as all that is decided about a turn.
+type servers struct {
+	idle chan func()
+	all  sync.WaitGroup
+}
+
+// serve has a request served. Only one goroutine calls serve and end.
+func (s *servers) serve(request func()) {
+	select {
+	case s.idle <- request:
+	default:
+		s.all.Go(func() {
+			for ok := true; ok; request, ok = <-s.idle {
+				request()
+			}
+		})
+	}
+}
+
+// end waits until all requests are served.
+func (s *servers) end() {
+	close(s.idle)
+	s.all.Wait()
 }
 
 type received struct {
@@ -49,6 +75,7 @@ type received struct {
 func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 	w.replay = newReplay(w.state.exchanges)
 	w.messages, w.served = make(chan received), make(chan served, MaxOutstanding)
+	w.servers = servers{idle: make(chan func())}
 	w.cutOff, w.cut = context.WithCancel(context.WithoutCancel(ctx))
 	w.sends = newSender(w.session)
 	quit, read := make(chan struct{}), make(chan struct{})
@@ -68,7 +95,7 @@ func (w *work) attempt(ctx context.Context) (spec.RunSummary, error) {
 		}
 	}
 	w.cut()
-	w.serving.Wait()
+	w.servers.end()
 	close(quit)
 	switch {
 	case how.outcome != nil:

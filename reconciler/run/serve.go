@@ -69,7 +69,7 @@ func (w *work) ask(ctx context.Context, m Message) (*spec.Outcome, error) {
 	}
 	call.Images, call.Sources = maps.Clone(w.state.images), w.state.read
 	id, stream := x.id, x.stream
-	w.serving.Go(func() {
+	w.servers.serve(func() {
 		s := served{x: x}
 		if s.reply, s.err = w.answer(call, id, stream); s.err == nil && s.reply.Delegation != nil {
 			s.child, s.reply.Answer, s.err = w.childTask(w.cutOff, call, *s.reply.Delegation)
