@@ -16,6 +16,8 @@ import (
 //	uid         has a user id of its own, shared with no one; only where the host is root
 //	namespaces  sees no process but its own, no network and no abstract socket
 //	cgroup      has a share of the processors' time, memory and tasks that the kernel bounds, with all that it starts
+//
+// An agent that declares executables has the first two opened for these and no further, see [Agent.Exec].
 type Isolation uint8
 
 // The walls.
@@ -76,16 +78,27 @@ func Required(agent *spec.Agent) (Isolation, error) {
 // MissingError says that a process was not started because walls that are required cannot be had.
 type MissingError struct {
 	Required, Missing Isolation
+	// Exec says that they are required because the agent may execute programs. Of Missing one is then enough, unless landlock or
+	// seccomp is among them.
+	Exec bool
 	// Reason is what the system answered, where it did.
 	Reason error
 }
 
 func (e *MissingError) Error() string {
-	text := fmt.Sprintf("the isolation %s is required and %s cannot be had here", e.Required, e.Missing)
+	text, instead := fmt.Sprintf("the isolation %s is required and %s cannot be had here", e.Required, e.Missing), "or require less"
+	if e.Exec {
+		text, instead = "an agent that executes programs needs the isolation landlock and seccomp, and ", "or remove isolation.exec"
+		if e.Missing&(Landlock|Seccomp) != 0 {
+			text += fmt.Sprintf("%s cannot be had here", e.Missing)
+		} else {
+			text += "so that all of them end and are bounded with it cgroup, or namespaces with a user of its own: neither can be had here"
+		}
+	}
 	if e.Reason != nil {
 		text += fmt.Sprintf(" (%v)", e.Reason)
 	}
-	return text + ": run mainstay where it can, or require less"
+	return text + ": run mainstay where it can, " + instead
 }
 
 func (e *MissingError) Unwrap() error { return e.Reason }
