@@ -52,6 +52,9 @@ func AgentOf(a *spec.Agent) (Agent, error) {
 		return Agent{}, err
 	}
 	hosted := Agent{Name: a.Name, Digest: a.Digest, Runtime: a.Runtime, Require: require}
+	if a.Isolation != nil {
+		hosted.Exec = a.Isolation.Exec
+	}
 	if s := a.Scale; s != nil {
 		hosted.Scale = Scale{Warm: s.Warm, Idle: time.Duration(s.Idle), Concurrency: s.Concurrency, IsolateRuns: s.IsolateRuns}
 	}
