@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -154,6 +155,9 @@ func init() {
 		lasting["become "+what] = true
 		attacks[withExec+"execute "+what] = func(prey) (string, error) { return "", way(spawn) }
 	}
+	attacks["have itself traced"] = traceItself
+	lasting["have itself traced"] = true
+	attacks[withExec+"have itself traced"] = traceItself
 	attacks[withExec+"fork bomb"] = forkBomb
 	attacks[withExec+"leave a grandchild behind"] = func(p prey) (string, error) {
 		_, err := syscall.ForkExec(os.Args[0], []string{os.Args[0], leaveBehind, p.Mark}, nil)
@@ -195,6 +199,27 @@ func init() {
 		return "", asError(errno)
 	}
 	lasting["guess the number that opens the filter"] = true
+}
+
+// traceItself makes the host the tracer of some threads, of which half stop at once.
+func traceItself(prey) (string, error) {
+	traced := make(chan error)
+	for i := range 8 {
+		go func() {
+			runtime.LockOSThread()
+			_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0, 0, 0, 0)
+			traced <- asError(errno)
+			if i%2 == 0 {
+				time.Sleep(50 * time.Millisecond)
+				_ = unix.Tgkill(os.Getpid(), syscall.Gettid(), unix.SIGURG)
+			}
+			select {}
+		}()
+		if err := <-traced; err != nil {
+			return "", err
+		}
+	}
+	return linger()
 }
 
 // execute runs a program that the agent finds in its PATH, with the environment that it has: none.

@@ -18,7 +18,14 @@ import (
 // executing returns a host with the agent a, which may execute these programs. Where it cannot be had the test is skipped.
 func executing(t *testing.T, programs ...string) *host.Host {
 	t.Helper()
+	return executingWithout(t, 0, programs...)
+}
+
+// executingWithout leaves walls out.
+func executingWithout(t *testing.T, walls host.Isolation, programs ...string) *host.Host {
+	t.Helper()
 	h := newHost(t, nil, "honest")
+	host.WithoutWalls(h, walls)
 	a := agentA
 	a.Exec = programs
 	err := h.Check(t.Context(), a)
@@ -142,7 +149,12 @@ func TestAChildHoldsNoMoreThanItsParent(t *testing.T) {
 
 // A process that may execute programs has one run, and what it has started ends with that.
 func TestWhatAnAgentHasStartedEndsWithItsRun(t *testing.T) {
-	h := executing(t, os.Args[0])
+	for name, without := range map[string]host.Isolation{"cgroup": host.Namespaces, "namespaces": host.Cgroup} {
+		t.Run(name, func(t *testing.T) { endsWithItsRun(t, executingWithout(t, without, os.Args[0])) })
+	}
+}
+
+func endsWithItsRun(t *testing.T, h *host.Host) {
 	one, other := open(t, h, "hang"), open(t, h, "hang")
 	if one.PID() == other.PID() {
 		t.Errorf("two runs share the process %d", one.PID())
@@ -153,6 +165,13 @@ func TestWhatAnAgentHasStartedEndsWithItsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, h, "attack "+withExec+"leave a grandchild behind|"+string(prey))
+	eventually(t, "it is there", func() bool { return len(marked(t, mark)) == 1 })
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", marked(t, mark)[0]))
+	if err != nil || !slices.ContainsFunc(strings.Split(string(limits), "\n"), func(line string) bool {
+		return slices.Equal(strings.Fields(line), []string{"Max", "file", "size", "0", "0", "bytes"})
+	}) {
+		t.Errorf("its limits are not those of the process that started it: %v\n%s", err, limits)
+	}
 	if m, err := s.Recv(); err != nil || m.Failure != nil {
 		t.Fatalf("%+v, %v", m.Failure, err)
 	}

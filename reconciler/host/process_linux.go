@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +34,7 @@ func launch(prog program) (*process, error) {
 		if p.pid == 0 {
 			return
 		}
-		awaitExit(p.pid)
+		p.awaitExit()
 		close(over)
 		<-reap
 		p.reap()
@@ -317,26 +318,51 @@ func setLimits(pid int, own limits, walls Isolation) error {
 	return nil
 }
 
-// awaitExit returns when the process has ended, and leaves it unreaped.
-func awaitExit(pid int) {
+// awaitExit returns when the process has ended, and leaves it unreaped. Besides, its threads can have themselves traced by this
+// one, where they may: the kernel then keeps each that ends until it is waited for, and all of them with it, and stops those that get a
+// signal, which ends the process.
+func (p *process) awaitExit() {
 	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR {
-			return
+		// As siginfo_t begins, see sigaction(2).
+		var info struct {
+			signo, errno, code int32
+			_                  [unsafe.Sizeof(uintptr(0)) / 8]int32
+			pid                int32
+			_                  [128]byte
 		}
+		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT|unix.WALL|unix.WNOTHREAD, nil)
+		ended := info.code == cldExited || info.code == cldKilled || info.code == cldDumped
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil || ended && int(info.pid) == p.pid:
+			return
+		case !ended:
+			go p.end("it had itself traced, and was stopped") // This thread may send no signal.
+		}
+		// An error means that someone else was told first, and there is no one else.
+		_, _ = syscall.Wait4(int(info.pid), nil, unix.WALL|unix.WNOTHREAD|unix.WNOHANG, nil)
 	}
 }
+
+// How a child has changed, see sigaction(2): else it was stopped.
+const (
+	cldExited = 1
+	cldKilled = 2
+	cldDumped = 3
+)
 
 func (p *process) reap() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var status syscall.WaitStatus
-	for !p.reaped {
-		_, err := syscall.Wait4(p.pid, &status, 0, nil)
-		// One that has itself traced is told of when it stops, too.
-		if err == nil && !status.Stopped() || err != nil && err != syscall.EINTR {
-			p.ended(status)
+	for {
+		if _, err := syscall.Wait4(p.pid, &status, 0, nil); err != syscall.EINTR {
+			break
 		}
+	}
+	if !p.reaped { // as one that was never let go on
+		p.ended(status)
 	}
 }
 
