@@ -166,7 +166,7 @@ func (p *process) bounded() bool {
 func (p *process) held() error {
 	var status syscall.WaitStatus
 	for {
-		_, err := syscall.Wait4(p.pid, &status, unix.WALL, nil)
+		_, err := syscall.Wait4(p.pid, &status, 0, nil)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -322,6 +322,7 @@ func setLimits(pid int, own limits, walls Isolation) error {
 // one, where they may: the kernel then keeps each that ends until it is waited for, and all of them with it, and stops those that get a
 // signal, which ends the process.
 func (p *process) awaitExit() {
+	kind, id, options := unix.P_ALL, 0, unix.WEXITED|unix.WNOWAIT|unix.WNOTHREAD
 	for {
 		// As siginfo_t begins, see sigaction(2).
 		var info struct {
@@ -330,10 +331,13 @@ func (p *process) awaitExit() {
 			pid                int32
 			_                  [128]byte
 		}
-		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT|unix.WALL|unix.WNOTHREAD, nil)
+		err := unix.Waitid(kind, id, (*unix.Siginfo)(unsafe.Pointer(&info)), options, nil)
 		ended := info.code == cldExited || info.code == cldKilled || info.code == cldDumped
 		switch {
 		case err == unix.EINTR:
+			continue
+		case err == unix.EINVAL && kind == unix.P_ALL: // Before Linux 4.7 there is no such wait, nor a wall that would need it.
+			kind, id, options = unix.P_PID, p.pid, unix.WEXITED|unix.WNOWAIT
 			continue
 		case err != nil || ended && int(info.pid) == p.pid:
 			return
@@ -341,7 +345,7 @@ func (p *process) awaitExit() {
 			go p.end("it had itself traced, and was stopped") // This thread may send no signal.
 		}
 		// An error means that someone else was told first, and there is no one else.
-		_, _ = syscall.Wait4(int(info.pid), nil, unix.WALL|unix.WNOTHREAD|unix.WNOHANG, nil)
+		_, _ = syscall.Wait4(int(info.pid), nil, unix.WNOTHREAD|unix.WNOHANG, nil)
 	}
 }
 
