@@ -188,7 +188,7 @@ func TestAnAgentThatExecutesIsRefusedWhereItCannotBeShutIn(t *testing.T) {
 	}{
 		{"files", host.Landlock, "an agent that executes programs needs the isolation landlock and seccomp, and landlock cannot be had here"},
 		{"calls", host.Seccomp, "an agent that executes programs needs the isolation landlock and seccomp, and seccomp cannot be had here"},
-		{"what it starts", host.Namespaces | host.Cgroup, "so that all of them end and are bounded with it cgroup, or namespaces with a user of its own: neither can be had here"},
+		{"what it starts", host.Namespaces | host.Cgroup, "an agent that executes programs needs the isolation cgroup, or namespaces and a user of its own, so that what it starts ends with it and shares its limits, and neither can be had here"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHost(t, nil, "honest")

@@ -86,19 +86,21 @@ type MissingError struct {
 }
 
 func (e *MissingError) Error() string {
-	text, instead := fmt.Sprintf("the isolation %s is required and %s cannot be had here", e.Required, e.Missing), "or require less"
-	if e.Exec {
-		text, instead = "an agent that executes programs needs the isolation landlock and seccomp, and ", "or remove isolation.exec"
-		if e.Missing&(Landlock|Seccomp) != 0 {
-			text += fmt.Sprintf("%s cannot be had here", e.Missing)
-		} else {
-			text += "so that all of them end and are bounded with it cgroup, or namespaces with a user of its own: neither can be had here"
-		}
+	text := fmt.Sprintf("the isolation %s is required and %s cannot be had here", e.Required, e.Missing)
+	hint := "run mainstay where it can, or require less"
+	switch {
+	case e.Exec && e.Missing&(Landlock|Seccomp) != 0:
+		text = fmt.Sprintf("an agent that executes programs needs the isolation landlock and seccomp, and %s cannot be had here", e.Missing)
+		hint = "run mainstay on Linux 5.13 or later, on amd64 or arm64, or remove isolation.exec"
+	case e.Exec:
+		text = "an agent that executes programs needs the isolation cgroup, or namespaces and a user of its own, so that what it starts " +
+			"ends with it and shares its limits, and neither can be had here"
+		hint = "run mainstay as a service with Delegate=yes, as root outside a container, or as a user who may make user namespaces, or remove isolation.exec"
 	}
 	if e.Reason != nil {
 		text += fmt.Sprintf(" (%v)", e.Reason)
 	}
-	return text + ": run mainstay where it can, " + instead
+	return text + ": " + hint
 }
 
 func (e *MissingError) Unwrap() error { return e.Reason }
