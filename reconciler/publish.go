@@ -217,6 +217,9 @@ func (r *Reconciler) agentStatus(agent *spec.Agent, p host.Status) AgentStatus {
 	for _, process := range p.Processes {
 		a.Processes = append(a.Processes, ProcessStatus{PID: process.PID, Runs: process.Runs, Since: process.Since, Leaving: process.Leaving, MemoryBytes: (process.Memory + 1<<20 - 1) &^ (1<<20 - 1)})
 	}
+	if agent.Isolation != nil {
+		a.Exec = agent.Isolation.Exec
+	}
 	for _, t := range agent.Tools {
 		a.Tools = append(a.Tools, t.FullName())
 	}

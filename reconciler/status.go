@@ -88,6 +88,8 @@ type AgentStatus struct {
 	Waiting int `json:"waiting,omitempty"`
 	// Isolation names the walls around its latest process.
 	Isolation string `json:"isolation,omitempty"`
+	// Exec are the programs that its processes may execute.
+	Exec []string `json:"exec,omitempty"`
 	// Restarts counts starts after a process ended by itself or did not start.
 	Restarts int `json:"restarts"`
 	// LastExit and Stderr tell how the last process ended, after a crash.

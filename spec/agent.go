@@ -137,11 +137,24 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 		a.Check = l.output(e.document, n.at("output"), w.Output)
 	}
 	if w.Isolation != nil {
-		for part := range strings.SplitSeq(w.Isolation.Require, "+") {
-			if !slices.Contains(isolations, part) {
-				l.error(n.at("isolation", "require"), didYouMean(part, isolations, "known are "+strings.Join(isolations, ", ")+", with + between them"), "unknown isolation %q", part)
-			}
+		l.isolation(n.at("isolation"), w.Isolation)
+	}
+}
+
+// isolation checks what the agent's process is shut in by, and what it may execute.
+func (l *loader) isolation(n *node, w *Isolation) {
+	for part := range strings.SplitSeq(w.Require, "+") {
+		if !slices.Contains(isolations, part) && w.Require != "" {
+			l.error(n.at("require"), didYouMean(part, isolations, "known are "+strings.Join(isolations, ", ")+", with + between them"), "unknown isolation %q", part)
 		}
+	}
+	byName := map[string]string{}
+	for i, program := range w.Exec {
+		name := path.Base(program)
+		if before, twice := byName[name]; twice {
+			l.error(n.at("exec", i), "keep one of them", "the agent finds executables by their names, and %q and %q have the same one", before, program)
+		}
+		byName[name] = program
 	}
 }
 

@@ -51,9 +51,10 @@ var forms = map[string][]string{
 	"commit": {strings.Repeat("a1", 20)}, "digest": {"sha256:" + strings.Repeat("0f", 32)}, "name": {"a", "web-1", "x--y"}, "header": {"X-Api", "Accept"},
 	"key": {"0123456789abcdef"}, "repository": {"https://example.com/a.git", "git@example.com:a.git", "ssh://git@example.com/a"},
 	"revision": {"main@sha1:" + strings.Repeat("a1", 20)}, "url": {"https://example.com", "http://127.0.0.1:11434/v1?a=b"}, "variable": {"TOKEN", "_x1"},
-	"runtime":   {"loop", "web-1", "/opt/agents/triage", "/root/.local/bin/mainstay_x+1@2"},
-	"owner":     {"@ada", "@shop/sre", "ada@example.com"},
-	"subdomain": {"forge", "forge.example-1.com"}, "datakey": {"token", ".dockerconfigjson", "tls.crt", "_A"},
+	"runtime":    {"loop", "web-1", "/opt/agents/triage", "/root/.local/bin/mainstay_x+1@2"},
+	"executable": {"jq", "python3.11", "/usr/bin/g++", "/opt/.tools/x_1@2"},
+	"owner":      {"@ada", "@shop/sre", "ada@example.com"},
+	"subdomain":  {"forge", "forge.example-1.com"}, "datakey": {"token", ".dockerconfigjson", "tls.crt", "_A"},
 	"person": {"ada@example.com", "*@example.com"},
 }
 

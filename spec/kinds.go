@@ -221,7 +221,7 @@ type AgentSpec struct {
 	Limits *Limits `json:"limits,omitempty"`
 	// Output is what the final answer must be.
 	Output *Output `json:"output,omitempty"`
-	// Isolation is what the agent's process must be shut in by.
+	// Isolation is what the agent's process must be shut in by, and what it may execute there.
 	Isolation *Isolation `json:"isolation,omitempty"`
 	// Scale says how many processes the agent has, and for how long. Without runs it has none.
 	Scale *Scale `json:"scale,omitempty"`
@@ -284,12 +284,17 @@ type Verification struct {
 	Message string `json:"message,omitempty" check:"max=1000"`
 }
 
-// Isolation is what an agent's process must be shut in by.
+// Isolation is what an agent's process must be shut in by, and what it may execute there.
 type Isolation struct {
 	// Require are the walls without which the agent is not started: any of cgroup, landlock, namespaces, seccomp and uid, with +
 	// between them. Every agent gets all that the machine allows, as `mainstay get agents` shows; reconciler/host tells what
 	// each of them needs.
 	Require string `json:"require,omitempty" check:"max=128"`
+	// Exec are the programs that the agent's process may execute, and no other: absolute paths on the machine that runs
+	// mainstay, or names that are looked up in the PATH of mainstay, such as jq. They run behind the same walls, and read and write
+	// no file but those of their libraries: what they work on comes through pipes. Each run has a process of its own, and what it
+	// has started ends with it. It needs landlock and seccomp, and namespaces or cgroup. Default: nothing is executed.
+	Exec []string `json:"exec,omitempty" check:"max=32,pattern=executable"`
 }
 
 // Scale says how many processes an agent has.

@@ -288,6 +288,7 @@ func TestAnAgentsDigestChangesWithWhatShapesIt(t *testing.T) {
 		{"its prompt's default", "prompts/look.md", "carefully", "quickly", true},
 		{"its model's rules", "models/default.yaml", "I will look.", "Let me look.", true},
 		{"the fleet's limits", "mainstay.yaml", "wallTime: 5m", "wallTime: 6m", true},
+		{"what it executes", "agents/triage.md", "---\n", "---\nisolation: {exec: [jq]}\n", true},
 		{"its description", "agents/triage.md", "not well.", "not so well.", false},
 		{"another model", "models/default.yaml", "seed: 1", "seed: 2", false},
 		{"a policy", "policies/guardrails.json", "> 3", "> 4", false},

@@ -70,6 +70,8 @@ var Patterns = map[string]*Pattern{
 	"digest": {Regexp: `^sha256:[0-9a-f]{64}$`, Noun: "a digest", Hint: "it is sha256: and 64 hexadecimal characters"},
 	"name": {Regexp: `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`, Most: MaxName, Noun: "a name",
 		Hint: "use up to 63 lower-case letters, digits and hyphens, and begin and end with a letter or digit"},
+	"executable": {Regexp: `^([A-Za-z0-9_][A-Za-z0-9._+@-]*|(/\.?[A-Za-z0-9_+@-][A-Za-z0-9._+@-]*)+)$`, Most: 1024, Noun: "an executable",
+		Hint: "write a name that is looked up in the PATH of mainstay, such as jq, or an absolute path such as /usr/bin/jq"},
 	"header": {Regexp: `^[A-Za-z0-9!#$%&'*+.^_|~-]+$`, Most: 256, Noun: "the name of an HTTP header", Hint: "write it as X-Api-Version"},
 	"key":    {Regexp: `^[0-9a-f]{16}$`, Noun: "the key of a proposal", Hint: "it is 16 lower-case hexadecimal characters"},
 	"owner": {Regexp: `^(@[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|[^\s@#]+@[^\s@#]+)$`, Most: 256, Noun: "the name of a code owner",

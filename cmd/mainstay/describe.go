@@ -88,6 +88,9 @@ func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, n
 	}
 	row("Runs", "%s", agentRuns(a))
 	row("Isolation", "%s", dash(a.Isolation))
+	if len(a.Exec) > 0 {
+		row("Executes", "%s", strings.Join(a.Exec, ", "))
+	}
 	row("Restarts", "%d", a.Restarts)
 	if a.LastExit != "" {
 		row("Last exit", "%s", a.LastExit)

@@ -27,6 +27,10 @@ type Agent struct {
 	Scale   Scale
 	// Require are walls without which no process of the agent is started.
 	Require Isolation
+	// Exec are the programs that its processes may execute: absolute paths, or names that [Options.LookPath] finds. Where there
+	// are any, no process is started that is not shut in by landlock and seccomp, and with all that it starts by cgroup or
+	// namespaces; and each run has a process of its own, as with [Scale.IsolateRuns].
+	Exec []string
 }
 
 // Scale says how many processes an agent has. The zero value has the defaults of [spec.Scale].
@@ -48,6 +52,9 @@ func AgentOf(a *spec.Agent) (Agent, error) {
 		return Agent{}, err
 	}
 	hosted := Agent{Name: a.Name, Digest: a.Digest, Runtime: a.Runtime, Require: require}
+	if a.Isolation != nil {
+		hosted.Exec = a.Isolation.Exec
+	}
 	if s := a.Scale; s != nil {
 		hosted.Scale = Scale{Warm: s.Warm, Idle: time.Duration(s.Idle), Concurrency: s.Concurrency, IsolateRuns: s.IsolateRuns}
 	}
@@ -128,4 +135,7 @@ func (p *pool) status(now time.Time) Status {
 	return s
 }
 
-func (h *Host) tidy(slot int) { _ = os.RemoveAll(h.base.private(slot)) }
+func (h *Host) tidy(slot int) {
+	_ = os.RemoveAll(h.base.private(slot))
+	_ = os.RemoveAll(h.base.bin(slot))
+}

@@ -70,9 +70,6 @@ var attacks = map[string]func(prey) (string, error){
 		_, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&params)), 0)
 		return "", asError(errno)
 	},
-	"become another program": func(prey) (string, error) {
-		return "", syscall.Exec("/bin/sh", []string{"sh", "-c", "exit 42"}, nil)
-	},
 	"leave a grandchild behind": func(p prey) (string, error) {
 		_, err := syscall.ForkExec(os.Args[0], []string{os.Args[0], p.Mark}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setsid: true}})
 		return "", err

@@ -88,7 +88,7 @@ func (b *base) open() error {
 	if err := os.Chmod(path, mode); err != nil { // whatever the umask is
 		return fmt.Errorf("make the host's folder: %w", err)
 	}
-	b.path, b.uids = path, root && reachable(path) && executable(path)
+	b.path, b.uids = path, root && reachable(path) && executesIn(path)
 	b.cgroups, b.noCgroups = newCgroups()
 	return nil
 }
@@ -117,10 +117,19 @@ func temporary(dir string, root bool) (string, error) {
 // private is the private folder of the process in a slot.
 func (b *base) private(slot int) string { return filepath.Join(b.path, "a"+strconv.Itoa(slot)) }
 
-// prepare makes the private folder of a slot, empty, and returns the program to start in it.
-func (b *base) prepare(slot int, runtime Runtime) (program, error) {
+// prepare makes the folders of a slot and returns the program to start in them.
+func (b *base) prepare(slot int, runtime Runtime, executables []executable) (program, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	prog, err := b.furnish(slot, runtime)
+	if err != nil {
+		return program{}, err
+	}
+	return b.equip(prog, slot, executables)
+}
+
+// furnish makes the private folder of a slot, empty, and returns the program to start in it.
+func (b *base) furnish(slot int, runtime Runtime) (program, error) {
 	if err := b.open(); err != nil {
 		return program{}, err
 	}

@@ -18,8 +18,8 @@ func canSwitchUser() bool {
 	return data[0].Effective&needed == needed
 }
 
-// executable says whether files in the folder may be executed.
-func executable(path string) bool {
+// executesIn says whether files in the folder may be executed.
+func executesIn(path string) bool {
 	var stat unix.Statfs_t
 	return unix.Statfs(path, &stat) == nil && stat.Flags&unix.ST_NOEXEC == 0
 }

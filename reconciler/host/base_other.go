@@ -8,7 +8,7 @@ import "os"
 func canSwitchUser() bool { return false }
 
 // executable is not asked where agents have no users of their own.
-func executable(string) bool { return false }
+func executesIn(string) bool { return false }
 
 // ours cannot tell on this system: a fresh folder is made instead.
 func ours(os.FileInfo) bool { return false }

@@ -18,6 +18,8 @@ type build struct {
 	pin spec.Digest
 	// require are the walls without which nothing is executed.
 	require Isolation
+	// exec are the programs that may be executed.
+	exec []executable
 	// info is of the executable.
 	info  os.FileInfo
 	check *check
@@ -25,7 +27,7 @@ type build struct {
 
 func (b *build) same(other *build) bool {
 	return b.name == other.name && b.pin == other.pin && b.require == other.require && b.Path == other.Path && slices.Equal(b.Args, other.Args) &&
-		slices.Equal(b.Env, other.Env) && slices.Equal(b.Read, other.Read)
+		slices.Equal(b.exec, other.exec) && slices.Equal(b.Env, other.Env) && slices.Equal(b.Read, other.Read)
 }
 
 // build finds what an agent's processes are started from, and checks that it is there and what the lock pins.
@@ -44,7 +46,11 @@ func (h *Host) build(a Agent) (*build, error) {
 	if err := h.verify(a.Runtime, r.Path); err != nil {
 		return nil, err
 	}
-	b := &build{name: a.Runtime, Runtime: r, require: h.options.Require | a.Require, info: info}
+	exec, err := executables(a.Exec, h.options.LookPath)
+	if err != nil {
+		return nil, err
+	}
+	b := &build{name: a.Runtime, Runtime: r, require: h.options.Require | a.Require, exec: exec, info: info}
 	if lock := h.lock.Load(); lock != nil {
 		b.pin = lock.Runtime(a.Runtime)[Platform]
 	}
@@ -64,7 +70,7 @@ type check struct {
 
 // checked returns the check of a build, made or not. The caller holds the lock.
 func (h *Host) checked(b *build) *check {
-	key := fmt.Sprintf("%q %q %d %q %q %q %q %d %d", b.name, b.pin, b.require, b.Path, b.Args, b.Env, b.Read, b.info.Size(), b.info.ModTime().UnixNano())
+	key := fmt.Sprintf("%q %q %d %q %q %q %q %q %d %d", b.name, b.pin, b.require, b.exec, b.Path, b.Args, b.Env, b.Read, b.info.Size(), b.info.ModTime().UnixNano())
 	if h.checks[key] == nil {
 		h.checks[key] = &check{}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,7 @@ func (p *process) guard(prog program) {
 		cancel()
 	}()
 	for prog.sleep(ctx, guardPause*time.Duration(1+guarded.Load()/guardMany)) == nil {
-		if used := resident(p.pid); used > prog.limits.resident {
+		if used := p.resident(prog.limits.resident); used > prog.limits.resident {
 			p.end(fmt.Sprintf("it held %d MiB of memory, and %d MiB is the most", used>>20, prog.limits.resident>>20))
 		} else if entries(prog.dir) > maxEntries {
 			p.end(fmt.Sprintf("it made more than %d files in its folder", maxEntries))
@@ -43,17 +44,48 @@ func (p *process) guard(prog program) {
 	}
 }
 
+// resident is how many bytes of memory and swap the process takes. One that starts others and has no control group takes
+// what they take, too. What they share counts once, which takes longer to find out: only where it might be more than most.
+func (p *process) resident(most int) int {
+	if !p.executes || p.isolation&Cgroup != 0 {
+		return resident(p.pid)
+	}
+	all, sum, share := descendants(p.pid), 0, 0
+	for _, pid := range all {
+		sum += resident(pid)
+	}
+	if sum <= most || len(all) == 1 {
+		return sum
+	}
+	for _, pid := range all {
+		share += proportional(pid)
+	}
+	return share
+}
+
+// proportional is how many bytes of memory and swap a process takes, where each of those that share some takes its part; where that
+// cannot be told, as if it shared nothing.
+func proportional(pid int) int {
+	parts := kibibytes(pid, "smaps_rollup", "Pss", "SwapPss")
+	if parts == 0 {
+		return resident(pid)
+	}
+	return parts + kibibytes(pid, "status", "VmPTE")
+}
+
 // resident is how many bytes of memory and swap a process takes, or 0 where that cannot be told.
-func resident(pid int) int {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+func resident(pid int) int { return kibibytes(pid, "status", "VmRSS", "VmPTE", "VmSwap") }
+
+// kibibytes adds up what a file of /proc says of a process in kB, and returns bytes.
+func kibibytes(pid int, file string, names ...string) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {
 		return 0
 	}
 	sum := 0
-	for line := range bytes.Lines(status) {
+	for line := range bytes.Lines(text) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
-		switch string(name) {
-		case "VmRSS", "VmPTE", "VmSwap":
+		if slices.Contains(names, string(name)) {
 			kib, _ := strconv.Atoi(string(bytes.TrimSuffix(bytes.TrimSpace(value), []byte(" kB"))))
 			sum += kib << 10
 		}

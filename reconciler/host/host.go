@@ -42,7 +42,7 @@ type Options struct {
 	Dir string
 	// Runtimes tells the executable of a runtime by its name.
 	Runtimes func(name string) (Runtime, error)
-	// LookPath finds the program that a script names behind /usr/bin/env. Default: [exec.LookPath].
+	// LookPath finds the program that a script names behind /usr/bin/env, and those of [Agent.Exec]. Default: [exec.LookPath].
 	LookPath func(name string) (string, error)
 	// Require are walls without which no process is started, whatever its agent requires.
 	Require Isolation
@@ -156,6 +156,7 @@ func (h *Host) Start(a Agent) error {
 	if a.Scale.Concurrency <= 0 {
 		a.Scale.Concurrency = 8
 	}
+	a.Scale.IsolateRuns = a.Scale.IsolateRuns || len(a.Exec) > 0
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {

@@ -16,6 +16,8 @@ import (
 //	uid         has a user id of its own, shared with no one; only where the host is root
 //	namespaces  sees no process but its own, no network and no abstract socket
 //	cgroup      has a share of the processors' time, memory and tasks that the kernel bounds, with all that it starts
+//
+// An agent that declares executables has the first two opened for these and no further, see [Agent.Exec].
 type Isolation uint8
 
 // The walls.
@@ -76,16 +78,29 @@ func Required(agent *spec.Agent) (Isolation, error) {
 // MissingError says that a process was not started because walls that are required cannot be had.
 type MissingError struct {
 	Required, Missing Isolation
+	// Exec says that they are required because the agent may execute programs. Of Missing one is then enough, unless landlock or
+	// seccomp is among them.
+	Exec bool
 	// Reason is what the system answered, where it did.
 	Reason error
 }
 
 func (e *MissingError) Error() string {
 	text := fmt.Sprintf("the isolation %s is required and %s cannot be had here", e.Required, e.Missing)
+	hint := "run mainstay where it can, or require less"
+	switch {
+	case e.Exec && e.Missing&(Landlock|Seccomp) != 0:
+		text = fmt.Sprintf("an agent that executes programs needs the isolation landlock and seccomp, and %s cannot be had here", e.Missing)
+		hint = "run mainstay on Linux 5.13 or later, on amd64 or arm64, or remove isolation.exec"
+	case e.Exec:
+		text = "an agent that executes programs needs the isolation cgroup, or namespaces and a user of its own, so that what it starts " +
+			"ends with it and shares its limits, and neither can be had here"
+		hint = "run mainstay as a service with Delegate=yes, as root outside a container, or as a user who may make user namespaces, or remove isolation.exec"
+	}
 	if e.Reason != nil {
 		text += fmt.Sprintf(" (%v)", e.Reason)
 	}
-	return text + ": run mainstay where it can, or require less"
+	return text + ": " + hint
 }
 
 func (e *MissingError) Unwrap() error { return e.Reason }

@@ -25,6 +25,12 @@ const (
 		unix.LANDLOCK_ACCESS_FS_TRUNCATE
 )
 
+// fileRule are the rights to a file, or to all that is in a folder.
+type fileRule struct {
+	path   string
+	rights uint64
+}
+
 // restrictFiles puts Landlock (https://docs.kernel.org/userspace-api/landlock.html) around this thread, and reports false
 // where the kernel has none.
 func restrictFiles(prog program) (bool, error) {
@@ -54,34 +60,34 @@ func restrictFiles(prog program) (bool, error) {
 		return false, fmt.Errorf("create a Landlock ruleset: %w", errno)
 	}
 	defer unix.Close(int(ruleset))
-	interpreter, err := interpreter(prog.path)
-	if err != nil {
-		return false, err
-	}
-	rules := []struct {
-		path   string
-		rights uint64
-	}{
-		{prog.path, mayRun}, {prog.dir, mayListen},
+	rules := []fileRule{
+		{prog.dir, mayListen},
 		{"/dev/null", unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/dev/urandom", mayRead},
 		{"/sys/kernel/mm/transparent_hugepage", mayRead},
 	}
-	if interpreter != "" {
-		rules = append(rules, []struct {
-			path   string
-			rights uint64
-		}{
-			{interpreter, mayRun}, {"/etc/ld.so.cache", mayRead},
+	dynamic := false
+	for _, path := range append([]string{prog.path}, prog.exec...) {
+		loader, err := loader(path)
+		if err != nil {
+			return false, err
+		}
+		rules = append(rules, fileRule{path, mayRun})
+		if loader != "" {
+			dynamic, rules = true, append(rules, fileRule{loader, mayRun})
+		}
+	}
+	if dynamic {
+		rules = append(rules,
+			fileRule{"/etc/ld.so.cache", mayRead},
 			// Node does not start where it may not read what configures its libraries.
-			{"/etc/ssl/openssl.cnf", mayRead}, {"/etc/pki/tls/openssl.cnf", mayRead},
-			{"/lib", mayRead}, {"/lib64", mayRead}, {"/usr/lib", mayRead}, {"/usr/lib64", mayRead},
-		}...)
+			fileRule{"/etc/ssl/openssl.cnf", mayRead}, fileRule{"/etc/pki/tls/openssl.cnf", mayRead},
+			fileRule{"/lib", mayRead}, fileRule{"/lib64", mayRead}, fileRule{"/usr/lib", mayRead}, fileRule{"/usr/lib64", mayRead})
+	}
+	if prog.bin != "" {
+		rules = append(rules, fileRule{prog.bin, mayRead})
 	}
 	for _, path := range prog.read {
-		rules = append(rules, struct {
-			path   string
-			rights uint64
-		}{path, mayRead})
+		rules = append(rules, fileRule{path, mayRead})
 	}
 	for _, rule := range rules {
 		if err := allowFiles(ruleset, rule.path, rule.rights&attr.Handled_access_fs); err != nil {
@@ -121,8 +127,11 @@ func allowFiles(ruleset uintptr, path string, rights uint64) error {
 	return nil
 }
 
-// interpreter returns the dynamic loader that an executable names, or "" where it is static.
-func interpreter(path string) (string, error) {
+// loader returns the dynamic loader that an executable names, or "" where it is static or a script.
+func loader(path string) (string, error) {
+	if _, script, err := firstLine(path); err != nil || script {
+		return "", err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("open the executable: %w", err)

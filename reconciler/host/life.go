@@ -140,7 +140,7 @@ func (w *worker) ending() string {
 
 // launch starts a process.
 func (h *Host) launch(ctx context.Context, agent string, b *build, slot int) (*instance, error) {
-	prog, err := h.base.prepare(slot, b.Runtime)
+	prog, err := h.base.prepare(slot, b.Runtime, b.exec)
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", b.name, err)
 	}
@@ -178,7 +178,7 @@ func (h *Host) watch() {
 			if w.state != workerReady {
 				continue
 			}
-			if w.memory = processMemory(w.live.proc.pid); w.memory > 0 {
+			if w.memory = w.live.proc.memory(); w.memory > 0 {
 				w.pool.memory = w.memory
 			}
 			if w.runs > 0 && !w.asking && now.Sub(w.proved) >= h.options.Alive {

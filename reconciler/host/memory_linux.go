@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +23,27 @@ func machineMemory() int64 {
 		if b, err := os.ReadFile(file); err == nil {
 			if limit, err := strconv.ParseInt(string(bytes.TrimSpace(b)), 10, 64); err == nil && limit > 0 {
 				all = min(all, limit)
+			}
+		}
+	}
+	return all
+}
+
+// maxDescendants is how many processes are looked at together with the one that started them.
+const maxDescendants = 1024
+
+// descendants are a process and those that it has started, and those that these have, see proc_tid_children(5). One whose
+// parent has ended is among them where the process is the first of a namespace.
+func descendants(pid int) []int {
+	all := []int{pid}
+	for i := 0; i < len(all) && len(all) < maxDescendants; i++ {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			for field := range strings.FieldsSeq(string(text)) {
+				if child, err := strconv.Atoi(field); err == nil {
+					all = append(all, child)
+				}
 			}
 		}
 	}

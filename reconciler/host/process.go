@@ -19,6 +19,9 @@ type program struct {
 	dir string
 	// read are other files and folders it may read.
 	read []string
+	// exec are the programs that it may execute, without symbolic links, and bin is the folder that names them; "" where there are none.
+	exec []string
+	bin  string
 	// script is what path, an interpreter, executes. It is among args and read, and empty where path is the runtime itself.
 	script string
 	// uid is the user and group to run as, or -1 for the host's own.
@@ -62,6 +65,8 @@ type process struct {
 	isolation Isolation
 	// group is its control group, or nil.
 	group *cgroup
+	// executes says that it may start other processes, so that it is looked at with all of them.
+	executes bool
 	// stdout and stderr are the reading ends.
 	stdout, stderr *os.File
 	// exited is closed when the process is gone; code and signal are set before.
@@ -109,6 +114,18 @@ func (p *process) unblock() {
 	deadline := time.Now().Add(250 * time.Millisecond)
 	_ = p.stdout.SetReadDeadline(deadline)
 	_ = p.stderr.SetReadDeadline(deadline)
+}
+
+// memory is what the process takes and does not share, with all that it has started, in bytes; 0 where that cannot be told.
+func (p *process) memory() int64 {
+	if !p.executes {
+		return processMemory(p.pid)
+	}
+	var sum int64
+	for _, pid := range descendants(p.pid) {
+		sum += processMemory(pid)
+	}
+	return sum
 }
 
 // reason is why the host ended the process, where it was for what the process did.

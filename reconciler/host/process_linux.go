@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +23,7 @@ func launch(prog program) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{stdout: ours[0], stderr: ours[1], exited: make(chan struct{})}
+	p := &process{stdout: ours[0], stderr: ours[1], exited: make(chan struct{}), executes: len(prog.exec) > 0}
 	started := make(chan error)
 	over, reap, reaped := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -33,7 +34,7 @@ func launch(prog program) (*process, error) {
 		if p.pid == 0 {
 			return
 		}
-		awaitExit(p.pid)
+		p.awaitExit()
 		close(over)
 		<-reap
 		p.reap()
@@ -80,7 +81,8 @@ func (p *process) start(prog program, theirs [2]*os.File) error {
 		Dir: prog.dir, Env: prog.env,
 		Files: []uintptr{null.Fd(), theirs[0].Fd(), theirs[1].Fd()},
 		// A session of its own is a process group of its own, without the host's terminal.
-		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		// One that may start others is held before its first instruction, until it is bounded.
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Ptrace: p.executes},
 	}
 	noGroup := prog.noCgroups
 	if prog.without&Cgroup == 0 && prog.cgroups != nil {
@@ -110,7 +112,7 @@ func (p *process) start(prog program, theirs [2]*os.File) error {
 	var secret uintptr
 	if prog.without&Seccomp == 0 {
 		var walled bool
-		if secret, walled, err = restrictCalls(); err != nil {
+		if secret, walled, err = restrictCalls(p.executes); err != nil {
 			return err
 		}
 		if walled {
@@ -124,8 +126,16 @@ func (p *process) start(prog program, theirs [2]*os.File) error {
 		}
 		return e
 	}
+	if missing := (Landlock | Seccomp) &^ p.isolation; p.executes && missing != 0 {
+		return &MissingError{Exec: true, Missing: missing}
+	}
 	if p.pid, err = p.execute(prog, attr, secret); err != nil {
 		return err
+	}
+	if p.executes {
+		if err := p.held(); err != nil {
+			return err
+		}
 	}
 	if p.isolation&Cgroup != 0 && !attr.Sys.UseCgroupFD {
 		// As with the limits, the program has run for microseconds; behind the filter it cannot have made a process meanwhile.
@@ -133,9 +143,51 @@ func (p *process) start(prog program, theirs [2]*os.File) error {
 			return &MissingError{Required: prog.require, Missing: Cgroup, Reason: err}
 		} else if err != nil {
 			p.isolation &^= Cgroup
+			noGroup = err
 		}
 	}
-	return limit(int(secret)|p.pid, prog, p.isolation)
+	if err := limit(int(secret)|p.pid, prog, p.isolation); err != nil || !p.executes {
+		return err
+	}
+	if !p.bounded() {
+		return &MissingError{Exec: true, Missing: Cgroup | Namespaces, Reason: noGroup}
+	}
+	return release(int(secret) | p.pid)
+}
+
+// bounded says whether all that the process starts goes with it and shares its limits. The number of root's tasks is limited by
+// nothing but a control group.
+func (p *process) bounded() bool {
+	return p.isolation&Cgroup != 0 || p.isolation&Namespaces != 0 && (p.isolation&UID != 0 || os.Geteuid() != 0)
+}
+
+// held waits until the process, which this thread traces, has become the program and stands before its first instruction, see
+// ptrace(2).
+func (p *process) held() error {
+	var status syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(p.pid, &status, 0, nil)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return fmt.Errorf("hold the process: %w", err)
+		case !status.Stopped():
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.ended(status)
+			return errors.New("hold the process: it ended before it was bounded")
+		}
+		return nil
+	}
+}
+
+// release lets a process go on that was held. The upper half of pid is the secret of restrictCalls.
+func release(pid int) error {
+	if err := unix.PtraceDetach(pid); err != nil {
+		return fmt.Errorf("let the process go on: %w", err)
+	}
+	return nil
 }
 
 // execute starts the program in namespaces of its own, where they can be had.
@@ -165,6 +217,9 @@ func (p *process) execute(prog program, attr *syscall.ProcAttr, secret uintptr) 
 	}
 	attr.Sys.Cloneflags = secret
 	if pid, err = fork(prog.path, argv, attr); err != nil {
+		if p.executes && err == unix.EPERM {
+			return 0, fmt.Errorf("execute %s: %w; one that may execute programs is held with ptrace until it is bounded, which this system must allow", prog.path, err)
+		}
 		return 0, fmt.Errorf("execute %s: %w", prog.path, err)
 	}
 	if refused == unix.EPERM || refused == unix.EINVAL || refused == unix.ENOSYS {
@@ -263,15 +318,43 @@ func setLimits(pid int, own limits, walls Isolation) error {
 	return nil
 }
 
-// awaitExit returns when the process has ended, and leaves it unreaped.
-func awaitExit(pid int) {
+// awaitExit returns when the process has ended, and leaves it unreaped. Besides, its threads can have themselves traced by this
+// one, where they may: the kernel then keeps each that ends until it is waited for, and all of them with it, and stops those that get a
+// signal, which ends the process.
+func (p *process) awaitExit() {
+	kind, id, options := unix.P_ALL, 0, unix.WEXITED|unix.WNOWAIT|unix.WNOTHREAD
 	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR {
-			return
+		// As siginfo_t begins, see sigaction(2).
+		var info struct {
+			signo, errno, code int32
+			_                  [unsafe.Sizeof(uintptr(0)) / 8]int32
+			pid                int32
+			_                  [128]byte
 		}
+		err := unix.Waitid(kind, id, (*unix.Siginfo)(unsafe.Pointer(&info)), options, nil)
+		ended := info.code == cldExited || info.code == cldKilled || info.code == cldDumped
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EINVAL && kind == unix.P_ALL: // Before Linux 4.7 there is no such wait, nor a wall that would need it.
+			kind, id, options = unix.P_PID, p.pid, unix.WEXITED|unix.WNOWAIT
+			continue
+		case err != nil || ended && int(info.pid) == p.pid:
+			return
+		case !ended:
+			go p.end("it had itself traced, and was stopped") // This thread may send no signal.
+		}
+		// An error means that someone else was told first, and there is no one else.
+		_, _ = syscall.Wait4(int(info.pid), nil, unix.WNOTHREAD|unix.WNOHANG, nil)
 	}
 }
+
+// How a child has changed, see sigaction(2): else it was stopped.
+const (
+	cldExited = 1
+	cldKilled = 2
+	cldDumped = 3
+)
 
 func (p *process) reap() {
 	p.mu.Lock()
@@ -282,6 +365,13 @@ func (p *process) reap() {
 			break
 		}
 	}
+	if !p.reaped { // as one that was never let go on
+		p.ended(status)
+	}
+}
+
+// ended notes how the process ended, and that there is none of its number any more. The caller holds the lock.
+func (p *process) ended(status syscall.WaitStatus) {
 	p.reaped = true
 	p.code = status.ExitStatus()
 	if status.Signaled() {

@@ -13,6 +13,9 @@ func launch(prog program) (*process, error) {
 	if prog.require != 0 {
 		return nil, &MissingError{Required: prog.require, Missing: prog.require}
 	}
+	if len(prog.exec) > 0 {
+		return nil, &MissingError{Exec: true, Missing: Landlock | Seccomp}
+	}
 	theirs, ours, err := pipes()
 	if err != nil {
 		return nil, err

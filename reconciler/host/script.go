@@ -18,7 +18,12 @@ type script struct {
 	interpreter string
 	// args come before the script's path: one at most, as in the kernel.
 	args []string
+	// env says that the line names the interpreter behind /usr/bin/env.
+	env bool
 }
+
+// envPath looks programs up for the first lines of scripts.
+const envPath = "/usr/bin/env"
 
 // readScript reads the first line of a script: `#!/path [argument]`, or `#!/usr/bin/env NAME`, where the name is looked up
 // here and not by the process, which has no PATH. It returns nil for any other executable. The interpreter must not be a
@@ -34,9 +39,10 @@ func readScript(path string, lookPath func(string) (string, error)) (*script, er
 	switch {
 	case name == "":
 		return nil, fmt.Errorf("after #! the script %s names no interpreter", path)
-	case name == "/usr/bin/env" && (argument == "" || strings.HasPrefix(argument, "-") || strings.ContainsAny(argument, " \t=")):
+	case name == envPath && (argument == "" || strings.HasPrefix(argument, "-") || strings.ContainsAny(argument, " \t=")):
 		return nil, fmt.Errorf("the script %s begins with %q: after /usr/bin/env comes the name of a program and nothing else", path, "#!"+line)
-	case name == "/usr/bin/env":
+	case name == envPath:
+		s.env = true
 		if name, err = lookPath(argument); err != nil {
 			return nil, fmt.Errorf("the script %s is run by %q, which is not found in the PATH of mainstay: %w", path, argument, err)
 		}

@@ -16,7 +16,7 @@ var deniedCalls = []uint32{
 	// Reaching out, and around the filter.
 	unix.SYS_CONNECT, unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER,
 	// Other processes.
-	unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD,
+	unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD,
 	unix.SYS_TKILL, unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_PIDFD_SEND_SIGNAL,
 	unix.SYS_SETPRIORITY, unix.SYS_IOPRIO_SET, unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETSCHEDULER,
 	unix.SYS_SCHED_SETATTR, unix.SYS_MIGRATE_PAGES, unix.SYS_MOVE_PAGES, unix.SYS_PROCESS_MADVISE, unix.SYS_PROCESS_MRELEASE,
@@ -49,6 +49,7 @@ const (
 	atArg0  = 16
 	atArg0H = 20
 	atArg1  = 24
+	atArg1H = 28
 	atArg2  = 32
 	atArg3  = 40
 
@@ -65,15 +66,19 @@ const (
 //
 // The filter lets a process make threads but no other process, so that nothing can outlive it. The one process that this
 // thread has to make itself, and limit, passes by a number that the agent does not know: the upper half of clone's flags and
-// of prlimit's process id, which the kernel ignores and the filter sees. The returned secret is that half.
-func restrictCalls() (secret uintptr, done bool, err error) {
+// of prlimit's process id, which the kernel ignores and the filter sees. Who guesses wrong is ended. The returned secret is
+// that half.
+//
+// One that may execute programs may make processes: without namespaces of their own, and not as the host's children. They
+// have this filter, too.
+func restrictCalls(executes bool) (secret uintptr, done bool, err error) {
 	if arch == 0 {
 		return 0, false, nil
 	}
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // it never fails
-	half := binary.LittleEndian.Uint32(random[:]) | 1
-	if err := install(filter(half)); err == unix.ENOSYS || err == unix.EINVAL {
+	half := binary.LittleEndian.Uint32(random[:])&^(1<<31) | 1
+	if err := install(filter(half, executes)); err == unix.ENOSYS || err == unix.EINVAL {
 		return 0, false, nil
 	} else if err != nil {
 		return 0, false, fmt.Errorf("apply seccomp: %w", err)
@@ -92,35 +97,85 @@ func install(filter []unix.SockFilter) error {
 	return nil
 }
 
-func filter(secret uint32) []unix.SockFilter {
+func filter(secret uint32, executes bool) []unix.SockFilter {
+	denied := slices.Concat(deniedCalls, archDenied)
+	rules := slices.Concat(processRules(secret, executes), callRules(secret))
+	if !executes {
+		denied = slices.Concat(denied, archForks)
+	}
 	p := []unix.SockFilter{
 		statement(load, atArch), jump(ifEqual, arch, 1, 0), statement(answer, murder),
 		statement(load, atCall),
 		jump(ifAbove, 0x40000000, 0, 1), statement(answer, murder), // the x32 calls of amd64
 	}
-	for _, call := range slices.Concat(deniedCalls, archDenied) {
+	for _, call := range denied {
 		p = append(p, jump(ifEqual, call, 0, 1), statement(answer, perm))
 	}
 	// clone3 hides its flags behind a pointer: as if the kernel had none, libraries then use clone.
 	p = append(p, jump(ifEqual, unix.SYS_CLONE3, 0, 1), statement(answer, nosys))
-	for _, rule := range []struct {
-		calls []uint32
-		body  []unix.SockFilter
-	}{
+	for _, rule := range rules {
+		for i, call := range rule.calls {
+			yes, no := uint8(len(rule.calls)-1-i), uint8(0)
+			if i == len(rule.calls)-1 {
+				no = uint8(len(rule.body))
+			}
+			p = append(p, jump(ifEqual, call, yes, no))
+		}
+		p = append(p, rule.body...)
+	}
+	return append(p, statement(answer, allow))
+}
+
+// callRule says what is answered to calls by their arguments.
+type callRule struct {
+	calls []uint32
+	body  []unix.SockFilter
+}
+
+// unlessSecret allows a call with the secret in one half of an argument. Of any other, test looks at what lies at a place and goes on
+// to EPERM or jumps over it. The half is else 0, or of a negative number.
+func unlessSecret(secret, half, at uint32, test unix.SockFilter) []unix.SockFilter {
+	return []unix.SockFilter{
+		statement(load, half), jump(ifEqual, secret, 6, 0), jump(ifEqual, 0, 2, 0), jump(ifEqual, ^uint32(0), 1, 0), statement(answer, murder),
+		statement(load, at), test, statement(answer, perm), statement(answer, allow),
+	}
+}
+
+// apart are the flags of clone by which a process would not be one like the others: in namespaces of its own, or as a child of
+// the host.
+const apart = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER | unix.CLONE_NEWPID |
+	unix.CLONE_NEWNET | unix.CLONE_PARENT
+
+// processRules are about other processes.
+func processRules(secret uint32, executes bool) []callRule {
+	if executes {
+		return []callRule{
+			{[]uint32{unix.SYS_CLONE}, unlessSecret(secret, atArg0H, atArg0, jump(ifAnyBit, apart, 0, 1))},
+			// This thread traces the process that it starts, which asks for that. Whoever asks later is traced by one who may do no
+			// more about it, and harms itself.
+			{[]uint32{unix.SYS_PTRACE}, unlessSecret(secret, atArg1H, atArg0, jump(ifEqual, unix.PTRACE_TRACEME, 1, 0))},
+			// Signals are only allowed in a process namespace of its own: see [noSignals].
+		}
+	}
+	return []callRule{
 		// Threads, and the one process with the secret.
-		{[]uint32{unix.SYS_CLONE}, []unix.SockFilter{
-			statement(load, atArg0H), jump(ifEqual, secret, 3, 0),
-			statement(load, atArg0), jump(ifAnyBit, unix.CLONE_THREAD, 1, 0), statement(answer, perm), statement(answer, allow),
+		{[]uint32{unix.SYS_CLONE}, unlessSecret(secret, atArg0H, atArg0, jump(ifAnyBit, unix.CLONE_THREAD, 1, 0))},
+		{[]uint32{unix.SYS_PTRACE}, []unix.SockFilter{statement(answer, perm)}},
+		// Nothing signals a process, but the first process of a namespace itself: see [noSignals].
+		{[]uint32{unix.SYS_KILL}, []unix.SockFilter{
+			statement(load, atArg0), jump(ifEqual, 1, 1, 0), statement(answer, perm), statement(answer, allow),
 		}},
+	}
+}
+
+// callRules are about anything else.
+func callRules(secret uint32) []callRule {
+	return []callRule{
 		// Unix streams.
 		{[]uint32{unix.SYS_SOCKET, unix.SYS_SOCKETPAIR}, []unix.SockFilter{
 			statement(load, atArg0), jump(ifEqual, unix.AF_UNIX, 1, 0), statement(answer, perm),
 			statement(load, atArg1), statement(mask, 0xf), jump(ifEqual, unix.SOCK_STREAM, 1, 0), statement(answer, perm),
 			statement(answer, allow),
-		}},
-		// Nothing signals a process, but the first process of a namespace itself: see [noSignals].
-		{[]uint32{unix.SYS_KILL}, []unix.SockFilter{
-			statement(load, atArg0), jump(ifEqual, 1, 1, 0), statement(answer, perm), statement(answer, allow),
 		}},
 		// Go moves its goroutines with SIGURG, which does nothing to others. Which process a thread belongs to is not known yet.
 		{[]uint32{unix.SYS_TGKILL}, []unix.SockFilter{
@@ -136,26 +191,13 @@ func filter(secret uint32) []unix.SockFilter {
 			statement(answer, perm), statement(answer, allow),
 		}},
 		// Its own limits, which cannot grow, and with the secret those that this thread sets.
-		{[]uint32{unix.SYS_PRLIMIT64}, []unix.SockFilter{
-			statement(load, atArg0H), jump(ifEqual, secret, 3, 0),
-			statement(load, atArg0), jump(ifEqual, 0, 1, 0), statement(answer, perm), statement(answer, allow),
-		}},
+		{[]uint32{unix.SYS_PRLIMIT64}, unlessSecret(secret, atArg0H, atArg0, jump(ifEqual, 0, 1, 0))},
 		// No memory that is shared and in no file: no limit counts it.
 		{[]uint32{unix.SYS_MMAP}, []unix.SockFilter{
 			statement(load, atArg3), jump(ifAnyBit, unix.MAP_ANONYMOUS, 0, 2), jump(ifAnyBit, unix.MAP_SHARED, 0, 1),
 			statement(answer, perm), statement(answer, allow),
 		}},
-	} {
-		for i, call := range rule.calls {
-			yes, no := uint8(len(rule.calls)-1-i), uint8(0)
-			if i == len(rule.calls)-1 {
-				no = uint8(len(rule.body))
-			}
-			p = append(p, jump(ifEqual, call, yes, no))
-		}
-		p = append(p, rule.body...)
 	}
-	return append(p, statement(answer, allow))
 }
 
 // noSignals is the further filter for a process that has no process namespace of its own. Go's runtime has a new process whose

@@ -240,6 +240,10 @@ func TestPermissions(t *testing.T) {
 		{"what holds an agent goes", []string{"agents/patcher.md", "output: {schema: {type: object}}\n", "", "agents/patcher.md", "landlock+seccomp", "landlock", "agents/patcher.md", "{isolateRuns: true, concurrency: 2}", "{concurrency: 4}"}, []string{
 			"! Agent/patcher lost seccomp in isolation.require", "! Agent/patcher lost output, which was '{\"schema\":{\"type\":\"object\"}}'",
 			"! Agent/patcher loosened scale.concurrency from 2 to 4", "! Agent/patcher loosened scale.isolateRuns from true to unset"}},
+		{"an agent may execute a program", []string{"agents/patcher.md", "landlock+seccomp}", "landlock+seccomp, exec: [jq]}"}, []string{
+			"! Agent/patcher gained jq in isolation.exec"}},
+		{"an agent that is shut in by nothing may execute programs", []string{"agents/helper.md", "Help.", "---\nisolation: {exec: [jq, yq]}\n---\nHelp."}, []string{
+			"! Agent/helper gained jq in isolation.exec", "! Agent/helper gained yq in isolation.exec"}},
 		{"an agent is run by another program", []string{"agents/patcher.md", "skills:", "runtime: other\nskills:"}, []string{
 			"! Agent/patcher changed the runtime from loop to other"}},
 		{"a boundary and a locked section are changed", []string{"personas/engineer.yaml", "Never hurry.", "Never worry.", "prompts/house.yaml", "production", "staging"}, []string{

@@ -135,6 +135,7 @@ var judges = table(map[spec.Kind][]judge{
 		{path: "limits.*", judge: raised(0)},
 		{path: "memory", judge: granted},
 		{path: "output", judge: guard},
+		{path: "isolation.exec", judge: gained},
 		{path: "isolation.require", judge: isolation},
 		{path: "scale.isolateRuns", judge: isUnset},
 		{path: "scale.concurrency", judge: raised(8)},

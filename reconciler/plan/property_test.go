@@ -52,7 +52,7 @@ func fleets(t *rapid.T, label string) *spec.Fleet {
 				"files": pick(nil, map[string]any{"read": []string{"a/**"}}, map[string]any{"read": []string{"a/b/**", "c"}}), "skills": pick(nil, []string{"k"}),
 				"proposals": pick(nil, map[string]any{"paths": []string{"a/**"}}), "limits": pick(nil, map[string]any{"turns": 15}, map[string]any{"tokens": 5}),
 				"memory": pick(nil, map[string]any{}, map[string]any{"scope": "fleet"}), "scale": pick(nil, map[string]any{"warm": 1}),
-				"output": pick(nil, map[string]any{"verify": []string{"true"}}), "isolation": pick(nil, map[string]any{"require": "uid"}),
+				"output": pick(nil, map[string]any{"verify": []string{"true"}}), "isolation": pick(nil, map[string]any{"require": "uid"}, map[string]any{"exec": []string{"jq"}}),
 			})
 		}
 	}
