@@ -1,5 +1,5 @@
 // Package knowledge keeps what the declared sources hold in an engine of package kb, and answers from it. It reads the files of this
-// repository and of others, and the pages of sites; what has not changed since is not read again. It works beside whoever asks it,
+// repository and of others, the pages of sites, and past runs; what has not changed since is not read again. It works beside whoever asks it,
 // one source after another, and says for every source how far it is.
 //
 // It never changes a source. What a document says is passed on as it is, and counts for nothing here.
@@ -40,7 +40,7 @@ type State struct {
 	Reason string
 	// Message is one sentence, which says what to do where something is wrong.
 	Message string
-	// Commit is what is found of it now: a commit, or the day of a site; "" before there is anything.
+	// Commit is what is found of it now: a commit, or when a site or runs were looked at; "" before there is anything.
 	Commit string
 	// Documents and Chunks count what is found, Unread the documents that could not be read.
 	Documents, Chunks, Unread int
@@ -57,7 +57,7 @@ type State struct {
 const (
 	// refresh is for a site that does not say.
 	refresh = 24 * time.Hour
-	// follow is for the branch of another repository.
+	// follow is for the branch of another repository, and for runs, which may be forgotten.
 	follow = time.Minute
 	// retry is for what failed, doubled each time up to maxRetry.
 	retry    = 5 * time.Second
@@ -76,6 +76,8 @@ type Options struct {
 	Ask func(ctx context.Context, m *spec.Model, instructions, message string, schema json.RawMessage) (string, error)
 	// Repository opens another repository, of which it keeps what it fetches. Close closes it.
 	Repository func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error)
+	// Past opens the runs of the fleet for one look at them, which ends with done; nil are none.
+	Past func(ctx context.Context) (runs Past, done func(), err error)
 	// Client reads sites. It follows no redirect by itself.
 	Client *http.Client
 	Now    func() time.Time
@@ -131,6 +133,8 @@ type kept struct {
 	failures int
 	// at is what of this repository it was brought to.
 	at string
+	// again says that what it reads has changed since it was looked at last, or while it was.
+	again bool
 	// settled is closed when the state is another one than Indexing.
 	settled chan struct{}
 }
@@ -225,6 +229,7 @@ func (k *Keeper) work(ctx context.Context) {
 		}
 		one, here, in := k.kept[due[0]], k.here, placeOf(k.in)
 		source := one.source
+		one.again = false
 		k.mu.Unlock()
 		s, next := k.bring(ctx, source, here)
 		k.mu.Lock()
@@ -237,6 +242,9 @@ func (k *Keeper) work(ctx context.Context) {
 			} else {
 				next = min(retry<<min(one.failures, 10), maxRetry)
 				one.failures++
+			}
+			if one.again && s.Reason == Indexed {
+				next = 0
 			}
 			one.next = k.opts.Now().Add(next)
 		}
@@ -344,6 +352,9 @@ func (k *Keeper) set(source *spec.KnowledgeSource, s State) {
 		close(one.settled)
 	}
 	k.mu.Unlock()
+	if source.Spec.History != nil && s.Reason == Indexed && old.Reason == Indexed {
+		return // A run has ended, of which others tell.
+	}
 	further := s.Of >= slow && percent(s)/10 != percent(old)/10
 	news := s.Reason != old.Reason || s.Reason != Indexing && s.Reason != SourceUnavailable && s.Message != old.Message
 	if news || further {
