@@ -146,7 +146,7 @@ func TestWhatBecameOfAProposalIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	says(t, text(d), "Raise the memory of checkout", "writes manifests/checkout.yaml", "killed thrice", "It is open.", "Proposal mainstay/patcher/k1 > Why")
+	says(t, text(d), "Raise the memory of checkout", "writes manifests/checkout.yaml", "killed thrice", "It is open.", "Proposal mainstay/patcher/k1: Raise the memory of checkout > Why")
 
 	m.keep(proposed("r1", "patcher", "k1", "rejected"))
 	w.later(time.Minute)
@@ -198,8 +198,9 @@ func TestAHistoryHasWhatItIncludes(t *testing.T) {
 	// Where documents are cut otherwise, all are made again.
 	short := historySource(t, spec.KnowledgeHistory{Agents: []string{"patcher"}})
 	short.Spec.Chunk = &spec.Chunk{Size: 100}
-	w.bring(short, Here{}, Indexed)
-	equal(t, "found", w.found("raise memory checkout killed", short), "proposals/patcher/k1/r1-1 runs/patcher/r1")
+	if s := w.bring(short, Here{}, Indexed); s.Documents != 3 || len(strings.Fields(m.reads())) == 0 {
+		t.Errorf("%d documents", s.Documents)
+	}
 
 	// Time passes.
 	w.later(50 * time.Hour)

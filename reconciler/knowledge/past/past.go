@@ -6,7 +6,6 @@
 package past
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -28,7 +27,7 @@ const Format = "past/1"
 // The bounds of what stands in a document, in bytes.
 const (
 	// maxLine is for what is told in one line, such as a tool's arguments.
-	maxLine = 200
+	maxLine = 160
 	// maxTold is for a text that people or models wrote.
 	maxTold = 64 << 10
 	// maxCalls is how many tool calls are listed.
@@ -148,25 +147,24 @@ func (i Item) Document(ctx context.Context, o ingest.Options) (kb.Document, erro
 	return ingest.Sections(ctx, kb.KindRun, title, sections, o)
 }
 
+// told is what the document says. All sections stand beneath the title, so that what is found of one says what it is about.
 func (i Item) told() (title string, sections []ingest.Section) {
-	var name string
 	add := func(what, text string) {
 		if strings.TrimSpace(text) != "" {
-			sections = append(sections, ingest.Section{Heading: []string{name, what}, Text: text})
+			sections = append(sections, ingest.Section{Heading: []string{title, what}, Text: text})
 		}
 	}
 	if p := i.proposal; p != nil {
-		name, title = "Proposal "+cmp.Or(p.Branch, p.Proposal.Branch()), line(p.Title)
+		title = fmt.Sprintf("Proposal %s: %s", p.Branch, line(p.Title))
 		add("What", what(p))
 		add("Why", p.Body)
 		add("What became of it", became(p, i.run))
 		add("Run", fmt.Sprintf("%s of %s had the task: %s", i.run.Run, i.run.Agent, line(i.run.Text)))
 		return title, sections
 	}
-	o := i.run.Outcome
-	name, title = fmt.Sprintf("Run %s of %s", i.run.Run, i.run.Agent), fmt.Sprintf("%s (%s)", line(i.run.Text), i.run.Phase)
+	title = fmt.Sprintf("Run %s of %s (%s): %s", i.run.Run, i.run.Agent, i.run.Phase, line(i.run.Text))
 	add("Task", i.run.Text+"\n\n"+startedBy(i.run))
-	add("Answer", o.Output)
+	add("Answer", i.run.Outcome.Output)
 	add("Outcome", outcome(i.run))
 	add("Tool calls", calls(i.steps))
 	add("Proposals", proposals(i.steps, i.run))
