@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mainstay-dev/mainstay/kb"
@@ -56,20 +57,26 @@ func (j *job) history(ctx context.Context, h *spec.KnowledgeHistory) error {
 		of[past.RunOf(f.Path)] = append(of[past.RunOf(f.Path)], f)
 	}
 	u := j.update(j.opts.Now().UTC().Format("2006-01-02T15:04:05Z"))
+	// Where the source was declared as it is now, what the engine has of a run is all there is of it. Where nothing else is to be done,
+	// as to make vectors that could not be made then, what differs is an update.
 	same := j.was != "" && j.was == j.selected(commitOf(j.was))
+	alike := same || strings.HasPrefix(j.was, j.selected(commitOf(j.was))+" ")
 	if same {
 		u.From, u.Progress = j.was, nil
 	}
 	made, size := map[string]kb.Document{}, 0
 	byID := map[spec.RunID]spec.RunSummary{}
 	for _, run := range runs {
-		if f := past.File(run, h); same && run.Outcome != nil && gone[f.Path].Blob == f.Blob {
+		byID[run.Run] = run
+		if f := past.File(run, h); alike && run.Outcome != nil && gone[f.Path].Blob == f.Blob {
 			for _, f := range of[run.Run] {
 				delete(gone, f.Path)
+				if !same {
+					u.Put = append(u.Put, f)
+				}
 			}
 			continue
 		}
-		byID[run.Run] = run
 		items, err := j.pastItems(ctx, run, h)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func (m *memory) past(context.Context) (Past, func(), error) {
 }
 
 func (m *memory) Runs(context.Context) ([]spec.RunSummary, error) {
-	return append([]spec.RunSummary{}, m.runs...), nil
+	return slices.Clone(m.runs), nil
 }
 
 func (m *memory) Record(_ context.Context, run spec.RunID) ([]spec.Entry, uint64, error) {
@@ -60,13 +61,7 @@ func (m *memory) keep(sum spec.RunSummary, entries []spec.Entry) {
 }
 
 func (m *memory) forget(id string) {
-	var left []spec.RunSummary
-	for _, r := range m.runs {
-		if string(r.Run) != id {
-			left = append(left, r)
-		}
-	}
-	m.runs = left
+	m.runs = slices.DeleteFunc(m.runs, func(r spec.RunSummary) bool { return string(r.Run) == id })
 	delete(m.records, spec.RunID(id))
 }
 
@@ -282,4 +277,33 @@ func TestARunThatEndsMeanwhileIsNotMissed(t *testing.T) {
 	}
 	w.keep(Here{}, s)
 	equal(t, "files", w.files("past"), "runs/triage/r1 runs/triage/r2")
+}
+
+// While a model makes no vectors runs are found by their words, and their records are not read again for it.
+func TestRunsGetTheirVectorsLater(t *testing.T) {
+	m := &memory{}
+	fails := true
+	w := newWorld(t, func(o *Options) {
+		o.Past = m.past
+		o.Embed = func(_ context.Context, _ *spec.Model, texts []string) ([][]float32, error) {
+			if fails {
+				return nil, errors.New("no such host")
+			}
+			return slices.Repeat([][]float32{{1, 2, 3}}, len(texts)), nil
+		}
+	})
+	s := historySource(t, spec.KnowledgeHistory{Agents: []string{"triage"}})
+	s.Embed = model("nomic")
+	m.ends("r1", "triage", "Why is checkout slow?", "The cache is cold.", time.Hour)
+	w.bring(s, Here{}, SourceUnavailable)
+	equal(t, "files", w.files("past"), "runs/triage/r1")
+	equal(t, "records", m.reads(), "r1")
+	w.later(time.Minute)
+	w.bring(s, Here{}, SourceUnavailable)
+	equal(t, "records", m.reads(), "")
+	fails = false
+	w.engine.reads()
+	w.bring(s, Here{}, Indexed)
+	equal(t, "records", m.reads(), "")
+	equal(t, "documents that were made again", w.engine.reads(), "")
 }
