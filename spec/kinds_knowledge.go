@@ -16,7 +16,8 @@ type KnowledgeSourceSpec struct {
 	Git *KnowledgeGit `json:"git,omitempty"`
 	// Web are the pages of a site.
 	Web *KnowledgeWeb `json:"web,omitempty"`
-	// History are past runs of the fleet, and proposals.
+	// History are past runs of the fleet, and proposals. Whoever may search the source finds what people have told these agents; a run
+	// never finds itself. For a rule that trusts, text of a run is of this source and of each that the run had read.
 	History *KnowledgeHistory `json:"history,omitempty"`
 	// Chunk says how documents are cut.
 	Chunk *Chunk `json:"chunk,omitempty"`
@@ -84,9 +85,8 @@ type KnowledgeWeb struct {
 	Refresh Duration `json:"refresh,omitempty" check:"default=24h,min=10m,max=8760h"`
 }
 
-// KnowledgeHistory are the runs of agents that have ended, and what agents have proposed, as far as they are kept. Whoever may search the
-// source finds what people have told these agents. A run never finds itself. To trust the source in a rule trusts none of the sources that
-// those runs had read: they are named with what is found.
+// KnowledgeHistory are the runs of agents that have ended, and what agents have proposed, as far as they are kept: tasks, answers, tool
+// calls without their results, proposals and what became of them.
 type KnowledgeHistory struct {
 	// Agents are the agents whose runs are read, by name, or globs such as `triage-*`, which runs of agents match too that are not
 	// declared any more.

@@ -58,31 +58,35 @@ func (p pastRuns) Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uin
 // pastState is the state folder whose runs are found: the one that was given, or that of the repository. Where that keeps no runs and a
 // source is about them, a person is told.
 func (f *kbFlags) pastState(of string, d *declared) (string, error) {
-	if f.state != "" {
-		return findState(f.state)
-	}
-	repo, folder := f.repo.repo, f.repo.path
-	if d.remote == nil {
-		repo = cmp.Or(origin(of), of)
-		clone, err := remote.OpenClone(d.dir)
-		if err != nil {
-			return "", err
-		}
-		if folder, err = clone.Within(d.dir); err != nil {
-			return "", err
-		}
-		if folder == "." {
-			folder = ""
-		}
-	}
-	state, err := defaultState(repo, f.repo.ref, folder)
-	if err != nil {
-		return "", err
+	state, err := f.stateOf(of, d)
+	if err != nil || keepsRuns(state) {
+		return state, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.fleet.Knowledge)) {
-		if d.fleet.Knowledge[name].Spec.History != nil && !keepsRuns(state) {
-			f.repo.note(fmt.Sprintf("note: %s finds no run: none is kept in %s, where `mainstay run` keeps those of this repository; give --state if another folder has them", name, state))
+		if d.fleet.Knowledge[name].Spec.History != nil {
+			f.repo.note(fmt.Sprintf("note: %s finds no run: none is kept in %s; `mainstay run` keeps those of this repository there, or in the folder that --state names", name, state))
 		}
 	}
 	return state, nil
+}
+
+func (f *kbFlags) stateOf(of string, d *declared) (string, error) {
+	if f.state != "" {
+		return findState(f.state)
+	}
+	if d.remote != nil {
+		return defaultState(f.repo.repo, f.repo.ref, f.repo.path)
+	}
+	clone, err := remote.OpenClone(d.dir)
+	if err != nil {
+		return "", err
+	}
+	folder, err := clone.Within(d.dir)
+	if err != nil {
+		return "", err
+	}
+	if folder == "." {
+		folder = ""
+	}
+	return defaultState(cmp.Or(origin(of), of), f.repo.ref, folder)
 }

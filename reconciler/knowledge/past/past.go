@@ -163,15 +163,16 @@ func (i Item) told() (title string, sections []ingest.Section) {
 		return title, sections
 	}
 	title = fmt.Sprintf("Run %s of %s (%s): %s", i.run.Run, i.run.Agent, i.run.Phase, line(i.run.Text))
-	add("Task", i.run.Text+"\n\n"+startedBy(i.run))
+	add("Task", i.run.Text+"\n\n"+began(i.run))
 	add("Answer", i.run.Outcome.Output)
-	add("Outcome", outcome(i.run))
+	add("Failure", outcome(i.run))
 	add("Tool calls", calls(i.steps))
 	add("Proposals", proposals(i.steps, i.run))
 	return title, sections
 }
 
-func startedBy(r spec.RunSummary) string {
+// began says who has begun a run, and how it has ended.
+func began(r spec.RunSummary) string {
 	by := "a person"
 	switch {
 	case r.Trigger != "":
@@ -181,25 +182,24 @@ func startedBy(r spec.RunSummary) string {
 	case r.Thread != "":
 		by = "a person in the thread " + line(string(r.Thread))
 	}
-	return fmt.Sprintf("(begun by %s on %s, at %s)", by, day(r.At), r.Revision.Short())
+	return fmt.Sprintf("(begun by %s on %s, at %s; %s on %s)", by, day(r.At), r.Revision.Short(), r.Phase, day(r.Updated))
 }
 
+// outcome says why a run has failed, and what it had done.
 func outcome(r spec.RunSummary) string {
 	o := r.Outcome
-	text := fmt.Sprintf("%s on %s", r.Phase, day(r.Updated))
+	var lines []string
 	if o.Reason != "" {
-		text += ": " + o.Reason + ": " + o.Message
-	}
-	if o.By != "" {
-		text += " (by " + line(o.By) + ")"
+		text := o.Reason + ": " + o.Message
+		if o.By != "" {
+			text += " (by " + line(o.By) + ")"
+		}
+		lines = append(lines, text)
 	}
 	if o.Escalated != "" {
-		text += "\nIt was brought before a person as the proposal " + string(o.Escalated) + "."
+		lines = append(lines, "It was brought before a person as the proposal "+string(o.Escalated)+".")
 	}
-	if o.Done != "" {
-		text += "\n" + o.Done
-	}
-	return text
+	return strings.Join(append(lines, o.Done), "\n")
 }
 
 // calls lists tool calls with their arguments, and why one was refused or failed.
