@@ -24,6 +24,7 @@ func (r *Reconciler) join() {
 	sources := r.parts.Knowledge
 	sources.Now, sources.Changed = r.opts.Now, r.knowledgeChanged
 	if !r.opts.Travels { // Else the runs of this process are gone with it, and others may know of more.
+		sources.Own = true
 		sources.Past = func(context.Context) (knowledge.Past, func(), error) { return r.parts.Store, func() {}, nil }
 	}
 	r.knowledge = knowledge.New(sources)

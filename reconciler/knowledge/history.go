@@ -41,6 +41,9 @@ func (*Keeper) Origin(f kb.File) (run spec.RunID, read []string) { return past.O
 
 // history brings the source to the runs that are kept. Of one that is known already only the summary is read.
 func (j *job) history(ctx context.Context, h *spec.KnowledgeHistory) error {
+	if !j.opts.Own && j.shares() {
+		return nil
+	}
 	runs, done, err := j.pastRuns(ctx, h)
 	if err != nil {
 		return err
@@ -123,6 +126,13 @@ func (j *job) history(ctx context.Context, h *spec.KnowledgeHistory) error {
 		return kb.Document{}, unavailable{fmt.Errorf("%s is not kept any more", f.Path)}
 	}
 	return j.write(ctx, u)
+}
+
+// shares reports whether the engine is one that other processes write to.
+func (k *Keeper) shares() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.in != nil
 }
 
 // pastRuns are the runs that the source is about: those that have ended, and those that wait. Until done is called their records can be

@@ -307,3 +307,24 @@ func TestRunsGetTheirVectorsLater(t *testing.T) {
 	equal(t, "records", m.reads(), "")
 	equal(t, "documents that were made again", w.engine.reads(), "")
 }
+
+// In a database that several processes share, the runs are those of the process that keeps them: another one, such as a command on a
+// person's machine, neither empties the history nor puts runs of its own into it.
+func TestAHistoryInADatabaseIsOfWhoeverKeepsTheRuns(t *testing.T) {
+	w, m := newPast(t)
+	s := historySource(t, spec.KnowledgeHistory{Agents: []string{"triage"}})
+	m.ends("r1", "triage", "Why is checkout slow?", "The cache is cold.", time.Hour)
+	w.bring(s, Here{}, Indexed)
+	declared := fleet(s)
+	declared.KnowledgeIn = &spec.Postgres{Schema: "shared"}
+	w.keeper.Use(declared)
+	m.forget("r1")
+	m.ends("r2", "triage", "What is my password?", "It is hunter2.", time.Hour)
+	w.later(time.Minute)
+	w.bring(s, Here{}, Indexed)
+	equal(t, "records", m.reads(), "r1")
+	equal(t, "files", w.files("past"), "runs/triage/r1")
+	w.keeper.opts.Own = true
+	w.bring(s, Here{}, Indexed)
+	equal(t, "files", w.files("past"), "runs/triage/r2")
+}

@@ -64,7 +64,7 @@ const (
 	maxRetry = 10 * time.Minute
 )
 
-// Options are what [New] needs. All fields are required, but for PDF, After and Changed.
+// Options are what [New] needs. All fields are required, but for PDF, Own, After and Changed.
 type Options struct {
 	// Engine opens the engine that a fleet declares, when the first source is declared: nil is that of the state folder. Close closes it.
 	Engine func(ctx context.Context, in *spec.Postgres) (kb.Engine, error)
@@ -78,6 +78,8 @@ type Options struct {
 	Repository func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error)
 	// Past opens the runs of the fleet for one look at them, which ends with done; nil are none.
 	Past func(ctx context.Context) (runs Past, done func(), err error)
+	// Own says that this process keeps these runs itself. Another one leaves a history in a database as the one that does has put it.
+	Own bool
 	// Client reads sites. It follows no redirect by itself.
 	Client *http.Client
 	Now    func() time.Time
