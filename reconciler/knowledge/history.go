@@ -25,15 +25,33 @@ type Past interface {
 // maxRuns bounds the runs of a source: the newest are read.
 const maxRuns = 50_000
 
-// RunsChanged says that a run has ended, waits, or is not kept any more. The next call of Keep looks at what reads them.
+const (
+	// restful is how many times longer a history rests than it took to look at it, and maxRest how long it rests at most, where runs end
+	// all the time.
+	restful = 10
+	maxRest = 5 * time.Second
+)
+
+// RunsChanged says that a run has ended, waits, or is not kept any more. From the next call of Keep on what reads them is looked at, soon.
 func (k *Keeper) RunsChanged() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, one := range k.kept {
-		if one.source != nil && one.source.Spec.History != nil {
-			one.next, one.again = time.Time{}, true
+		if one.source != nil && one.source.Spec.History != nil && one.failures == 0 {
+			one.next, one.again = one.rested, true
 		}
 	}
+}
+
+// rests is how long it is until something is looked at because runs have changed; 0 where nothing is. The caller holds k.mu.
+func (k *Keeper) rests() time.Duration {
+	var least time.Duration
+	for _, one := range k.kept {
+		if rest := one.next.Sub(k.opts.Now()); one.again && one.failures == 0 && rest > 0 && (least == 0 || rest < least) {
+			least = rest
+		}
+	}
+	return least
 }
 
 // Origin says which run a document is about, and which sources that had read; "" where it is about none.

@@ -328,3 +328,33 @@ func TestAHistoryInADatabaseIsOfWhoeverKeepsTheRuns(t *testing.T) {
 	w.bring(s, Here{}, Indexed)
 	equal(t, "files", w.files("past"), "runs/triage/r2")
 }
+
+// Where runs end all the time, looking at them takes a small part of the time.
+func TestAHistoryRests(t *testing.T) {
+	waited := make(chan time.Duration, 8)
+	m := &memory{}
+	w := newWorld(t, func(o *Options) {
+		o.Past = m.past
+		o.After = func(d time.Duration) <-chan time.Time {
+			waited <- d
+			return make(chan time.Time)
+		}
+	})
+	s := historySource(t, spec.KnowledgeHistory{Agents: []string{"triage"}})
+	m.ends("r1", "triage", "Why is checkout slow?", "The cache is cold.", time.Hour)
+	w.engine.reading = func(kb.File) { w.later(100 * time.Millisecond) }
+	w.keep(Here{}, s)
+	m.ends("r2", "triage", "Why is the ledger slow?", "Its disk is full.", time.Hour)
+	w.keeper.RunsChanged()
+	ctx, stop := context.WithCancel(t.Context())
+	w.keeper.Keep(ctx, fleet(s), Here{})
+	if d := <-waited; d != time.Second {
+		t.Errorf("it rests for %s", d)
+	}
+	stop()
+	w.keeper.Wait()
+	equal(t, "files", w.files("past"), "runs/triage/r1")
+	w.later(time.Second)
+	w.keep(Here{}, s)
+	equal(t, "files", w.files("past"), "runs/triage/r1 runs/triage/r2")
+}

@@ -137,6 +137,8 @@ type kept struct {
 	at string
 	// again says that what it reads has changed since it was looked at last, or while it was.
 	again bool
+	// rested is when it may be looked at for that.
+	rested time.Time
 	// settled is closed when the state is another one than Indexing.
 	settled chan struct{}
 }
@@ -185,7 +187,7 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 		}
 		one.source = source
 	}
-	if !k.working && (len(k.due()) > 0 || k.stale && k.opened) { // Work under way finds what has become due.
+	if !k.working && (len(k.due()) > 0 || k.rests() > 0 || k.stale && k.opened) { // Work under way finds what has become due.
 		k.working = true
 		k.works.Go(func() { k.work(ctx) })
 	}
@@ -217,6 +219,14 @@ func (k *Keeper) work(ctx context.Context) {
 		k.mu.Lock()
 		due := k.due()
 		stale := k.stale && forgets
+		if rest := k.rests(); len(due) == 0 && !stale && rest > 0 && ctx.Err() == nil {
+			k.mu.Unlock()
+			select {
+			case <-k.opts.After(rest):
+			case <-ctx.Done():
+			}
+			continue
+		}
 		if len(due) == 0 && !stale || ctx.Err() != nil {
 			k.working = false
 			k.mu.Unlock()
@@ -233,8 +243,10 @@ func (k *Keeper) work(ctx context.Context) {
 		source := one.source
 		one.again = false
 		k.mu.Unlock()
+		began := k.opts.Now()
 		s, next := k.bring(ctx, source, here)
 		k.mu.Lock()
+		one.rested = k.opts.Now().Add(min(restful*k.opts.Now().Sub(began), maxRest))
 		current := ctx.Err() == nil && k.kept[source.Name] == one && one.source.Digest == source.Digest && in == placeOf(k.in) &&
 			(source.Spec.Files == nil || k.here.Commit == here.Commit)
 		if current {
@@ -245,10 +257,10 @@ func (k *Keeper) work(ctx context.Context) {
 				next = min(retry<<min(one.failures, 10), maxRetry)
 				one.failures++
 			}
-			if one.again && s.Reason == Indexed {
-				next = 0
-			}
 			one.next = k.opts.Now().Add(next)
+			if one.again && one.failures == 0 {
+				one.next = one.rested
+			}
 		}
 		k.mu.Unlock()
 		if current {
