@@ -85,13 +85,16 @@ var mayImport = map[string][]string{
 	"reconciler/execute":  {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
 	// Pulls and creates models through broker/model, which asks servers and decides nothing.
 	"reconciler/models":     {"spec", "reconciler/broker/model"},
-	"reconciler/knowledge":  {"spec", "kb", "kb/graph", "kb/ingest", "kb/related", "reconciler/remote"}, // sources are read into an engine, and asked
-	"reconciler/undo":       {"spec"},                                                                   // which effects are offered to be undone
+	"reconciler/knowledge":  {"spec", "kb", "kb/graph", "kb/ingest", "kb/related", "reconciler/remote", "reconciler/knowledge/past"}, // sources are read into an engine, and asked
+	"reconciler/undo":       {"spec"},                                                                                                // which effects are offered to be undone
 	"reconciler/shelf":      {"spec", "reconciler/remote"},
 	"reconciler/store":      {"spec"},
 	"reconciler/serve":      {"spec"},
 	"reconciler/notify":     {"spec"},            // what waits or fails, told to webhooks
 	"reconciler/transcript": {"spec", "plugins"}, // what a record tells people, who are shown what is in the bodies of its requests
+
+	// Runs become documents, by what a record tells people.
+	"reconciler/knowledge/past": {"spec", "kb", "kb/ingest", "reconciler/transcript"},
 
 	// The loop.
 	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",

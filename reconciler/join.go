@@ -23,6 +23,10 @@ func (r *Reconciler) join() {
 		Used: r.usedFleets, Changed: r.modelChanged, Pruned: r.modelPruned})
 	sources := r.parts.Knowledge
 	sources.Now, sources.Changed = r.opts.Now, r.knowledgeChanged
+	if !r.opts.Travels { // Else the runs of this process are gone with it, and others may know of more.
+		sources.Own = true
+		sources.Past = func(context.Context) (knowledge.Past, func(), error) { return r.parts.Store, func() {}, nil }
+	}
 	r.knowledge = knowledge.New(sources)
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Chat: r.keeper.Chat, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,
@@ -108,6 +112,7 @@ func (r *Reconciler) observeRun(e run.Event) {
 	}
 	r.tell(told)
 	if e.Type == run.Waiting || e.Type == run.Finished {
+		r.knowledge.RunsChanged()
 		r.Look()
 	}
 }

@@ -39,7 +39,8 @@ type Parts struct {
 	Tools  *tool.Servers
 	// Secrets returns the secrets that tools and models were given, which nobody else may see.
 	Secrets func() []string
-	// Knowledge says how knowledge sources are read and where they are kept; Now and Changed are the reconciler's.
+	// Knowledge says how knowledge sources are read and where they are kept; Now and Changed are the reconciler's, and so is Past but
+	// where no state lasts.
 	Knowledge knowledge.Options
 	// Reveal resolves a reference to a secret, for webhooks.
 	Reveal func(ctx context.Context, ref spec.SecretRef) (string, error)

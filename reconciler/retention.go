@@ -51,6 +51,7 @@ func (r *Reconciler) retain(ctx context.Context) error {
 	if n > 0 {
 		err = errors.Join(err, r.keepForgotten(ctx, Forgotten{Before: before.Truncate(time.Second), Retention: spec.Duration(fleet.Retention)}))
 		r.tell(Event{Type: RunsForgotten, Text: count(n, "run")})
+		r.knowledge.RunsChanged()
 	}
 	if more && err == nil {
 		r.Look()

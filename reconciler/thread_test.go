@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mainstay-dev/mainstay/reconciler/broker"
+	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
 	"github.com/mainstay-dev/mainstay/reconciler/run"
 	"github.com/mainstay-dev/mainstay/reconciler/store"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -57,7 +58,8 @@ func (k *talker) open() {
 	var asked atomic.Int64
 	now := func() time.Time { return began.Add(time.Duration(asked.Add(1)) * time.Second) }
 	k.Reconciler = &Reconciler{
-		parts: Parts{Store: st}, applied: threadRevision,
+		knowledge: knowledge.New(knowledge.Options{}),
+		parts:     Parts{Store: st}, applied: threadRevision,
 		opts:   Options{Now: now, Random: rand.Reader, Observe: func(Event) {}},
 		broker: broker.New(broker.Options{Redactor: broker.NewRedactor(func() []string { return []string{"s3cret-value"} })}),
 		fleet:  &spec.Fleet{Agents: map[spec.AgentName]*spec.Agent{"keeper": {Name: "keeper"}, "clerk": {Name: "clerk"}}},

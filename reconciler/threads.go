@@ -207,5 +207,8 @@ func DeleteThread(ctx context.Context, st *store.Store, id spec.ThreadID, live b
 
 // DeleteThread deletes a thread of the reconciler's store; see [DeleteThread].
 func (r *Reconciler) DeleteThread(ctx context.Context, id spec.ThreadID) error {
-	return DeleteThread(ctx, r.parts.Store, id, true)
+	err := DeleteThread(ctx, r.parts.Store, id, true)
+	r.knowledge.RunsChanged()
+	r.Look()
+	return err
 }

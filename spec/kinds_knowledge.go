@@ -1,6 +1,12 @@
 package spec
 
-// KnowledgeSourceSpec declares documents that agents may search. Exactly one of Files, Git and Web is set.
+import (
+	"slices"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// KnowledgeSourceSpec declares documents that agents may search. Exactly one of Files, Git, Web and History is set.
 type KnowledgeSourceSpec struct {
 	// Description is one sentence for people and for agents.
 	Description string `json:"description,omitempty" check:"max=1000"`
@@ -10,6 +16,9 @@ type KnowledgeSourceSpec struct {
 	Git *KnowledgeGit `json:"git,omitempty"`
 	// Web are the pages of a site.
 	Web *KnowledgeWeb `json:"web,omitempty"`
+	// History are past runs of the fleet, and proposals. Whoever may search the source finds what people have told these agents; a run
+	// never finds itself. For a rule that trusts, text of a run is of this source and of each that the run had read.
+	History *KnowledgeHistory `json:"history,omitempty"`
 	// Chunk says how documents are cut.
 	Chunk *Chunk `json:"chunk,omitempty"`
 	// Embed names a Model that makes vectors of the text. Default: none, and search is by words and by the text's own
@@ -74,6 +83,37 @@ type KnowledgeWeb struct {
 	Allow []string `json:"allow" check:"required,max=256" hint:"write allow: [\"https://example.com/docs/\"]"`
 	// Refresh is how often the sitemap is read.
 	Refresh Duration `json:"refresh,omitempty" check:"default=24h,min=10m,max=8760h"`
+}
+
+// KnowledgeHistory are the runs of agents that have ended, and what agents have proposed, as far as they are kept: tasks, answers, tool
+// calls without their results, proposals and what became of them.
+type KnowledgeHistory struct {
+	// Agents are the agents whose runs are read, by name, or globs such as `triage-*`, which runs of agents match too that are not
+	// declared any more.
+	Agents []string `json:"agents" check:"required,max=256" hint:"write agents: [NAME], those whose runs may be found"`
+	// Include says what is read: runs that have ended, or the proposals of these and the open ones of runs that wait. Default: both.
+	Include []string `json:"include,omitempty" check:"max=2,enum=proposals|runs"`
+	// Since is how long ago a run has ended at most. Default: as long as runs are kept.
+	Since Duration `json:"since,omitempty" check:"min=1h,max=87600h"`
+}
+
+// What a [KnowledgeHistory] may include.
+const (
+	HistoryProposals = "proposals"
+	HistoryRuns      = "runs"
+)
+
+// Of reports whether an agent's runs are read.
+func (h *KnowledgeHistory) Of(agent AgentName) bool {
+	return slices.ContainsFunc(h.Agents, func(glob string) bool {
+		matches, _ := doublestar.Match(glob, string(agent)) // Those of a checked resource are valid.
+		return matches
+	})
+}
+
+// Includes reports whether runs or proposals are read.
+func (h *KnowledgeHistory) Includes(what string) bool {
+	return len(h.Include) == 0 || slices.Contains(h.Include, what)
 }
 
 // Chunk says how documents are cut.

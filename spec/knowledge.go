@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
 )
 
 // resolveKnowledge checks the knowledge sources, once the models are resolved.
@@ -13,13 +15,13 @@ func (l *loader) resolveKnowledge() map[string]*KnowledgeSource {
 		e := l.knowledge[name]
 		w, n := e.written, e.spec
 		set := 0
-		for _, is := range []bool{w.Files != nil, w.Git != nil, w.Web != nil} {
+		for _, is := range []bool{w.Files != nil, w.Git != nil, w.Web != nil, w.History != nil} {
 			if is {
 				set++
 			}
 		}
 		if set != 1 {
-			l.missing(e.document, n, "files are in this repository, git is another one, web is a site", "the knowledge source needs exactly one of files, git and web")
+			l.missing(e.document, n, "files are in this repository, git is another one, web is a site, history are past runs", "the knowledge source needs exactly one of files, git, web and history")
 		}
 		if w.Files != nil {
 			l.knowledgeFiles(n.at("files"), *w.Files)
@@ -33,6 +35,12 @@ func (l *loader) resolveKnowledge() map[string]*KnowledgeSource {
 		}
 		if w.Web != nil {
 			l.knowledgeWeb(n.at("web"), w.Web)
+		}
+		if w.History != nil {
+			l.knowledgeHistory(n.at("history"), w.History)
+			if w.Graph {
+				l.error(n.keyOf("graph"), "leave it out", "a graph is taken from files, and past runs declare nothing")
+			}
 		}
 		if c := w.Chunk; c != nil && c.Overlap > 0 && c.Overlap >= max(c.Size, 1) && c.Size > 0 {
 			l.error(n.at("chunk", "overlap"), "make it less than the size", "the overlap of chunks is %d, and their size %d", c.Overlap, c.Size)
@@ -102,5 +110,22 @@ func (l *loader) knowledgeWeb(n *node, w *KnowledgeWeb) {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !strings.HasPrefix(u.Path, "/") {
 			l.error(n.at("allow", i), "write it with its host and a path, as https://example.com/docs/", "%q is not the beginning of a URL", shorten(prefix, 80))
 		}
+	}
+}
+
+// knowledgeHistory checks whose runs are read.
+func (l *loader) knowledgeHistory(n *node, h *KnowledgeHistory) {
+	for i, agent := range h.Agents {
+		at := n.at("agents", i)
+		switch {
+		case !l.once(at, "agent", h.Agents[:i], agent):
+		case !strings.ContainsAny(agent, `*?[]{}\`):
+			known(l, at, KindAgent, agent, l.agents)
+		case strings.ContainsAny(agent, `/\`) || !doublestar.ValidatePattern(agent):
+			l.error(at, "write a name, or a glob over names such as triage-*", "%q matches no agent's name", shorten(agent, 80))
+		}
+	}
+	for i, what := range h.Include {
+		l.once(n.at("include", i), "kind", h.Include[:i], what)
 	}
 }

@@ -82,6 +82,7 @@ func newKBGraph(env environment) *cobra.Command {
 			for _, n := range notes {
 				fmt.Fprintln(cmd.ErrOrStderr(), n)
 			}
+			tellUnread(cmd.ErrOrStderr(), all)
 			if args[0] == "changes" {
 				return l.graphChanges(cmd, seen, against, output)
 			}
@@ -103,6 +104,29 @@ func newKBGraph(env environment) *cobra.Command {
 	cmd.Flags().IntVar(&most, "limit", 200, "how many entities are told, up to `number`")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the `format`: json, mermaid or dot instead of text")
 	return cmd
+}
+
+// maxUnread is how many problems of graphs a person is told.
+const maxUnread = 10
+
+// tellUnread tells what of the files could not be read, and so is in no graph.
+func tellUnread(out io.Writer, all []*graph.Graph) {
+	n := 0
+	for _, g := range all {
+		for _, path := range g.Files() {
+			for _, p := range g.Problems(path) {
+				if p.Harmless {
+					continue
+				}
+				if n++; n <= maxUnread {
+					fmt.Fprintf(out, "not read: %s:%d: %s\n", spec.Visible(path), p.Line, spec.Visible(p.Text))
+				}
+			}
+		}
+	}
+	if n > maxUnread {
+		fmt.Fprintf(out, "not read: %d more\n", n-maxUnread)
+	}
 }
 
 func writeAnswer(out io.Writer, answer graph.Answer, output string) error {

@@ -106,19 +106,25 @@ func readPDF() int {
 }
 
 // keptKnowledge is where a reconciler keeps knowledge: in its state folder, or, where that does not last, where `mainstay kb` keeps that
-// of the same repository, so that not all is read each time. If others use that one now, or it cannot be had, all is read anew.
+// of the same repository, so that not all is read each time. If others use that one now, or it cannot be had, all is read anew. Past runs
+// are then those of the state folder where a daemon on this machine would keep them.
 func keptKnowledge(state, repo string, w wiring, models model.Providers) (knowledge.Options, error) {
 	own := openKnowledge(filepath.Join(state, "knowledge"), models)
 	if !w.travels {
 		return own, nil
 	}
+	lasts, err := defaultState(w.repo.repo, w.repo.ref, w.repo.path)
+	if err != nil {
+		return own, err
+	}
+	own.Past = pastIn(lasts)
 	dir, err := knowledgeDir(repo, w.repo.env)
 	if err != nil {
 		return own, nil // No folder is known that lasts.
 	}
 	o := openKnowledge(dir, models)
 	lasting := o.Engine
-	o.Repository = own.Repository
+	o.Repository, o.Past = own.Repository, own.Past
 	o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
 		engine, err := lasting(ctx, in)
 		if err != nil && in == nil {
@@ -144,12 +150,14 @@ type kbFlags struct {
 	repo  repoFlags
 	dir   string
 	index string
+	state string
 }
 
 func (f *kbFlags) add(cmd *cobra.Command) {
 	f.repo.add(cmd)
 	f.repo.addEnv(cmd)
 	cmd.Flags().StringVarP(&f.dir, "dir", "C", ".", "the `folder` that holds mainstay.yaml, in a Git repository")
+	cmd.Flags().StringVar(&f.state, "state", "", "the state `folder` whose runs a history is of (default: the one that \"mainstay run\" keeps for the repository)")
 	cmd.Flags().StringVar(&f.index, "index", "", "the `folder` of the index (default: the database that mainstay.yaml names, or one for this repository in the user's cache folder)")
 }
 
@@ -175,6 +183,11 @@ func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
 		d.close()
 		return nil, err
 	}
+	state, err := f.pastState(of, d)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
 	if len(d.fleet.Knowledge) == 0 {
 		d.close()
 		return nil, fmt.Errorf("%s declares no KnowledgeSource: add a file to knowledge/, such as\n%s", d.name, exampleSource)
@@ -187,7 +200,7 @@ func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
 		}
 	}
 	o := openKnowledge(dir, localProviders(env, d.dir))
-	o.Now = env.clock()
+	o.Now, o.Past = env.clock(), pastIn(state)
 	l.keeper = knowledge.New(o)
 	if f.index == "" {
 		l.keeper.Use(d.fleet)

@@ -1,6 +1,7 @@
 // Package graph says how what a repository declares hangs together: which entities there are, and how each relates to others. It takes
 // that from what declares it, and asks no model: Backstage's catalog, Kubernetes manifests, Argo CD and Flux, kustomizations, Helm charts
-// and values, Dockerfiles, Compose files, Terraform, GitHub workflows and CODEOWNERS.
+// and values, Dockerfiles, Compose files, Terraform, GitHub workflows and CODEOWNERS. What nothing of these declares can be said in a file of
+// its own; see declared.go.
 //
 // Extract is a function of a file's path and bytes to what that file declares, its Facts. A Graph is the union of the facts of files: to
 // put or remove one costs what that file has. References are resolved when a question is asked, so that it does not matter which file

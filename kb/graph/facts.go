@@ -9,7 +9,7 @@ import (
 )
 
 // Format identifies how Extract reads files. Facts of another format are extracted again.
-const Format = "1"
+const Format = "2"
 
 // What one file may hold. Beyond it the file is reported, and what was found before it counts.
 const (

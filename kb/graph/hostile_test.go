@@ -27,6 +27,10 @@ func bomb(n int) string {
 	return b.String()
 }
 
+func said(relation string) string {
+	return "apiVersion: graph.mainstay.dev/v1alpha1\nkind: Relations\nrelations:\n- {" + relation + "}\n"
+}
+
 func TestHostileFiles(t *testing.T) {
 	deep := strings.Repeat("[", 20_000)
 	for _, test := range []struct{ name, path, text, want string }{
@@ -37,6 +41,13 @@ func TestHostileFiles(t *testing.T) {
 		{"Terraform that is nested deep", "a.tf", "a = " + strings.Repeat("(", 2000), "this is no Terraform"},
 		{"a binary file", "a.yaml", "kind: \x00", "no text"},
 		{"broken YAML beside what is whole", "a.yaml", "a: [\n---\nkind: Service\napiVersion: v1\nmetadata: {name: s}\n", "1: this is no YAML"},
+		{"relations of nothing", "a.yaml", "apiVersion: graph.mainstay.dev/v1alpha1\nkind: Relation\nrelations: []\n", "1: a file of graph.mainstay.dev is of kind: Relations"},
+		{"a relation without evidence", "a.yaml", said("from: a:b/c, relation: dependsOn, to: a:b/d, evidence: ' '"), "4: the relation has no evidence"},
+		{"a relation that there is not", "a.yaml", said("from: a:b/c, relation: marries, to: a:b/d, evidence: x"), `4: unknown relation "marries": use one of allowsFrom, `},
+		{"a relation that follows from others", "a.yaml", said("from: a:b/c, relation: declaredIn, to: Path:x, evidence: x"), `unknown relation "declaredIn"`},
+		{"no id", "a.yaml", said("from: cart, relation: dependsOn, to: a:b/d, evidence: x"), `4: from is "cart", which is no id`},
+		{"pods by their labels", "a.yaml", said("from: a:b/c, relation: selects, to: 'Pods:*/app=x', evidence: x"), `4: to is "Pods:*/app=x"`},
+		{"a field of nothing", "a.yaml", said("from: a:b/c, relation: dependsOn, to: a:b/d, evidence: x, owner: me"), `4: unknown field "owner"`},
 		{"a template of Helm", "c/templates/a.yaml", "kind: {{ .Values.kind }}\n", "known when it is rendered"},
 		{"a Dockerfile that goes on for ever", "Dockerfile", strings.Repeat("RUN a \\\n", 100_000), ""},
 		{"arguments that double", "Dockerfile", "ARG A=xxxxxxxxxx\n" + strings.Repeat("ARG A=$A$A\nARG B=${A}${A}${A}\n", 100) + "FROM $B\n", ""},

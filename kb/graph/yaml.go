@@ -276,6 +276,8 @@ func (c *collector) object(d document, depth int) {
 	switch {
 	case g == "backstage.io" || strings.HasSuffix(g, ".backstage.io"):
 		c.backstage(d)
+	case g == groupRelations:
+		c.relations(d)
 	case kind == "List" && g == "" && depth < 4:
 		for item := range d.get("items").items() {
 			c.object(document{item, item.line(), max(item.line(), last(item.node, 0)+item.add)}, depth+1)

@@ -61,6 +61,13 @@ func (o Options) size() int {
 	return o.Size
 }
 
+func (o Options) check() error {
+	if o.size() < 100 || o.Overlap < 0 || o.Overlap >= o.size() {
+		return fmt.Errorf("chunks of %d characters with an overlap of %d: use a size of 100 or more, and an overlap that is less", o.size(), o.Overlap)
+	}
+	return nil
+}
+
 // Format identifies how documents are read: by this version of the package, with these options. What was read in another format
 // is to be read again.
 func (o Options) Format() string {
@@ -95,8 +102,8 @@ func (e *Error) Error() string {
 // the file is. The error wraps ErrSkip where it is no document, and is an *Error where it cannot be read; whatever ends ctx is
 // returned as it is.
 func Read(ctx context.Context, path string, content []byte, o Options) (d kb.Document, err error) {
-	if o.size() < 100 || o.Overlap < 0 || o.Overlap >= o.size() {
-		return kb.Document{}, fmt.Errorf("chunks of %d characters with an overlap of %d: use a size of 100 or more, and an overlap that is less", o.size(), o.Overlap)
+	if err := o.check(); err != nil {
+		return kb.Document{}, err
 	}
 	if reason := Skip(path); reason != "" {
 		return kb.Document{}, fmt.Errorf("%s: %w: %s", path, ErrSkip, reason)

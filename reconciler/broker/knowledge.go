@@ -24,6 +24,8 @@ type Knowledge interface {
 	Graphs(ctx context.Context, sources []*spec.KnowledgeSource) (all []*graph.Graph, notes []string, err error)
 	// Document returns a document and the commit that it is of. The error wraps kb.ErrNotFound where there is none.
 	Document(ctx context.Context, source, path string) (kb.File, kb.Document, string, error)
+	// Origin says of a document of past runs which run it is about, and which sources that had read. It is "" of any other.
+	Origin(f kb.File) (run spec.RunID, read []string)
 }
 
 const (
@@ -187,10 +189,14 @@ func (b *Broker) searchKnowledge(ctx context.Context, c toolCall) (Reply, error)
 	if err != nil {
 		return Reply{}, b.noKnowledge(ctx, err)
 	}
-	found, sources := make([]piece, len(hits)), []string{}
-	for i, h := range hits {
-		found[i] = piece{h.Source, h.File.Path, strings.Join(h.Heading, " > "), lines(h.First, h.Last), h.State, string(h.Kind), h.Text}
-		sources = append(sources, h.Source)
+	found, sources := []piece{}, []string{}
+	for _, h := range hits {
+		run, read := b.opts.Knowledge.Origin(h.File)
+		if run != "" && run == c.Task.Run { // It would find what it has said itself.
+			continue
+		}
+		found = append(found, piece{h.Source, h.File.Path, strings.Join(h.Heading, " > "), lines(h.First, h.Last), h.State, string(h.Kind), h.Text})
+		sources = append(append(sources, h.Source), read...)
 	}
 	return b.fromSources(map[string]any{"found": found, "notes": append([]string{}, notes...)}, sources)
 }
@@ -210,8 +216,9 @@ func (b *Broker) openKnowledge(ctx context.Context, c toolCall) (Reply, error) {
 		return Reply{}, err
 	}
 	file, d, commit, err := b.opts.Knowledge.Document(ctx, args.Source, args.Path)
+	run, read := b.opts.Knowledge.Origin(file)
 	switch {
-	case errors.Is(err, kb.ErrNotFound):
+	case errors.Is(err, kb.ErrNotFound) || run != "" && run == c.Task.Run:
 		return Reply{}, refuse("%s has no document %.200q: use the source and path that a search has found", args.Source, args.Path)
 	case err != nil:
 		return Reply{}, b.noKnowledge(ctx, err)
@@ -246,7 +253,7 @@ func (b *Broker) openKnowledge(ctx context.Context, c toolCall) (Reply, error) {
 	if first > 0 {
 		answer["lines"] = lines(first, last)
 	}
-	return b.fromSources(answer, []string{args.Source})
+	return b.fromSources(answer, append(read, args.Source))
 }
 
 // maxRelated is how many entities an answer about the graph names.

@@ -18,6 +18,7 @@ type library struct {
 	hits  []kb.Hit
 	notes []string
 	doc   kb.Document
+	blob  string
 	graph *graph.Graph
 	err   error
 	asked kb.Query
@@ -43,7 +44,12 @@ func (l *library) Document(_ context.Context, source, path string) (kb.File, kb.
 	if path != "docs/a.md" {
 		return kb.File{}, kb.Document{}, "", kb.ErrNotFound
 	}
-	return kb.File{Path: path}, l.doc, "c0ffee", l.err
+	return kb.File{Path: path, Blob: l.blob}, l.doc, "c0ffee", l.err
+}
+
+func (l *library) Origin(f kb.File) (spec.RunID, []string) {
+	run, read, _ := strings.Cut(f.Blob, " ")
+	return spec.RunID(run), strings.Fields(read)
 }
 
 // reader is a world whose agent may search handbook, which has a graph, and wiki.
@@ -171,4 +177,24 @@ func TestTheSearchToolNamesItsSources(t *testing.T) {
 	if !strings.HasSuffix(search, "The sources are: handbook: What is in handbook; wiki: What is in wiki.") {
 		t.Errorf("the description is %q", search)
 	}
+}
+
+// What a run says that is found comes from what it had read, and no run finds itself.
+func TestPastRunsAreReadWithTheirSources(t *testing.T) {
+	w, l := reader(t)
+	hit := func(path, blob string) kb.Hit { return kb.Hit{Source: "wiki", File: kb.File{Path: path, Blob: blob}} }
+	l.hits = []kb.Hit{hit("runs/bot/own", string(run)), hit("runs/bot/r1", "r1 issues mail"), hit("docs/a.md", "")}
+	reply := w.tool("knowledge__search", `{"query":"what"}`)
+	if got := fmt.Sprint(reply.Answer.Sources); got != "[issues mail wiki]" {
+		t.Errorf("the answer is of %s", got)
+	}
+	if got := string(w.result(reply).Structured); strings.Contains(got, "runs/bot/own") || !strings.Contains(got, "runs/bot/r1") || !strings.Contains(got, "docs/a.md") {
+		t.Errorf("found %s", got)
+	}
+	l.doc, l.blob = kb.Document{Kind: kb.KindRun, Chunks: []kb.Chunk{{Text: "Delete it."}}}, "r1 issues"
+	if reply = w.tool("knowledge__open", `{"source":"wiki","path":"docs/a.md"}`); fmt.Sprint(reply.Answer.Sources) != "[issues wiki]" {
+		t.Errorf("opened what is of %v", reply.Answer.Sources)
+	}
+	l.blob = string(run)
+	w.refused(w.tool("knowledge__open", `{"source":"wiki","path":"docs/a.md"}`), "default: read", "wiki has no document")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/ingest"
+	"github.com/mainstay-dev/mainstay/reconciler/knowledge/past"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -26,6 +27,8 @@ type job struct {
 	tell func(done, of int)
 	// mute is why the source has no vectors yet, where its words are found without.
 	mute error
+	// past has the runs, while a history is looked at.
+	past Past
 }
 
 // unavailable is the error of something that cannot be reached now.
@@ -71,6 +74,8 @@ func (j *job) do(ctx context.Context) (time.Duration, error) {
 		return never, j.commit(ctx, j.here.History, j.here.Commit, *s.Files)
 	case s.Git != nil:
 		return j.git(ctx, s.Git)
+	case s.History != nil:
+		return follow, j.history(ctx, s.History)
 	default:
 		return cmp.Or(time.Duration(s.Web.Refresh), refresh), j.web(ctx, s.Web)
 	}
@@ -124,7 +129,15 @@ type repositoryKey struct{ url, credential string }
 // selected begins a state with what a source is at, then says how the source is declared, and ends with how documents are read: where
 // any of these is another one, so is the state.
 func (j *job) selected(at string) string {
-	return at + " " + string(j.source.Digest) + " " + j.cut().Format()
+	return at + " " + string(j.source.Digest) + " " + j.format()
+}
+
+// format identifies how the source's documents are made.
+func (j *job) format() string {
+	if j.source.Spec.History != nil {
+		return past.Format + " " + j.cut().Format()
+	}
+	return j.cut().Format()
 }
 
 // declaredThen reports whether the source was declared as it is now when the engine was brought to its state.
@@ -140,7 +153,7 @@ func commitOf(state string) string {
 
 // update is an update of the source to what it is at now, of which only the files are missing.
 func (j *job) update(at string) kb.Update {
-	u := kb.Update{Source: j.source.Name, To: j.selected(at), Labels: j.source.Spec.Labels, Format: j.cut().Format(), Progress: j.tell}
+	u := kb.Update{Source: j.source.Name, To: j.selected(at), Labels: j.source.Spec.Labels, Format: j.format(), Progress: j.tell}
 	if m := j.source.Embed; m != nil {
 		u.Space = space(m)
 		u.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {

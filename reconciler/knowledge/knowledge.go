@@ -1,5 +1,5 @@
 // Package knowledge keeps what the declared sources hold in an engine of package kb, and answers from it. It reads the files of this
-// repository and of others, and the pages of sites; what has not changed since is not read again. It works beside whoever asks it,
+// repository and of others, the pages of sites, and past runs; what has not changed since is not read again. It works beside whoever asks it,
 // one source after another, and says for every source how far it is.
 //
 // It never changes a source. What a document says is passed on as it is, and counts for nothing here.
@@ -40,7 +40,7 @@ type State struct {
 	Reason string
 	// Message is one sentence, which says what to do where something is wrong.
 	Message string
-	// Commit is what is found of it now: a commit, or the day of a site; "" before there is anything.
+	// Commit is what is found of it now: a commit, or when a site or runs were looked at; "" before there is anything.
 	Commit string
 	// Documents and Chunks count what is found, Unread the documents that could not be read.
 	Documents, Chunks, Unread int
@@ -57,14 +57,14 @@ type State struct {
 const (
 	// refresh is for a site that does not say.
 	refresh = 24 * time.Hour
-	// follow is for the branch of another repository.
+	// follow is for the branch of another repository, and for runs, which may be forgotten.
 	follow = time.Minute
 	// retry is for what failed, doubled each time up to maxRetry.
 	retry    = 5 * time.Second
 	maxRetry = 10 * time.Minute
 )
 
-// Options are what [New] needs. All fields are required, but for PDF, After and Changed.
+// Options are what [New] needs. All fields are required, but for PDF, Own, After and Changed.
 type Options struct {
 	// Engine opens the engine that a fleet declares, when the first source is declared: nil is that of the state folder. Close closes it.
 	Engine func(ctx context.Context, in *spec.Postgres) (kb.Engine, error)
@@ -76,6 +76,10 @@ type Options struct {
 	Ask func(ctx context.Context, m *spec.Model, instructions, message string, schema json.RawMessage) (string, error)
 	// Repository opens another repository, of which it keeps what it fetches. Close closes it.
 	Repository func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error)
+	// Past opens the runs of the fleet for one look at them, which ends with done; nil are none.
+	Past func(ctx context.Context) (runs Past, done func(), err error)
+	// Own says that this process keeps these runs itself. Another one leaves a history in a database as the one that does has put it.
+	Own bool
 	// Client reads sites. It follows no redirect by itself.
 	Client *http.Client
 	Now    func() time.Time
@@ -131,6 +135,10 @@ type kept struct {
 	failures int
 	// at is what of this repository it was brought to.
 	at string
+	// again says that what it reads has changed since it was looked at last, or while it was.
+	again bool
+	// rested is when it may be looked at for that.
+	rested time.Time
 	// settled is closed when the state is another one than Indexing.
 	settled chan struct{}
 }
@@ -179,7 +187,7 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 		}
 		one.source = source
 	}
-	if !k.working && (len(k.due()) > 0 || k.stale && k.opened) { // Work under way finds what has become due.
+	if !k.working && (len(k.due()) > 0 || k.rests() > 0 || k.stale && k.opened) { // Work under way finds what has become due.
 		k.working = true
 		k.works.Go(func() { k.work(ctx) })
 	}
@@ -211,6 +219,14 @@ func (k *Keeper) work(ctx context.Context) {
 		k.mu.Lock()
 		due := k.due()
 		stale := k.stale && forgets
+		if rest := k.rests(); len(due) == 0 && !stale && rest > 0 && ctx.Err() == nil {
+			k.mu.Unlock()
+			select {
+			case <-k.opts.After(rest):
+			case <-ctx.Done():
+			}
+			continue
+		}
 		if len(due) == 0 && !stale || ctx.Err() != nil {
 			k.working = false
 			k.mu.Unlock()
@@ -225,9 +241,12 @@ func (k *Keeper) work(ctx context.Context) {
 		}
 		one, here, in := k.kept[due[0]], k.here, placeOf(k.in)
 		source := one.source
+		one.again = false
 		k.mu.Unlock()
+		began := k.opts.Now()
 		s, next := k.bring(ctx, source, here)
 		k.mu.Lock()
+		one.rested = k.opts.Now().Add(min(restful*k.opts.Now().Sub(began), maxRest))
 		current := ctx.Err() == nil && k.kept[source.Name] == one && one.source.Digest == source.Digest && in == placeOf(k.in) &&
 			(source.Spec.Files == nil || k.here.Commit == here.Commit)
 		if current {
@@ -239,6 +258,9 @@ func (k *Keeper) work(ctx context.Context) {
 				one.failures++
 			}
 			one.next = k.opts.Now().Add(next)
+			if one.again && one.failures == 0 {
+				one.next = one.rested
+			}
 		}
 		k.mu.Unlock()
 		if current {
@@ -344,6 +366,9 @@ func (k *Keeper) set(source *spec.KnowledgeSource, s State) {
 		close(one.settled)
 	}
 	k.mu.Unlock()
+	if source.Spec.History != nil && s.Reason == Indexed && old.Reason == Indexed {
+		return // A run has ended, of which others tell.
+	}
 	further := s.Of >= slow && percent(s)/10 != percent(old)/10
 	news := s.Reason != old.Reason || s.Reason != Indexing && s.Reason != SourceUnavailable && s.Message != old.Message
 	if news || further {

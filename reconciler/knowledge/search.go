@@ -34,7 +34,7 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 		if err := k.await(ctx, s.Name, first, next); err != nil {
 			return nil, nil, err
 		}
-		if note := k.note(s.Name); note != "" {
+		if note := k.note(s); note != "" {
 			notes = append(notes, note)
 		}
 	}
@@ -205,7 +205,8 @@ func (k *Keeper) await(ctx context.Context, name string, first, next *patience) 
 }
 
 // note says what of a source is missing in an answer; "" is nothing.
-func (k *Keeper) note(name string) string {
+func (k *Keeper) note(source *spec.KnowledgeSource) string {
+	name := source.Name
 	s, ok := k.State(name)
 	switch {
 	case !ok || s.Reason == Indexing && s.Commit == "":
@@ -218,6 +219,8 @@ func (k *Keeper) note(name string) string {
 		return fmt.Sprintf("%s is being read, and is as it was at %s", name, Short(s.Commit))
 	case s.Reason != Indexed:
 		return fmt.Sprintf("%s cannot be read now, and is as it was at %s", name, Short(s.Commit))
+	case source.Spec.History != nil && s.Documents == 0:
+		return fmt.Sprintf("%s holds no run yet", name)
 	}
 	return ""
 }

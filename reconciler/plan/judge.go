@@ -119,6 +119,8 @@ var judges = table(map[spec.Kind][]judge{
 		{path: "files.exclude", judge: lost},
 		{path: "git.include", judge: globs},
 		{path: "git.exclude", judge: lost},
+		{path: "history.agents", judge: globs},
+		{path: "history.since", judge: raised(math.Inf(1))},
 	},
 	spec.KindEvaluation: {
 		{path: "threshold", judge: lowered(1)},
