@@ -47,9 +47,10 @@ var mayImport = map[string][]string{
 	"kb/postgres/postgrestest": nil,                                      // a server for tests
 	"kb/enginetest":            {"kb"},                                   // the suite of all engines
 	"kb/ingest":                {"kb"},                                   // files become documents
-	"kb/ingest/pdf":            nil,                                      // the text of PDF files, read in a process of its own
-	"kb/graph":                 nil,                                      // how what a repository declares hangs together
-	"kb/related":               {"kb", "kb/graph"},                       // what was found brings what it hangs together with
+	"kb/ingest/child":          nil,                                      // what may not end is asked a process of its own
+	"kb/ingest/pdf":            {"kb/ingest/child"},
+	"kb/graph":                 nil,                // how what a repository declares hangs together
+	"kb/related":               {"kb", "kb/graph"}, // what was found brings what it hangs together with
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
