@@ -124,12 +124,7 @@ type repositoryKey struct{ url, credential string }
 // selected begins a state with what a source is at, then says how the source is declared, and ends with how documents are read: where
 // any of these is another one, so is the state.
 func (j *job) selected(at string) string {
-	return at + " " + string(j.source.Digest) + " " + j.cut().Format()
-}
-
-// declaredThen reports whether the source was declared as it is now when the engine was brought to its state.
-func (j *job) declaredThen() bool {
-	return strings.HasPrefix(j.was, commitOf(j.was)+" "+string(j.source.Digest)+" ")
+	return at + " " + string(j.source.Digest) + " " + j.format()
 }
 
 // commitOf is what the source was at in a state.
@@ -140,7 +135,7 @@ func commitOf(state string) string {
 
 // update is an update of the source to what it is at now, of which only the files are missing.
 func (j *job) update(at string) kb.Update {
-	u := kb.Update{Source: j.source.Name, To: j.selected(at), Labels: j.source.Spec.Labels, Format: j.cut().Format(), Progress: j.tell}
+	u := kb.Update{Source: j.source.Name, To: j.selected(at), Labels: j.source.Spec.Labels, Format: j.format(), Progress: j.tell}
 	if m := j.source.Embed; m != nil {
 		u.Space = space(m)
 		u.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {
@@ -173,9 +168,22 @@ func (j *job) cut() ingest.Options {
 	return o
 }
 
-// document reads a document. One that is none has no chunks, and one that is broken a problem besides.
+// format identifies how documents are read.
+func (j *job) format() string {
+	format := j.cut().Format()
+	if j.opts.Render != nil {
+		format += " rendered"
+	}
+	return format
+}
+
+// document reads a document.
 func (j *job) document(ctx context.Context, path string, content []byte) (kb.Document, error) {
-	d, err := ingest.Read(ctx, path, content, j.cut())
+	return asDocument(ingest.Read(ctx, path, content, j.cut()))
+}
+
+// asDocument makes of one that is none a document without chunks, and of one that is broken one with a problem besides.
+func asDocument(d kb.Document, err error) (kb.Document, error) {
 	var broken *ingest.Error
 	switch {
 	case errors.Is(err, ingest.ErrSkip):
