@@ -241,7 +241,7 @@ func addTemplate(r request, name, text string, where map[string]string, a *answe
 		}
 		o := kb.Rendered{From: from, Text: text, First: whole.first, Last: whole.last}
 		if known {
-			at := segment(written, kind, whole)
+			at := segment(written, part, kind, whole)
 			o.First, o.Last, o.Lines = at.first, at.last, comeFrom(part, written, at)
 		}
 		a.Objects[source] = append(a.Objects[source], o)
@@ -255,29 +255,50 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// segment is the document of a template that an object of a kind comes from, where only one is of that kind, and else all of it.
-func segment(written []string, kind string, whole span) span {
-	found := span{}
+// segment is the document of a template that an object comes from: the one that is of its kind, or of several the one that has most lines in
+// common with it. Where that cannot be told, it is all of the template.
+func segment(written, object []string, kind string, whole span) span {
+	has := map[string]bool{}
+	for _, line := range object {
+		has[strings.TrimSpace(line)] = true
+	}
+	found, most, again := whole, -1, false
 	for _, d := range documents(written) {
+		common, is := 0, false
 		for _, line := range written[d.first-1 : d.last] {
 			value, ok := strings.CutPrefix(strings.TrimRight(line, " \t"), "kind:")
-			if !ok || strings.Trim(value, ` "'`) != kind {
-				continue
+			is = is || ok && strings.Trim(value, ` "'`) == kind
+			if has[strings.TrimSpace(line)] {
+				common++
 			}
-			if found.first > 0 {
-				return whole
-			}
-			found = d
-			break
+		}
+		if is && common >= most {
+			found, most, again = withoutActions(written, d), common, common == most
 		}
 	}
-	if found.first == 0 {
+	if again {
 		return whole
 	}
 	return found
 }
 
-// comeFrom says of which lines of a template those of an object are: of the only one that is the same, or has the same key.
+// withoutActions is a range without the lines at its ends that hold nothing but an action of a template.
+func withoutActions(written []string, d span) span {
+	action := func(line int) bool {
+		s := strings.TrimSpace(written[line-1])
+		return s == "" || strings.HasPrefix(s, "{{") && strings.HasSuffix(s, "}}")
+	}
+	for d.first < d.last && action(d.first) {
+		d.first++
+	}
+	for d.last > d.first && action(d.last) {
+		d.last--
+	}
+	return d
+}
+
+// comeFrom says of which lines of a template those of an object are: of the only one that is the same, or has the same key, or of the one with
+// the same key behind the line before.
 func comeFrom(object, written []string, at span) []int {
 	part := written[at.first-1 : at.last]
 	from := make([]int, len(object))
@@ -297,6 +318,11 @@ func comeFrom(object, written []string, at span) []int {
 			if k := as(line); from[i] == 0 && here[k] == 1 && count[k] == 1 {
 				from[i] = place[k]
 			}
+		}
+	}
+	for i := 1; i < len(object); i++ {
+		if next := from[i-1]; from[i] == 0 && next > 0 && next < at.last && keyOf(object[i]) != "" && keyOf(object[i]) == keyOf(written[next]) {
+			from[i] = next + 1
 		}
 	}
 	return from

@@ -27,9 +27,11 @@ type Unit struct {
 	Shapes []string
 
 	kind string
-	// files are those that may be read, by their names in the build, and problem is why none is.
-	files   map[string]file
-	problem string
+	// files are those that may be read, by their names in the build, and problem is why none is. template says that it is a template for
+	// others.
+	files    map[string]file
+	problem  string
+	template bool
 }
 
 // file is one of the repository.
@@ -236,8 +238,9 @@ var (
 
 // kustomization is what is needed of one.
 type kustomization struct {
-	// component and foreign say that it is not built by itself: it is a part of others, or something else that has its name.
-	component, foreign bool
+	// component and foreign say that it is not built by itself: it is a part of others, or something else that has its name. template says
+	// that something has still to be filled in, so that neither it nor what builds upon it is built.
+	component, foreign, template bool
 	// upon are the paths that it builds upon, configs those of files that say more, and names all that may be the path of a file. They
 	// are relative to its folder.
 	upon, configs, names []string
@@ -247,7 +250,7 @@ type kustomization struct {
 func readKustomization(content []byte) (k kustomization) {
 	var document yamlv3.Node
 	if bytes.Contains(content, []byte("{{")) {
-		return kustomization{foreign: true}
+		return kustomization{template: true}
 	}
 	if yamlv3.Unmarshal(content, &document) != nil || len(document.Content) != 1 {
 		return k
@@ -322,7 +325,9 @@ func (t *tree) kustomizations(heads []string, charts map[string]bool) ([]Unit, e
 			if err := t.closure(&u, h, map[string]bool{}); err != nil {
 				return nil, err
 			}
-			units = append(units, u)
+			if !u.template {
+				units = append(units, u)
+			}
 			for name := range u.files {
 				built[name] = true
 			}
@@ -374,6 +379,7 @@ func (t *tree) closure(u *Unit, name string, seen map[string]bool) error {
 	if err != nil {
 		return err
 	}
+	u.template = u.template || k.template
 	dir := path.Dir(name)
 	for _, n := range k.names {
 		at := path.Join(dir, n)
