@@ -20,7 +20,7 @@ import (
 )
 
 // version counts the changes after which files are read differently.
-const version = 1
+const version = 2
 
 // Limits of a document.
 const (
