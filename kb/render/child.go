@@ -42,7 +42,7 @@ func (c Child) Open() *Session {
 // Close ends the process.
 func (s *Session) Close() { s.asks.Close() }
 
-// Files reads what a unit may read, by the names of the files in the repository. The error is the tree's.
+// Files reads what a unit may read, by the names of the files in the repository; nil where that is too much. The error is the tree's.
 func (u *Unit) Files(t Tree) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	size := 0
@@ -55,7 +55,6 @@ func (u *Unit) Files(t Tree) (map[string][]byte, error) {
 			return nil, fmt.Errorf("read %s: %w", f.path, err)
 		}
 		if size += len(content); size > maxBytes {
-			u.files, u.problem = nil, fmt.Sprintf("it is not rendered, since it reads more than %d MiB", maxBytes>>20)
 			return nil, nil
 		}
 		files[f.path] = content
@@ -68,6 +67,9 @@ func (u *Unit) Files(t Tree) (map[string][]byte, error) {
 func (s *Session) Render(ctx context.Context, u *Unit, files map[string][]byte) (Output, error) {
 	if u.problem != "" {
 		return Output{Problems: []string{u.problem}}, nil
+	}
+	if files == nil {
+		return Output{Problems: []string{fmt.Sprintf("it is not rendered, since it reads more than %d MiB", maxBytes>>20)}}, nil
 	}
 	r := request{Kind: u.kind, Head: u.Head, Files: map[string][]byte{}}
 	if u.kind == helm {

@@ -74,7 +74,7 @@ func (a *answer) problem(text string) {
 	if n := len(text); n > maxProblem {
 		text = strings.ToValidUTF8(text[:maxProblem/3], "") + " … " + strings.ToValidUTF8(text[n-maxProblem*2/3:], "")
 	}
-	if len(a.Problems) < maxProblems {
+	if len(a.Problems) < 100 { // They are sorted before the first are told.
 		a.Problems = append(a.Problems, text)
 	}
 }

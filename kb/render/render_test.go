@@ -227,12 +227,27 @@ func TestAProgramThatIsMissingIsTold(t *testing.T) {
 	u := unitsOf(t, files("-- a/Chart.yaml --\nname: a\n"), all)[0]
 	s := Child{Command: []string{"/does/not/exist"}}.Open()
 	defer s.Close()
-	if _, err := s.Render(t.Context(), &u, nil); err == nil || !strings.Contains(err.Error(), "start the process that renders charts") {
+	if _, err := s.Render(t.Context(), &u, map[string][]byte{}); err == nil || !strings.Contains(err.Error(), "start the process that renders charts") {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := session(t, time.Minute).Render(ctx, &u, nil); err != context.Canceled {
+	if _, err := session(t, time.Minute).Render(ctx, &u, map[string][]byte{}); err != context.Canceled {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAUnitThatReadsTooMuchIsTold(t *testing.T) {
+	is := files("-- a/Chart.yaml --\napiVersion: v2\nname: a\nversion: 1.0.0\n")
+	is["a/large"] = &fstest.MapFile{Data: make([]byte, maxBytes)}
+	if got := renderAll(t, is, session(t, time.Minute)); !strings.Contains(got, "! it is not rendered, since it reads more than 32 MiB") {
+		t.Errorf("it becomes\n%s", got)
+	}
+	delete(is, "a/large")
+	for i := range maxFiles {
+		is[fmt.Sprintf("a/files/%d", i)] = &fstest.MapFile{}
+	}
+	if got := renderAll(t, is, session(t, time.Minute)); !strings.Contains(got, "! it is not rendered, since it reads more than 5000 files") {
+		t.Errorf("it becomes\n%s", got)
 	}
 }

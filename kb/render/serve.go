@@ -9,6 +9,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -65,9 +66,11 @@ func rendered(asked []byte) (a answer) {
 		}
 	}
 	if text > maxText || n > maxObjects {
-		a.Objects = nil
-		a.problem(tooMuch)
+		a = answer{Problems: []string{tooMuch}}
 	}
+	slices.Sort(a.Problems)
+	a.Problems = slices.Compact(a.Problems)
+	a.Problems = a.Problems[:min(len(a.Problems), maxProblems)]
 	return a
 }
 

@@ -58,14 +58,15 @@ func (j *job) filled(ctx context.Context, history History, commit string, select
 	r := j.renderer(to, shaped)
 	u.Read = func(ctx context.Context, f kb.File) (kb.Document, error) { return j.file(ctx, r, f.Path) }
 	err = remote.ErrTooLarge
+	again := false
 	if from := j.before(history); from != nil {
 		u.From = j.was
 		if err = differing(ctx, from, to, selection, u); err == nil {
-			err = j.reshaped(ctx, from, to, shaped, u)
+			again, err = j.reshaped(ctx, from, to, shaped, u)
 		}
 	}
 	if errors.Is(err, remote.ErrTooLarge) { // There is nothing to compare with, or too much differs.
-		u.From, u.Put, u.Removed = "", nil, nil
+		u.From, u.Put, u.Removed, again = "", nil, nil, j.was != ""
 		u.Put, err = listed(to, selection)
 	}
 	if err != nil {
@@ -74,7 +75,7 @@ func (j *job) filled(ctx context.Context, history History, commit string, select
 	if len(u.Put) > maxFiles {
 		return nil, fmt.Errorf("it has %d files, and at most %d are read: write less under include in %s", len(u.Put), maxFiles, j.source.Place.File)
 	}
-	undated, err := j.undated(ctx, u)
+	undated, err := j.undated(ctx, u, again)
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +86,13 @@ func (j *job) filled(ctx context.Context, history History, commit string, select
 	return r, nil
 }
 
-// reshaped adds to an update the files that are the same and that something else shapes now.
-func (j *job) reshaped(ctx context.Context, from, to *remote.Snapshot, shaped shapes, u *kb.Update) error {
+// reshaped adds to an update the files that are the same and that something else shapes now, and reports whether there are any.
+func (j *job) reshaped(ctx context.Context, from, to *remote.Snapshot, shaped shapes, u *kb.Update) (bool, error) {
 	then, err := j.shapesOf(ctx, from, commitOf(j.was), j.source)
 	if err != nil {
-		return err
+		return false, err
 	}
+	added := false
 	differ := map[string]bool{}
 	for _, f := range u.Put {
 		differ[f.Path] = true
@@ -104,21 +106,23 @@ func (j *job) reshaped(ctx context.Context, from, to *remote.Snapshot, shaped sh
 		}
 		info, err := to.Lstat(name)
 		if err != nil {
-			return err
+			return false, err
 		}
 		id, _ := info.Sys().(string)
 		u.Put = append(u.Put, kb.File{Path: name, Blob: blob(id, name)})
+		added = true
 	}
 	slices.SortFunc(u.Put, byPath)
-	return nil
+	return added, nil
 }
 
 func byPath(a, b kb.File) int { return strings.Compare(a.Path, b.Path) }
 
-// undated gives the files that the engine holds already the times that it has for them, and returns the others.
-func (j *job) undated(ctx context.Context, u *kb.Update) ([]*kb.File, error) {
+// undated gives the files that the engine holds already the times that it has for them, and returns the others. again says whether there may
+// be any.
+func (j *job) undated(ctx context.Context, u *kb.Update, again bool) ([]*kb.File, error) {
 	when := map[string]kb.File{}
-	if j.was != "" && len(u.Put) > 0 {
+	if again {
 		known, err := j.engine.Files(ctx, j.source.Name)
 		if err != nil {
 			return nil, indexError{err}

@@ -18,7 +18,7 @@ import (
 )
 
 // maxShapes is for how many commits and sources it is kept which files are shaped by what is rendered.
-const maxShapes = 64
+const maxShapes = 16
 
 // shapes are the charts and kustomizations of a commit, by the files that they shape.
 type shapes map[string]*render.Unit
