@@ -30,6 +30,7 @@ func answer(request []byte) []byte {
 	switch string(request) {
 	case "loop":
 		for {
+			asked++
 		}
 	case "end":
 		os.Exit(3)
@@ -41,6 +42,7 @@ func answer(request []byte) []byte {
 		var all [][]byte
 		for {
 			all = append(all, make([]byte, 64<<20))
+			asked += len(all)
 		}
 	case "long":
 		return make([]byte, 2000)
