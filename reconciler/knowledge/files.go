@@ -248,7 +248,11 @@ func (j *job) file(ctx context.Context, r *renderer, name string) (kb.Document, 
 	if m == nil {
 		return j.document(ctx, name, content)
 	}
-	d, err := asDocument(ingest.ReadRendered(ctx, name, content, m.Objects[name], m.secrets, j.cut()))
+	var secrets []string
+	if len(m.Objects[name]) > 0 {
+		secrets = m.leftOut()
+	}
+	d, err := asDocument(ingest.ReadRendered(ctx, name, content, m.Objects[name], secrets, j.cut()))
 	if d.Problem == "" {
 		d.Problem = r.problemOf(m, name)
 	}

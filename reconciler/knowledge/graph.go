@@ -177,8 +177,8 @@ func (k *Keeper) factsOf(ctx context.Context, r *renderer, path, blob string) (g
 		return graph.Facts{}, err
 	}
 	var facts graph.Facts
-	if m != nil {
-		facts = graph.ExtractRendered(path, content, m.Objects[path], m.known...)
+	if m != nil && len(m.Objects[path]) > 0 {
+		facts = graph.ExtractRendered(path, content, m.Objects[path], m.written()...)
 	} else {
 		facts = graph.Extract(path, content)
 	}

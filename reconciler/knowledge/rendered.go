@@ -116,12 +116,38 @@ type renderer struct {
 // maxMade is how many units' outputs are kept.
 const maxMade = 4
 
-// made is what a unit renders to.
+// made is what a unit renders to, and of which files.
 type made struct {
 	render.Output
-	secrets []string
-	// known is what the files it is made of declare by themselves.
-	known []graph.Facts
+	files map[string][]byte
+	// secrets and known are there when they are asked for first.
+	secrets *[]string
+	known   *[]graph.Facts
+}
+
+// leftOut are the values that are left out of the documents of what is rendered.
+func (m *made) leftOut() []string {
+	if m.secrets == nil {
+		var objects []kb.Rendered
+		for _, name := range slices.Sorted(maps.Keys(m.Objects)) {
+			objects = append(objects, m.Objects[name]...)
+		}
+		secrets := ingest.Secrets(m.files, objects)
+		m.secrets = &secrets
+	}
+	return *m.secrets
+}
+
+// written is what the files declare by themselves.
+func (m *made) written() []graph.Facts {
+	if m.known == nil {
+		var known []graph.Facts
+		for _, name := range slices.Sorted(maps.Keys(m.files)) {
+			known = append(known, graph.Extract(name, m.files[name]))
+		}
+		m.known = &known
+	}
+	return *m.known
 }
 
 func (k *Keeper) renderer(files *remote.Snapshot, s shapes) *renderer {
@@ -155,17 +181,7 @@ func (r *renderer) of(ctx context.Context, name string) (*made, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &made{Output: out}
-	var objects []kb.Rendered
-	for _, name := range slices.Sorted(maps.Keys(out.Objects)) {
-		objects = append(objects, out.Objects[name]...)
-	}
-	if len(objects) > 0 {
-		m.secrets = ingest.Secrets(files, objects)
-		for _, name := range slices.Sorted(maps.Keys(files)) {
-			m.known = append(m.known, graph.Extract(name, files[name]))
-		}
-	}
+	m := &made{Output: out, files: files}
 	if len(r.made) == maxMade {
 		clear(r.made)
 	}
