@@ -46,7 +46,7 @@ type Document struct {
 	// Title is what the document calls itself; empty where it does not.
 	Title  string
 	Chunks []Chunk
-	// Problem says, for people, why a document that could not be read has no chunks.
+	// Problem says, for people, why a document that could not be read has no chunks, or why what it renders to is not whole.
 	Problem string
 }
 

@@ -47,9 +47,11 @@ var mayImport = map[string][]string{
 	"kb/postgres/postgrestest": nil,                                      // a server for tests
 	"kb/enginetest":            {"kb"},                                   // the suite of all engines
 	"kb/ingest":                {"kb"},                                   // files become documents
-	"kb/ingest/pdf":            nil,                                      // the text of PDF files, read in a process of its own
-	"kb/graph":                 nil,                                      // how what a repository declares hangs together
-	"kb/related":               {"kb", "kb/graph"},                       // what was found brings what it hangs together with
+	"kb/ingest/child":          nil,                                      // what may not end is asked a process of its own
+	"kb/ingest/pdf":            {"kb/ingest/child"},
+	"kb/render":                {"kb", "kb/ingest/child"}, // Helm charts and kustomizations, rendered in a process of its own
+	"kb/graph":                 {"kb"},                    // how what a repository declares hangs together
+	"kb/related":               {"kb", "kb/graph"},        // what was found brings what it hangs together with
 
 	// How a runtime is written.
 	"plugins":                    {"plugins/pluginpb", "spec/canonical"},
@@ -85,8 +87,8 @@ var mayImport = map[string][]string{
 	"reconciler/execute":  {"spec", "reconciler/remote", "reconciler/policy", "reconciler/approver"},
 	// Pulls and creates models through broker/model, which asks servers and decides nothing.
 	"reconciler/models":     {"spec", "reconciler/broker/model"},
-	"reconciler/knowledge":  {"spec", "kb", "kb/graph", "kb/ingest", "kb/related", "reconciler/remote", "reconciler/knowledge/past"}, // sources are read into an engine, and asked
-	"reconciler/undo":       {"spec"},                                                                                                // which effects are offered to be undone
+	"reconciler/knowledge":  {"spec", "kb", "kb/graph", "kb/ingest", "kb/related", "kb/render", "reconciler/remote", "reconciler/knowledge/past"}, // sources are read into an engine, and asked
+	"reconciler/undo":       {"spec"},                                                                                                             // which effects are offered to be undone
 	"reconciler/shelf":      {"spec", "reconciler/remote"},
 	"reconciler/store":      {"spec"},
 	"reconciler/serve":      {"spec"},
@@ -109,7 +111,7 @@ var mayImport = map[string][]string{
 	"reconciler/audit": {"spec", "reconciler/remote", "reconciler/execute"},
 
 	// The command line.
-	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/graph", "kb/index", "kb/ingest/pdf", "kb/postgres", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
+	"cmd/mainstay": {"spec", "spec/near", "spec/jsonnet", "spec/format", "kb", "kb/beir", "kb/disk", "kb/graph", "kb/index", "kb/ingest/pdf", "kb/postgres", "kb/render", "schemas", "plugins", "plugins/loop", "plugins/plugintest", "reconciler", "reconciler/remote", "reconciler/source",
 		"reconciler/plan", "reconciler/policy", "reconciler/host", "reconciler/run", "reconciler/broker",
 		"reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/knowledge", "reconciler/proposal", "reconciler/proposal/local",
 		"reconciler/execute", "reconciler/audit", "reconciler/secret", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/transcript", "reconciler/replay",

@@ -56,7 +56,9 @@ type Postgres struct {
 
 // KnowledgeFiles are files of a repository.
 type KnowledgeFiles struct {
-	// Include are doublestar globs over paths from the repository's root.
+	// Include are doublestar globs over paths from the repository's root. A Helm chart whose Chart.yaml is among them is known as it
+	// renders with its own values too, and a kustomization that no other one among them builds upon as it is built. Either may read any
+	// file of the repository's commit that is not excluded, and nothing else; keys are empty to it.
 	Include []string `json:"include" check:"required,max=256" hint:"write include: [\"docs/**\"]"`
 	// Exclude are globs of files that are left out.
 	Exclude []string `json:"exclude,omitempty" check:"max=256"`

@@ -23,6 +23,7 @@ import (
 	"github.com/mainstay-dev/mainstay/kb/disk"
 	"github.com/mainstay-dev/mainstay/kb/ingest/pdf"
 	"github.com/mainstay-dev/mainstay/kb/postgres"
+	"github.com/mainstay-dev/mainstay/kb/render"
 	"github.com/mainstay-dev/mainstay/plugins"
 	"github.com/mainstay-dev/mainstay/reconciler/broker/model"
 	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
@@ -73,6 +74,7 @@ func openKnowledge(dir string, models model.Providers) knowledge.Options {
 	}
 	if self, err := os.Executable(); err == nil {
 		o.PDF = pdf.Child{Command: []string{self, pdfArg}}.Read
+		o.Render = &render.Child{Command: []string{self, renderArg}}
 	}
 	return o
 }
@@ -99,6 +101,15 @@ func siteClient() *http.Client {
 // readPDF is what the child does that reads a PDF file.
 func readPDF() int {
 	if err := pdf.Serve(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// renderManifests is what the child does that renders charts and kustomizations.
+func renderManifests() int {
+	if err := render.Serve(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -33,6 +33,9 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == pdfArg {
 		os.Exit(readPDF())
 	}
+	if len(os.Args) == 2 && os.Args[1] == renderArg {
+		os.Exit(renderManifests())
+	}
 	if len(os.Args) == 2 && os.Args[1] == jsonnetArg {
 		os.Exit(serveJsonnet())
 	}
@@ -54,6 +57,9 @@ const runtimeArg = "__runtime-loop"
 
 // pdfArg makes the executable read the PDF file that it is given on its standard input.
 const pdfArg = "__pdf"
+
+// renderArg makes the executable render the charts and kustomizations that it is given on its standard input.
+const renderArg = "__render"
 
 // jsonnetArg makes the executable evaluate the programs that it is given on its standard input.
 const jsonnetArg = "__jsonnet"

@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 		return
 	case len(args) == 1 && args[0] == pdfArg:
 		os.Exit(readPDF())
+	case len(args) == 1 && args[0] == renderArg:
+		os.Exit(renderManifests())
 	case len(args) == 1 && args[0] == jsonnetArg:
 		os.Exit(serveJsonnet())
 	case len(args) == 2 && args[0] == "demo" && args[1] == "tools", os.Getenv(asMainstay) != "":

@@ -14,6 +14,7 @@
 //
 // What is referred to and not declared is in the graph too: it is somewhere else.
 //
-// Templates of Helm are not read, since they are no YAML before they are rendered: Facts say so. Values of Secrets are never taken, and
+// Templates of Helm are not read, since they are no YAML before they are rendered: Facts say so. ExtractRendered takes what package render
+// makes of a chart or a kustomization, and says of each entity and relation where in the template or kustomization it comes from. Values of Secrets are never taken, and
 // neither are those of environment variables, but for the names of Services in them.
 package graph

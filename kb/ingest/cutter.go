@@ -26,6 +26,8 @@ type cutter struct {
 	// at is where each line stands in the document as it is written; nil means in the same place.
 	at []span
 
+	// above is the heading above all others, where there is one.
+	above   string
 	heading []string
 	// begun says whether there is a chunk that is being filled, which goes from one place to another and has these characters.
 	begun    bool
@@ -58,7 +60,7 @@ type block struct {
 func (c *cutter) section(heading []string, blocks ...block) {
 	c.flush()
 	c.heading = nil
-	for _, h := range heading {
+	for _, h := range append([]string{c.above}, heading...) {
 		if h = brief(concealLine(h)); h != "" {
 			c.heading = append(c.heading, h)
 		}

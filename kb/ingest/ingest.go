@@ -4,6 +4,8 @@
 // Every reader makes lines of a document, and blocks of lines that belong together: sections, declarations, resources. Cutting them
 // into chunks is one thing, in cutter.go, and so is leaving out what is secret, in secrets.go, which is done before anything is cut.
 //
+// ReadRendered is for files that render to something else: templates of Helm, kustomizations. It takes what they render to.
+//
 // What comes in is not trusted. Input, output, nesting, the number of values and the time for a PDF are bounded; beyond a bound, and
 // for a document that is broken, there is an *Error that says what to do.
 package ingest
@@ -20,7 +22,7 @@ import (
 )
 
 // version counts the changes after which files are read differently.
-const version = 1
+const version = 2
 
 // Limits of a document.
 const (

@@ -20,7 +20,8 @@ func (c *cutter) resource(d yamlDocument) string {
 		heading := ""
 		if m := templateKind.FindStringSubmatch(source); m != nil {
 			heading = m[1]
-			if m := templateName.FindStringSubmatch(source); m != nil {
+			// A name that a template makes is known when it is rendered.
+			if m := templateName.FindStringSubmatch(source); m != nil && !strings.Contains(m[1], "{{") {
 				heading += " " + strings.Trim(strings.TrimSpace(m[1]), `"'`)
 			}
 		}

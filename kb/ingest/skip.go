@@ -29,7 +29,7 @@ var unread = func() map[string]string {
 		"it is a program or data":                  "exe dll so dylib a o obj lib bin class pyc pyo wasm node db sqlite sqlite3 parquet avro npy npz pkl pt onnx gguf safetensors",
 		"this kind of office document is not read": "doc xls xlsx ppt pptx odt ods odp rtf",
 		"it is made by a program":                  "map snap lock min.js min.css pb.go pb.gw.go pb.cc pb.h ipynb",
-		"it may hold keys":                         "pem key p12 pfx jks keystore kdbx gpg asc age env tfstate",
+		mayHoldKeys:                                "pem key p12 pfx jks keystore kdbx gpg asc age env tfstate",
 	} {
 		for _, ext := range strings.Fields(extensions) {
 			all[ext] = reason
@@ -37,6 +37,11 @@ var unread = func() map[string]string {
 	}
 	return all
 }()
+
+const mayHoldKeys = "it may hold keys"
+
+// MayHoldKeys reports whether Skip says that of a file.
+func MayHoldKeys(name string) bool { return Skip(name) == mayHoldKeys }
 
 // Skip says why a file is no document, as far as its path tells; it is empty where that does not tell.
 func Skip(name string) string {
@@ -55,7 +60,7 @@ func Skip(name string) string {
 		base == ".netrc", base == ".npmrc", base == ".pypirc", base == ".htpasswd", base == ".git-credentials",
 		strings.HasPrefix(base, "id_rsa"), strings.HasPrefix(base, "id_ed25519"), strings.HasPrefix(base, "id_ecdsa"),
 		strings.HasSuffix(base, ".tfstate.backup"):
-		return "it may hold keys"
+		return mayHoldKeys
 	case strings.HasSuffix(base, "_pb2.py"), strings.HasSuffix(base, "_pb2_grpc.py"), strings.HasPrefix(base, "zz_generated."):
 		return "it is made by a program"
 	}

@@ -18,8 +18,7 @@ type concealer struct {
 // repeats a resource, Docker's logins, what SOPS knows of its keys, and settings that hold a credential by their name. The nodes lose
 // their values too.
 func concealValues(lines []string, d yamlDocument) {
-	v := concealer{found: map[*yaml.Node]string{}}
-	v.walk(d.root, "", false)
+	v := secretsOf(d)
 	if len(v.found) == 0 {
 		return
 	}
@@ -42,6 +41,21 @@ func concealValues(lines []string, d yamlDocument) {
 		}
 		next = at
 	}
+}
+
+func secretsOf(d yamlDocument) concealer {
+	v := concealer{found: map[*yaml.Node]string{}}
+	v.walk(d.root, "", false)
+	return v
+}
+
+// secretValues are what concealValues leaves out.
+func secretValues(d yamlDocument) []string {
+	var all []string
+	for n, keep := range secretsOf(d).found {
+		all = append(all, strings.TrimPrefix(n.Value, keep))
+	}
+	return all
 }
 
 // byteOf is where a column is in a line, both from 0.

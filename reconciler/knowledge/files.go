@@ -33,9 +33,11 @@ func (j *job) commit(ctx context.Context, history History, commit string, select
 		j.locate(history, commit)
 		return nil
 	}
-	if err := j.filled(ctx, history, commit, selection, &u); err != nil {
+	r, err := j.filled(ctx, history, commit, selection, &u)
+	if err != nil {
 		return unavailable{err}
 	}
+	defer r.close()
 	if err := j.write(ctx, u); err != nil {
 		return err
 	}
@@ -43,39 +45,84 @@ func (j *job) commit(ctx context.Context, history History, commit string, select
 	return nil
 }
 
-// filled adds the files to an update.
-func (j *job) filled(ctx context.Context, history History, commit string, selection spec.KnowledgeFiles, u *kb.Update) error {
+// filled adds the files to an update, and returns what renders some of them.
+func (j *job) filled(ctx context.Context, history History, commit string, selection spec.KnowledgeFiles, u *kb.Update) (*renderer, error) {
 	to, err := history.Snapshot(commit)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	u.Read = func(ctx context.Context, f kb.File) (kb.Document, error) { return j.file(ctx, to, f.Path) }
+	shaped, err := j.shapesOf(ctx, to, commit, j.source)
+	if err != nil {
+		return nil, err
+	}
+	r := j.renderer(to, shaped)
+	u.Read = func(ctx context.Context, f kb.File) (kb.Document, error) { return j.file(ctx, r, f.Path) }
 	err = remote.ErrTooLarge
+	again := false
 	if from := j.before(history); from != nil {
 		u.From = j.was
-		err = differing(ctx, from, to, selection, u)
+		if err = differing(ctx, from, to, selection, u); err == nil {
+			again, err = j.reshaped(ctx, from, to, shaped, u)
+		}
 	}
 	if errors.Is(err, remote.ErrTooLarge) { // There is nothing to compare with, or too much differs.
-		u.From, u.Put, u.Removed = "", nil, nil
+		u.From, u.Put, u.Removed, again = "", nil, nil, j.was != ""
 		u.Put, err = listed(to, selection)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(u.Put) > maxFiles {
-		return fmt.Errorf("it has %d files, and at most %d are read: write less under include in %s", len(u.Put), maxFiles, j.source.Place.File)
+		return nil, fmt.Errorf("it has %d files, and at most %d are read: write less under include in %s", len(u.Put), maxFiles, j.source.Place.File)
 	}
-	undated, err := j.undated(ctx, u)
+	undated, err := j.undated(ctx, u, again)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return dated(ctx, history, commit, commitOf(u.From), undated)
+	if err := dated(ctx, history, commit, commitOf(u.From), undated); err != nil {
+		return nil, err
+	}
+	shaped.put(u.Put)
+	return r, nil
 }
 
-// undated gives the files of a listing that the engine holds already the times that it has for them, and returns the others.
-func (j *job) undated(ctx context.Context, u *kb.Update) ([]*kb.File, error) {
+// reshaped adds to an update the files that are the same and that something else shapes now, and reports whether there are any.
+func (j *job) reshaped(ctx context.Context, from, to *remote.Snapshot, shaped shapes, u *kb.Update) (bool, error) {
+	then, err := j.shapesOf(ctx, from, commitOf(j.was), j.source)
+	if err != nil {
+		return false, err
+	}
+	added := false
+	differ := map[string]bool{}
+	for _, f := range u.Put {
+		differ[f.Path] = true
+	}
+	for _, name := range u.Removed {
+		differ[name] = true
+	}
+	for _, name := range shaped.differing(then) {
+		if differ[name] {
+			continue
+		}
+		info, err := to.Lstat(name)
+		if err != nil {
+			return false, err
+		}
+		id, _ := info.Sys().(string)
+		u.Put = append(u.Put, kb.File{Path: name, Blob: blob(id, name)})
+		added = true
+	}
+	slices.SortFunc(u.Put, byPath)
+	return added, nil
+}
+
+func byPath(a, b kb.File) int { return strings.Compare(a.Path, b.Path) }
+
+// undated gives the files that the engine holds already the times that it has for them, and returns the others. again says whether there may
+// be any.
+func (j *job) undated(ctx context.Context, u *kb.Update, again bool) ([]*kb.File, error) {
 	when := map[string]kb.File{}
-	if u.From == "" && j.was != "" {
+	if again {
 		known, err := j.engine.Files(ctx, j.source.Name)
 		if err != nil {
 			return nil, indexError{err}
@@ -87,7 +134,7 @@ func (j *job) undated(ctx context.Context, u *kb.Update) ([]*kb.File, error) {
 	var undated []*kb.File
 	for i := range u.Put {
 		f := &u.Put[i]
-		if known := when[f.Path]; known.Blob == f.Blob && !known.Time.IsZero() {
+		if known := when[f.Path]; (known.Blob == f.Blob || strings.HasPrefix(known.Blob, f.Blob+" ")) && !known.Time.IsZero() {
 			f.Time = known.Time
 			continue
 		}
@@ -99,9 +146,9 @@ func (j *job) undated(ctx context.Context, u *kb.Update) ([]*kb.File, error) {
 // blob identifies a file's document, which its name shapes too: the same bytes are another one as README.md than as README.txt.
 func blob(id, name string) string { return id + " " + path.Base(name) }
 
-// before is what the engine has of the source; nil where that is nothing, or the source was declared in another way.
+// before is what the engine has of the source; nil where that is nothing, or the source was declared or read in another way.
 func (j *job) before(history History) *remote.Snapshot {
-	if j.was == "" || !j.declaredThen() {
+	if j.was == "" || j.was != j.selected(commitOf(j.was)) {
 		return nil
 	}
 	from, err := history.Snapshot(commitOf(j.was))
@@ -162,7 +209,7 @@ func listed(to *remote.Snapshot, selection spec.KnowledgeFiles) (files []kb.File
 			return nil, err
 		}
 	}
-	slices.SortFunc(files, func(a, b kb.File) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(files, byPath)
 	return files, nil
 }
 
@@ -172,25 +219,44 @@ func (i identified) ID() string { return string(i) }
 
 // selects reports whether a source holds the file.
 func selects(s spec.KnowledgeFiles, name string) bool {
-	in := func(globs []string) bool {
-		return slices.ContainsFunc(globs, func(glob string) bool {
-			matches, _ := doublestar.Match(glob, name) // Package spec has checked the globs.
-			return matches
-		})
-	}
-	return in(s.Include) && !in(s.Exclude) && ingest.Skip(name) == ""
+	return matches(s.Include, name) && !excludes(s, name) && ingest.Skip(name) == ""
+}
+
+// excludes reports whether a source says that the file is not read.
+func excludes(s spec.KnowledgeFiles, name string) bool { return matches(s.Exclude, name) }
+
+func matches(globs []string, name string) bool {
+	return slices.ContainsFunc(globs, func(glob string) bool {
+		is, _ := doublestar.Match(glob, name) // Package spec has checked the globs.
+		return is
+	})
 }
 
 // file reads one file.
-func (j *job) file(ctx context.Context, files *remote.Snapshot, name string) (kb.Document, error) {
-	content, err := files.ReadFile(name)
+func (j *job) file(ctx context.Context, r *renderer, name string) (kb.Document, error) {
+	content, err := r.files.ReadFile(name)
 	if errors.Is(err, remote.ErrTooLarge) {
 		return kb.Document{Problem: "it is too large to be read (split it, or leave it out with exclude)"}, nil
 	}
 	if err != nil {
 		return kb.Document{}, unavailable{err}
 	}
-	return j.document(ctx, name, content)
+	m, err := r.of(ctx, name)
+	if err != nil {
+		return kb.Document{}, err
+	}
+	if m == nil {
+		return j.document(ctx, name, content)
+	}
+	var secrets []string
+	if len(m.Objects[name]) > 0 {
+		secrets = m.leftOut()
+	}
+	d, err := asDocument(ingest.ReadRendered(ctx, name, content, m.Objects[name], secrets, j.cut()))
+	if d.Problem == "" {
+		d.Problem = r.problemOf(m, name)
+	}
+	return d, err
 }
 
 // dated notes when files were changed last, as far as the newest commits tell: those down to, and without, one that is known, or as far

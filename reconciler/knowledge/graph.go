@@ -116,52 +116,72 @@ func (k *Keeper) graph(ctx context.Context, at located, sources []*spec.Knowledg
 	if g, ok := k.graphs.made.Get(key); ok {
 		return g, nil
 	}
-	tree, err := at.history.Snapshot(at.commit)
+	files, err := at.history.Snapshot(at.commit)
 	if err != nil {
 		return nil, err
 	}
 	g := graph.New(at.repository)
 	g.SetCommit(at.commit)
 	for _, s := range sources {
-		selection := s.Spec.Files
-		if selection == nil {
-			selection = &s.Spec.Git.KnowledgeFiles
-		}
-		files, err := listed(tree, *selection)
-		if err != nil {
+		if err := k.put(ctx, g, files, at.commit, s); err != nil {
 			return nil, err
-		}
-		for _, f := range files {
-			if !graph.Reads(f.Path) {
-				continue
-			}
-			facts, err := k.factsOf(tree, f.Path, f.Blob)
-			if err != nil {
-				return nil, fmt.Errorf("read %s at %s: %w", f.Path, Short(at.commit), err)
-			}
-			g.Put(facts)
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
 		}
 	}
 	k.graphs.made.Add(key, g)
 	return g, nil
 }
 
-func (k *Keeper) factsOf(tree *remote.Snapshot, path, blob string) (graph.Facts, error) {
+// put adds the files of a source to a graph.
+func (k *Keeper) put(ctx context.Context, g *graph.Graph, files *remote.Snapshot, commit string, source *spec.KnowledgeSource) error {
+	all, err := listed(files, selectionOf(source))
+	if err != nil {
+		return err
+	}
+	shaped, err := k.shapesOf(ctx, files, commit, source)
+	if err != nil {
+		return err
+	}
+	shaped.put(all)
+	r := k.renderer(files, shaped)
+	defer r.close()
+	for _, f := range all {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !graph.Reads(f.Path) {
+			continue
+		}
+		facts, err := k.factsOf(ctx, r, f.Path, f.Blob)
+		if err != nil {
+			return fmt.Errorf("read %s at %s: %w", f.Path, Short(commit), err)
+		}
+		g.Put(facts)
+	}
+	return nil
+}
+
+func (k *Keeper) factsOf(ctx context.Context, r *renderer, path, blob string) (graph.Facts, error) {
 	key := path + "\x00" + blob
 	if facts, ok := k.graphs.facts.Get(key); ok {
 		return facts, nil
 	}
-	content, err := tree.ReadFile(path)
+	content, err := r.files.ReadFile(path)
 	if errors.Is(err, remote.ErrTooLarge) {
 		return graph.Facts{Path: path}, nil
 	}
 	if err != nil {
 		return graph.Facts{}, err
 	}
-	facts := graph.Extract(path, content)
+	m, err := r.of(ctx, path)
+	if err != nil {
+		return graph.Facts{}, err
+	}
+	var facts graph.Facts
+	if m != nil && len(m.Objects[path]) > 0 {
+		facts = graph.ExtractRendered(path, content, m.Objects[path], m.written()...)
+	} else {
+		facts = graph.Extract(path, content)
+	}
 	k.graphs.facts.Add(key, facts)
 	return facts, nil
 }

@@ -132,19 +132,6 @@ func (j *job) selected(at string) string {
 	return at + " " + string(j.source.Digest) + " " + j.format()
 }
 
-// format identifies how the source's documents are made.
-func (j *job) format() string {
-	if j.source.Spec.History != nil {
-		return past.Format + " " + j.cut().Format()
-	}
-	return j.cut().Format()
-}
-
-// declaredThen reports whether the source was declared as it is now when the engine was brought to its state.
-func (j *job) declaredThen() bool {
-	return strings.HasPrefix(j.was, commitOf(j.was)+" "+string(j.source.Digest)+" ")
-}
-
 // commitOf is what the source was at in a state.
 func commitOf(state string) string {
 	at, _, _ := strings.Cut(state, " ")
@@ -186,9 +173,25 @@ func (j *job) cut() ingest.Options {
 	return o
 }
 
-// document reads a document. One that is none has no chunks, and one that is broken a problem besides.
+// format identifies how documents are read.
+func (j *job) format() string {
+	format := j.cut().Format()
+	if j.source.Spec.History != nil {
+		return past.Format + " " + format
+	}
+	if j.opts.Render != nil {
+		format += " rendered"
+	}
+	return format
+}
+
+// document reads a document.
 func (j *job) document(ctx context.Context, path string, content []byte) (kb.Document, error) {
-	d, err := ingest.Read(ctx, path, content, j.cut())
+	return asDocument(ingest.Read(ctx, path, content, j.cut()))
+}
+
+// asDocument makes of one that is none a document without chunks, and of one that is broken one with a problem besides.
+func asDocument(d kb.Document, err error) (kb.Document, error) {
 	var broken *ingest.Error
 	switch {
 	case errors.Is(err, ingest.ErrSkip):

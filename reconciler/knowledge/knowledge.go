@@ -17,7 +17,10 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/render"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
 )
@@ -64,12 +67,14 @@ const (
 	maxRetry = 10 * time.Minute
 )
 
-// Options are what [New] needs. All fields are required, but for PDF, Own, After and Changed.
+// Options are what [New] needs. All fields are required, but for PDF, Render, Own, After and Changed.
 type Options struct {
 	// Engine opens the engine that a fleet declares, when the first source is declared: nil is that of the state folder. Close closes it.
 	Engine func(ctx context.Context, in *spec.Postgres) (kb.Engine, error)
 	// PDF reads a PDF file: its title, and the lines of each page. Nil skips PDF files.
 	PDF func(ctx context.Context, content []byte) (title string, pages [][]string, err error)
+	// Render renders Helm charts and kustomizations. Nil leaves them as they are written.
+	Render *render.Child
 	// Embed has a model make vectors of texts.
 	Embed func(ctx context.Context, m *spec.Model, texts []string) ([][]float32, error)
 	// Ask has a model continue a conversation that has instructions and one message, with JSON of a schema.
@@ -101,6 +106,9 @@ type Keeper struct {
 	repositories map[repositoryKey]*remote.Remote
 
 	graphs graphs
+	// finder and shaped are of what is rendered; see shapesOf.
+	finder *render.Finder
+	shaped *lru.Cache[string, shapes]
 
 	mu      sync.Mutex
 	kept    map[string]*kept
@@ -151,7 +159,12 @@ func New(opts Options) *Keeper {
 	if opts.Changed == nil {
 		opts.Changed = func(spec.Ref, State) {}
 	}
-	return &Keeper{opts: opts, graphs: newGraphs(), engines: map[place]kb.Engine{}, kept: map[string]*kept{}, located: map[string]located{}, repositories: map[repositoryKey]*remote.Remote{}, stale: true}
+	shaped, err := lru.New[string, shapes](maxShapes)
+	if err != nil {
+		panic(err) // The size is wrong, which is a constant.
+	}
+	return &Keeper{opts: opts, graphs: newGraphs(), engines: map[place]kb.Engine{}, finder: render.NewFinder(), shaped: shaped, kept: map[string]*kept{}, located: map[string]located{},
+		repositories: map[repositoryKey]*remote.Remote{}, stale: true}
 }
 
 // Keep looks at the sources that a fleet declares, where it is time to, and returns at once. What it begins ends with ctx. What is not

@@ -1,15 +1,16 @@
 package pdf
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/mainstay-dev/mainstay/kb/ingest/child"
 )
 
 // Child reads files in processes of its own. Its methods are safe for concurrent use.
@@ -23,8 +24,6 @@ type Child struct {
 // Limits of a child.
 const (
 	defaultTimeout = 30 * time.Second
-	maxMemory      = 1 << 30 // bytes
-	maxProcessor   = 60      // seconds
 	maxAnswer      = 3 * MaxText
 )
 
@@ -34,20 +33,20 @@ type answer struct {
 	Error string `json:",omitempty"`
 }
 
-// Serve is the child: it reads one file from in, and writes its text to out.
+// Serve is the child: it reads files from in, and writes their texts to out.
 func Serve(in io.Reader, out io.Writer) error {
-	if err := limitProcess(); err != nil {
-		return err
-	}
-	content, err := io.ReadAll(in)
-	if err != nil {
-		return err
-	}
-	var a answer
-	if a.document, err = read(content); err != nil {
-		a.Error = err.Error()
-	}
-	return json.NewEncoder(out).Encode(a)
+	return child.Serve(in, out, func(content []byte) []byte {
+		var a answer
+		var err error
+		if a.document, err = read(content); err != nil {
+			a.Error = err.Error()
+		}
+		text, err := json.Marshal(a)
+		if err != nil {
+			panic(err) // Only texts are in it.
+		}
+		return text
+	})
 }
 
 // Read reads a file: its title, and the lines of each page with an empty one between paragraphs. The error says what is wrong with it;
@@ -58,55 +57,28 @@ func (c Child) Read(ctx context.Context, content []byte) (title string, pages []
 }
 
 func (c Child) read(ctx context.Context, content []byte) (document, error) {
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
-	limited, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	cmd := exec.CommandContext(limited, c.Command[0], c.Command[1:]...)
-	cmd.Env = []string{}
-	cmd.WaitDelay = time.Second
-	cmd.Stdin = bytes.NewReader(content)
-	out := &bounded{most: maxAnswer}
-	cmd.Stdout = out
-	err := cmd.Run()
+	timeout := cmp.Or(c.Timeout, defaultTimeout)
+	s := child.Child{Command: c.Command, Timeout: timeout, MaxAnswer: maxAnswer}.Open()
+	defer s.Close()
+	text, err := s.Ask(ctx, content)
 	switch {
 	case ctx.Err() != nil:
 		return document{}, context.Cause(ctx)
-	case limited.Err() != nil:
+	case errors.Is(err, child.ErrTimeout):
 		return document{}, fmt.Errorf("reading it took longer than %s", timeout)
-	case out.over:
+	case errors.Is(err, child.ErrTooLong):
 		return document{}, errors.New("it has too much text")
-	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	case errors.Is(err, child.ErrEnded):
 		return document{}, errors.New("its parser ran out of memory or time, or failed")
-	}
-	if err != nil {
+	case err != nil:
 		return document{}, fmt.Errorf("start the process that reads PDFs: %w", err)
 	}
 	var a answer
-	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
+	if err := json.Unmarshal(text, &a); err != nil {
 		return document{}, fmt.Errorf("the process that reads PDFs answered something else: %w", err)
 	}
 	if a.Error != "" {
 		return document{}, errors.New(strings.ToValidUTF8(a.Error, "\ufffd"))
 	}
 	return a.document, nil
-}
-
-// bounded keeps what is written up to a length.
-type bounded struct {
-	bytes.Buffer
-	most int
-	over bool
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.most {
-		b.over = true
-		return 0, errors.New("too long")
-	}
-	return b.Buffer.Write(p)
 }

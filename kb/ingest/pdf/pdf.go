@@ -1,8 +1,7 @@
 // Package pdf reads the text of PDF files (ISO 32000) in a process of its own.
 //
 // The parser that it uses can be led to loop without end, or to ask for more memory than there is, by a few bytes of a hostile file, and
-// neither can be stopped from within a process. So a Child reads a file: a process that has no environment, limits its own memory and
-// processor time before it reads a byte, and is killed when it takes too long. On Windows only the time is limited.
+// neither can be stopped from within a process. So a Child reads a file, as package child says.
 package pdf
 
 import (

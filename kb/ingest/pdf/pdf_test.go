@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func child(t testing.TB) Child {
+func reader(t testing.TB) Child {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func twoPages(first, second string) []byte {
 
 func TestSpacesAreWhereGlyphsAreApart(t *testing.T) {
 	content := twoPages("BT /F1 10 Tf 50 700 Td [(On)-300(call)] TJ 0 -12 Td (answers) Tj 60 0 Td (soon.) Tj -60 -40 Td (Next para) Tj (graph) Tj ET", "BT /F1 10 Tf 50 700 Td (Second page) Tj ET")
-	got, err := child(t).read(t.Context(), content)
+	got, err := reader(t).read(t.Context(), content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ var hostile = map[string][]byte{
 }
 
 func TestHostileFilesEndOnlyTheChild(t *testing.T) {
-	c := child(t)
+	c := reader(t)
 	for name, content := range hostile {
 		t.Run(name, func(t *testing.T) {
 			d, err := c.read(t.Context(), content)
@@ -121,7 +121,7 @@ func TestAFileThatLoopsIsGivenUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := child(t)
+			c := reader(t)
 			c.Timeout = time.Second
 			if _, err := c.read(t.Context(), content); err == nil || !strings.Contains(err.Error(), "took longer than 1s") {
 				t.Errorf("got %v", err)
@@ -141,7 +141,7 @@ func endless() []byte {
 func TestReadEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := child(t).read(ctx, twoPages("", "")); !errors.Is(err, context.Canceled) {
+	if _, err := reader(t).read(ctx, twoPages("", "")); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -156,7 +156,7 @@ func TestAProgramThatIsMissingIsTold(t *testing.T) {
 func FuzzContent(f *testing.F) {
 	f.Add("BT /F1 10 Tf 50 700 Td [(On)-300(call)] TJ ET")
 	f.Add("q Q (a) Tj 1 0 0 1 0 0 Tm")
-	c := child(f)
+	c := reader(f)
 	f.Fuzz(func(t *testing.T, content string) {
 		if d, err := c.read(t.Context(), twoPages(content, "")); err == nil && len(d.Pages) != 2 {
 			t.Errorf("it has %d pages", len(d.Pages))

@@ -1,0 +1,49 @@
+package graph_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mainstay-dev/mainstay/kb"
+	"github.com/mainstay-dev/mainstay/kb/graph"
+)
+
+func TestWhatIsRenderedIsOfTheLinesItComesFrom(t *testing.T) {
+	const template = "apiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}}\nspec:\n  selector: {app: cart}\n"
+	facts := graph.ExtractRendered("chart/templates/cart.yaml", []byte(template), []kb.Rendered{
+		{Text: "apiVersion: v1\nkind: Service\nmetadata: {name: cart}\nspec:\n  selector: {app: cart}\n", First: 1, Last: 5, Lines: []int{1, 2, 3, 4, 5}},
+		{Text: "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{image: redis}]}\n", First: 2, Last: 3, Lines: []int{0, 0, 0, 0}},
+		{Text: "a: [\n", First: 4, Last: 4},
+	})
+	g := graph.New()
+	g.Put(facts)
+	const want = `
+chart/templates/cart.yaml
+  1-5 Service:cart
+  2 Pod:a runs Image:docker.io/library/redis
+  2-3 Pod:a
+  4 problem: what it renders to: this is no YAML: did not find expected node content
+  5 Service:cart selects Pods:app=cart
+`
+	compare(t, written(g), want)
+}
+
+func TestWhatFilesSayAlreadyIsNotSaidAgain(t *testing.T) {
+	base := "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: x}\nspec: {template: {metadata: {labels: {app: web}}, spec: {containers: [{image: 'web:1'}], serviceAccountName: web}}}\n"
+	overlay := "resources:\n  - ../base\nimages: [{name: web, newTag: '2'}]\n"
+	built := []kb.Rendered{{Text: strings.Replace(base, "web:1", "web:2", 1), First: 2, Last: 2}}
+	facts := graph.ExtractRendered("overlay/kustomization.yaml", []byte(overlay), built, graph.Extract("base/web.yaml", []byte(base)))
+	var got []string
+	for _, l := range facts.Links {
+		got = append(got, fmt.Sprintln(l.Line, l.From, l.Relation, l.To, l.Version))
+	}
+	if len(facts.Entities) != 0 || strings.Join(got, "") != "2 Deployment.apps:x/web runs Image:docker.io/library/web 2\n2 Path:overlay/kustomization.yaml includes Path:base \n3 Path:overlay/kustomization.yaml runs Image:docker.io/library/web 2\n" {
+		t.Errorf("got %v and %v", facts.Entities, got)
+	}
+	// Other labels are another thing that Services select.
+	built[0].Text = strings.Replace(built[0].Text, "app: web", "app: web, track: canary", 1)
+	if facts := graph.ExtractRendered("overlay/kustomization.yaml", []byte(overlay), built, graph.Extract("base/web.yaml", []byte(base))); len(facts.Entities) != 1 || facts.Entities[0].First != 2 {
+		t.Errorf("got %v", facts.Entities)
+	}
+}
