@@ -3,8 +3,6 @@ package index
 import (
 	"encoding/json"
 	"math"
-	"slices"
-	"strings"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/lsa"
@@ -22,11 +20,12 @@ const maxRuns = 1 << 20
 type Writer struct {
 	meta    meta
 	entries []Entry
-	terms   map[string]uint32
-	// runs remembers the terms of runs, since the same ones come again and again.
-	runs map[string]termsOfRun
-	// recent are some of them that came last, which the processor has at hand.
-	recent [1 << 12]termsOfRun
+	terms   table
+	// runs are numbered too, since the same ones come again and again: the terms of each end in ofRuns where runEnds says.
+	runs    table
+	runEnds []uint32
+	ofRuns  []uint32
+	cutter  *words.Cutter
 	// own are the terms of each chunk.
 	own        []counted
 	terms32    arena[uint32]
@@ -49,14 +48,9 @@ type placed struct {
 	chunk uint32
 }
 
-type termsOfRun struct {
-	run   string
-	terms []uint32
-}
-
 // NewWriter returns an empty Writer. The chunks that it takes have vectors made by space, if it is not empty.
 func NewWriter(space string) *Writer {
-	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string]termsOfRun{}, placed: map[int]placed{}}
+	return &Writer{meta: meta{Space: space}, cutter: words.NewCutter(), placed: map[int]placed{}}
 }
 
 // Chunks is how many chunks were taken in, and Documents how many documents.
@@ -124,30 +118,29 @@ func (w *Writer) text(text string, weight uint32) {
 
 // termsOf are the terms of a run.
 func (w *Writer) termsOf(run string) []uint32 {
-	recent := &w.recent[hash(run[:min(len(run), 16)])%uint32(len(w.recent))]
-	if recent.run == run {
-		return recent.terms
-	}
-	of, known := w.runs[run]
+	n, known := w.runs.number(run)
 	if !known {
-		of.run = strings.Clone(run) // A part of a text keeps all of it in memory.
-		for _, term := range words.Terms(run) {
-			of.terms = append(of.terms, w.term(term))
+		if n == maxRuns {
+			w.forget()
+			n, _ = w.runs.number(run)
 		}
-		if len(w.runs) == maxRuns {
-			clear(w.runs)
+		for _, term := range w.cutter.Terms(run) {
+			w.ofRuns = append(w.ofRuns, w.term(term))
 		}
-		w.runs[of.run] = of
+		w.runEnds = append(w.runEnds, uint32(len(w.ofRuns)))
 	}
-	*recent = of
-	return of.terms
+	return piece(w.ofRuns, w.runEnds, int(n))
+}
+
+// forget makes room: what is remembered of runs makes taking in faster only.
+func (w *Writer) forget() {
+	w.runs, w.runEnds, w.ofRuns, w.cutter = table{}, nil, nil, words.NewCutter()
 }
 
 func (w *Writer) term(term string) uint32 {
-	t, known := w.terms[term]
+	t, known := w.terms.number(term)
 	if !known {
-		t = uint32(len(w.weights))
-		w.terms[strings.Clone(term)], w.weights = t, append(w.weights, 0)
+		w.weights = append(w.weights, 0)
 	}
 	return t
 }
@@ -196,8 +189,8 @@ func (c *Copier) Copy(entry int, as kb.File) {
 
 // Learn learns the meaning of what was taken in. It returns nil where there is too little. After that, nothing more is taken in.
 func (w *Writer) Learn() *Meaning {
-	w.runs = nil // Room for what learning takes.
-	names, order := w.sorted()
+	w.forget() // Room for what learning takes.
+	names, order := w.terms.sorted()
 	return learn(names, len(w.lengths), func(chunk int) []lsa.Count {
 		own := w.own[chunk]
 		all := make([]lsa.Count, len(own.terms))
@@ -222,25 +215,12 @@ func learn(names []string, chunks int, of func(chunk int) []lsa.Count) *Meaning 
 	return newMeaning(terms, s, chunks)
 }
 
-// sorted are the terms, sorted, and by number the place of each among them.
-func (w *Writer) sorted() (names []string, order []uint32) {
-	names, order = make([]string, 0, len(w.terms)), make([]uint32, len(w.terms))
-	for term := range w.terms {
-		names = append(names, term)
-	}
-	slices.Sort(names)
-	for i, term := range names {
-		order[w.terms[term]] = uint32(i)
-	}
-	return names, order
-}
-
 // Build makes the segment, as a file that Open reads. The chunks get their places in meaning, which may be nil. The Writer is of no use
 // afterwards.
 func (w *Writer) Build(meaning *Meaning) File {
-	w.runs = nil
-	names, order := w.sorted()
-	w.terms = nil
+	w.forget()
+	names, order := w.terms.sorted()
+	w.terms = table{}
 	for _, own := range w.own {
 		for i, t := range own.terms {
 			own.terms[i] = order[t]
