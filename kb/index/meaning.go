@@ -54,11 +54,10 @@ func newMeaning(terms []string, space *lsa.Space, from int) *Meaning {
 		}
 		return 1
 	})
-	sorted, weights, basis := make([]string, len(terms)), make([]float32, len(terms)), lsa.NewPacked(space.Dims())
-	basis.Grow(len(terms))
+	sorted, weights, basis := make([]string, len(terms)), make([]float32, len(terms)), lsa.NewPacked(space.Dims(), len(terms))
 	for to, at := range order {
 		sorted[to], weights[to] = terms[at], space.Weights()[at]
-		basis.Copy(space.Basis(), at)
+		basis.Copy(to, space.Basis(), at)
 	}
 	described, err := json.Marshal(meaningOf{from, space.Dims()})
 	if err != nil {

@@ -277,25 +277,26 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packe
 	}
 	rows := meaning.rows(dict)
 	w.meta.Meaning, w.meta.Dims = meaning.id, meaning.space.Dims()
-	places := lsa.NewPacked(w.meta.Dims)
-	places.Grow(len(w.lengths))
-	v := make([]float32, w.meta.Dims)
-	var known []lsa.Count
-	for c := range w.lengths {
-		if p, ok := w.placed[c]; ok && p.from.meta.Meaning == meaning.id {
-			places.Copy(&p.from.meanings, int(p.chunk))
-			continue
-		}
-		known = known[:0]
-		terms, counts := s.of(uint32(c))
-		for i, t := range terms {
-			if rows[t] > 0 {
-				known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
+	places := lsa.NewPacked(w.meta.Dims, len(w.lengths))
+	lsa.Each(len(w.lengths), block, func(from, to int) {
+		v := make([]float32, w.meta.Dims)
+		var known []lsa.Count
+		for c := from; c < to; c++ {
+			if p, ok := w.placed[c]; ok && p.from.meta.Meaning == meaning.id {
+				places.Copy(c, &p.from.meanings, int(p.chunk))
+				continue
 			}
+			known = known[:0]
+			terms, counts := s.of(uint32(c))
+			for i, t := range terms {
+				if rows[t] > 0 {
+					known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
+				}
+			}
+			meaning.space.VectorTo(v, known) // All 0 where nothing is known of it, which is near to nothing.
+			places.Set(c, v)
 		}
-		meaning.space.VectorTo(v, known) // All 0 where nothing is known of it, which is near to nothing.
-		places.Add(v)
-	}
+	})
 	return places
 }
 
