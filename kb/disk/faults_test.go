@@ -18,7 +18,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mainstay-dev/mainstay/kb"
-	"github.com/mainstay-dev/mainstay/kb/index"
 )
 
 // texts are the files of a state: enough that their meaning is learned.
@@ -111,15 +110,39 @@ func (f *failing) step() bool {
 	return f.left == -1 || f.crash && f.left < 0
 }
 
-func (f *failing) Write(path string, data index.File) error {
-	if !f.step() {
-		return f.system.Write(path, data)
+func (f *failing) Create(path string) (file, error) {
+	if f.step() {
+		return nil, fmt.Errorf("create %s: %w", filepath.Base(path), f.with)
 	}
-	if f.left == -1 {
-		_ = os.WriteFile(path, data.Bytes()[:data.Size()/2], 0o600)
-	}
-	return fmt.Errorf("write %s: %w", filepath.Base(path), f.with)
+	to, err := f.system.Create(path)
+	return failingFile{f, to}, err
 }
+
+// failingFile is a file of such a storage.
+type failingFile struct {
+	of *failing
+	to file
+}
+
+func (f failingFile) Write(b []byte) (int, error) {
+	if !f.of.step() {
+		return f.to.Write(b)
+	}
+	n := 0
+	if f.of.left == -1 {
+		n, _ = f.to.Write(b[:len(b)/2])
+	}
+	return n, fmt.Errorf("write: %w", f.of.with)
+}
+
+func (f failingFile) Sync() error {
+	if f.of.step() {
+		return f.of.with
+	}
+	return f.to.Sync()
+}
+
+func (f failingFile) Close() error { return f.to.Close() }
 
 func (f *failing) Rename(from, to string) error {
 	if f.step() {

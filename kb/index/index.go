@@ -23,10 +23,17 @@ type Document struct {
 }
 
 // Builder takes documents in. It is for one goroutine.
-type Builder struct{ to *Writer }
+type Builder struct {
+	to   *Writer
+	file pieces
+}
 
 // NewBuilder returns an empty Builder.
-func NewBuilder() *Builder { return &Builder{NewWriter("")} }
+func NewBuilder() *Builder {
+	var b Builder
+	b.to = NewWriter("", &b.file)
+	return &b
+}
 
 // Add takes a document in.
 func (b *Builder) Add(d Document) {
@@ -34,9 +41,17 @@ func (b *Builder) Add(d Document) {
 }
 
 // Build makes the Index. The Builder is of no use afterwards.
-func (b *Builder) Build() *Index {
-	m := b.to.Learn()
-	s, err := Open(b.to.Build(m).Bytes())
+func (b *Builder) Build() *Index { return b.build(b.to.Learn()) }
+
+// BuildWords makes an Index that is searched by words alone, for which nothing is learned. The Builder is of no use afterwards.
+func (b *Builder) BuildWords() *Index { return b.build(nil) }
+
+func (b *Builder) build(m *Meaning) *Index {
+	_, err := b.to.Build(m)
+	if err != nil {
+		panic(err) // Memory takes all.
+	}
+	s, err := Open(b.file.bytes())
 	if err != nil {
 		panic(err) // It was made just now.
 	}

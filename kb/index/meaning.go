@@ -24,8 +24,8 @@ func (m *Meaning) ID() string { return m.id }
 // LearnedFrom is how many chunks it was learned from.
 func (m *Meaning) LearnedFrom() int { return m.from }
 
-// File is it as a file that OpenMeaning reads.
-func (m *Meaning) File() File { return File{m.file} }
+// File is it as a file that OpenMeaning reads. It must not change.
+func (m *Meaning) File() []byte { return m.file }
 
 // The sections of a meaning's file, which is laid out like a segment's.
 const (
@@ -64,11 +64,15 @@ func newMeaning(terms []string, space *lsa.Space, from int) *Meaning {
 		panic(err) // Numbers always can be written.
 	}
 	dict := newDictionary(sorted)
-	of := make([][][]byte, meaningSections)
+	var to pieces
+	out := newOutput(&to, meaningSections)
 	for i, b := range [][]byte{described, dict.text, raw(dict.ends), raw(dict.table), raw(weights), raw(basis.Cells()), raw(basis.Scales())} {
-		of[i] = [][]byte{b}
+		out.section(i, b)
 	}
-	file := pack(of...).Bytes()
+	if _, err := out.close(); err != nil {
+		panic(err) // Memory takes all.
+	}
+	file := to.bytes()
 	return &Meaning{identify(file), from, dict, lsa.NewSpace(weights, basis), file}
 }
 

@@ -19,10 +19,10 @@ import (
 )
 
 // version is that of the layout. What is of another one is not read.
-const version = 1
+const version = 2
 
-// The sections of a segment, in the order in which they lie in it. Each begins at a multiple of 8 bytes, and numbers have their least
-// significant byte first. A checksum of all of it stands at the end.
+// The sections of a segment. Each begins at a multiple of 8 bytes, and numbers have their least significant byte first. Where they lie is
+// told behind them, and at the end stands a checksum of all of it.
 const (
 	sectionMeta = iota
 	sectionEntries
@@ -171,52 +171,6 @@ func (s *Segment) blocks() int { return (len(s.lengths) + block - 1) / block }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// File is a file in pieces, which follow one another.
-type File [][]byte
-
-// Size is how many bytes it has.
-func (f File) Size() (n int) {
-	for _, b := range f {
-		n += len(b)
-	}
-	return n
-}
-
-// Checksum is that of all of it.
-func (f File) Checksum() uint32 { return Checksum(f[len(f)-1]) }
-
-// Bytes are all of it.
-func (f File) Bytes() []byte { return slices.Concat(f...) }
-
-// pack makes a file of sections, each of which is in pieces itself.
-func pack(of ...[][]byte) File {
-	at := len(magic) + 8 + 16*len(of)
-	head := binary.LittleEndian.AppendUint32(slices.Clone(magic), version)
-	head = binary.LittleEndian.AppendUint32(head, uint32(len(of)))
-	file := File{nil}
-	add := func(b []byte) {
-		file = append(file, b)
-		at += len(b)
-	}
-	for _, section := range of {
-		begin := at
-		for _, b := range section {
-			add(b)
-		}
-		head = binary.LittleEndian.AppendUint64(head, uint64(begin))
-		head = binary.LittleEndian.AppendUint64(head, uint64(at-begin))
-		add(make([]byte, aligned(at)-at))
-	}
-	file[0] = head
-	sum := uint32(0)
-	for _, b := range file {
-		sum = crc32.Update(sum, castagnoli, b)
-	}
-	return append(file, binary.LittleEndian.AppendUint64(nil, uint64(sum)))
-}
-
-func aligned(n int) int { return (n + 7) &^ 7 }
-
 // Checksum is that of a whole file which Open has read.
 func Checksum(file []byte) uint32 {
 	if len(file) < 8 {
@@ -229,21 +183,20 @@ func Checksum(file []byte) uint32 {
 var errDamaged = errors.New("damaged, or not a file of an index")
 
 func unpack(file []byte, sections int) ([][]byte, error) {
-	head := len(magic) + 8 + 16*sections
-	if len(file) < head+8 || len(file)%8 != 0 || !bytes.HasPrefix(file, magic) {
+	if len(file) < len(magic)+16+16*sections || len(file)%8 != 0 || !bytes.HasPrefix(file, magic) {
 		return nil, errDamaged
 	}
 	if v := binary.LittleEndian.Uint32(file[len(magic):]); v != version {
 		return nil, fmt.Errorf("written in version %d of the layout, this is %d", v, version)
 	}
-	body := file[:len(file)-8]
-	if n := binary.LittleEndian.Uint32(file[len(magic)+4:]); n != uint32(sections) || binary.LittleEndian.Uint64(file[len(body):]) != uint64(crc32.Checksum(body, castagnoli)) {
+	body, sum := file[:len(file)-8], binary.LittleEndian.Uint64(file[len(file)-8:])
+	if n := binary.LittleEndian.Uint32(file[len(magic)+4:]); n != uint32(sections) || sum != uint64(crc32.Checksum(body, castagnoli)) {
 		return nil, errDamaged
 	}
+	body, told := body[:len(body)-16*sections], body[len(body)-16*sections:]
 	of := make([][]byte, sections)
 	for i := range of {
-		at := binary.LittleEndian.Uint64(file[len(magic)+8+16*i:])
-		size := binary.LittleEndian.Uint64(file[len(magic)+16+16*i:])
+		at, size := binary.LittleEndian.Uint64(told[16*i:]), binary.LittleEndian.Uint64(told[16*i+8:])
 		if at > uint64(len(body)) || size > uint64(len(body))-at {
 			return nil, errDamaged
 		}

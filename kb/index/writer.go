@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/json"
+	"io"
 	"math"
 
 	"github.com/mainstay-dev/mainstay/kb"
@@ -18,6 +19,7 @@ const maxRuns = 1 << 20
 
 // Writer makes a segment. It is for one goroutine.
 type Writer struct {
+	out     *output
 	meta    meta
 	entries []Entry
 	terms   table
@@ -31,7 +33,6 @@ type Writer struct {
 	terms32    arena[uint32]
 	counts8    arena[uint8]
 	lengths    []float32
-	records    pieces
 	recordEnds []uint64
 	// The terms of the chunk that is taken in, what each counts, and how it is recorded.
 	present []uint32
@@ -48,10 +49,16 @@ type placed struct {
 	chunk uint32
 }
 
-// NewWriter returns an empty Writer. The chunks that it takes have vectors made by space, if it is not empty.
-func NewWriter(space string) *Writer {
-	return &Writer{meta: meta{Space: space}, cutter: words.NewCutter(), placed: map[int]placed{}}
+// NewWriter returns an empty Writer, which writes the segment as a file that Open reads. Texts are written as they come, the rest by Build.
+// The chunks that it takes have vectors made by space, if it is not empty.
+func NewWriter(space string, to io.Writer) *Writer {
+	w := &Writer{out: newOutput(to, sections), meta: meta{Space: space}, cutter: words.NewCutter(), placed: map[int]placed{}}
+	w.out.begin(sectionRecords)
+	return w
 }
+
+// Err is what has failed in writing. Build returns it, too.
+func (w *Writer) Err() error { return w.out.err }
 
 // Chunks is how many chunks were taken in, and Documents how many documents.
 func (w *Writer) Chunks() int { return len(w.lengths) }
@@ -75,12 +82,21 @@ func (w *Writer) Add(f kb.File, d kb.Document, embedded [][]float32) {
 		w.lengths = append(w.lengths, length)
 		w.meta.Bytes += int64(len(c.Text))
 		w.record = appendChunk(w.record[:0], c)
-		w.recordEnds = append(w.recordEnds, w.records.add(w.record))
+		w.addRecord(w.record)
 		if w.meta.Space != "" {
 			w.addVector(embedded[i])
 		}
 	}
 	w.entry(Entry{File: f, Kind: d.Kind, Title: d.Title, Problem: d.Problem})
+}
+
+func (w *Writer) addRecord(record []byte) {
+	end := uint64(len(record))
+	if n := len(w.recordEnds); n > 0 {
+		end += w.recordEnds[n-1]
+	}
+	w.recordEnds = append(w.recordEnds, end)
+	w.out.write(record)
 }
 
 // counted are terms, and how often each stands somewhere.
@@ -178,7 +194,7 @@ func (c *Copier) Copy(entry int, as kb.File) {
 		record := piece(s.records, s.recordEnds, int(i))
 		chunk, _ := decodeChunk(record)
 		w.meta.Bytes += int64(len(chunk.Text))
-		w.recordEnds = append(w.recordEnds, w.records.add(record))
+		w.addRecord(record)
 		if w.meta.Space != "" {
 			w.copyVector(s, i)
 		}
@@ -215,56 +231,57 @@ func learn(names []string, chunks int, of func(chunk int) []lsa.Count) *Meaning 
 	return newMeaning(terms, s, chunks)
 }
 
-// Build makes the segment, as a file that Open reads. The chunks get their places in meaning, which may be nil. The Writer is of no use
+// Build makes the segment, and writes it to its end. The chunks get their places in meaning, which may be nil. The Writer is of no use
 // afterwards.
-func (w *Writer) Build(meaning *Meaning) File {
+func (w *Writer) Build(meaning *Meaning) (Written, error) {
+	out := w.out
+	out.end(sectionRecords)
+	out.section(sectionRecordEnds, raw(w.recordEnds))
+	out.section(sectionEntries, encodeEntries(w.entries))
+	out.section(sectionLengths, raw(w.lengths))
+	w.entries, w.recordEnds = nil, nil
 	w.forget()
 	names, order := w.terms.sorted()
-	w.terms = table{}
 	for _, own := range w.own {
 		for i, t := range own.terms {
 			own.terms[i] = order[t]
 		}
 	}
+	dict := newDictionary(names)
+	w.terms = table{}
+	out.section(sectionTerms, dict.text)
+	out.section(sectionTermEnds, raw(dict.ends))
+	out.section(sectionTable, raw(dict.table))
 	s := &Segment{lengths: w.lengths}
-	s.postingEnds, s.postings, s.postingCounts = inverted(len(w.own), func(chunk int) ([]uint32, []uint8) { return w.own[chunk].terms, w.own[chunk].counts }, len(names))
+	s.postingEnds, s.postings, s.postingCounts = inverted(len(w.own), func(chunk int) ([]uint32, []uint8) { return w.own[chunk].terms, w.own[chunk].counts }, dict.len())
 	w.own, w.terms32, w.counts8 = nil, arena[uint32]{}, arena[uint8]{} // Room for the same, sorted: that is what inverting again makes of it.
-	s.ownEnds, s.own, s.ownCounts = inverted(len(names), func(term int) ([]uint32, []uint8) { return s.in(uint32(term)) }, len(w.lengths))
+	s.ownEnds, s.own, s.ownCounts = inverted(dict.len(), func(term int) ([]uint32, []uint8) { return s.in(uint32(term)) }, len(w.lengths))
 	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
 	s.bound(w.meta.Mean)
-	dict := newDictionary(names)
+	out.section(sectionPostingEnds, raw(s.postingEnds))
+	out.section(sectionPostings, raw(s.postings))
+	out.section(sectionPostingCounts, s.postingCounts)
+	out.section(sectionDense, raw(s.dense))
+	out.section(sectionDenseEnds, raw(s.denseEnds))
+	out.section(sectionDenseMost, s.denseMost)
+	s.postings, s.postingCounts = nil, nil
+	out.section(sectionOwnEnds, raw(s.ownEnds))
+	out.section(sectionOwn, raw(s.own))
+	out.section(sectionOwnCounts, s.ownCounts)
 	meanings := w.means(meaning, &dict, s)
+	out.section(sectionMeaningCells, raw(meanings.Cells()))
+	out.section(sectionMeaningScales, raw(meanings.Scales()))
+	if w.vectors != nil {
+		out.section(sectionVectors, raw(w.vectors.Exact()))
+		out.section(sectionVectorCells, raw(w.vectors.Cells()))
+		out.section(sectionVectorScales, raw(w.vectors.Scales()))
+	}
 	described, err := json.Marshal(w.meta)
 	if err != nil {
 		panic(err) // Numbers and strings always can be written.
 	}
-	of := make([][][]byte, sections)
-	one := func(section int, b []byte) { of[section] = [][]byte{b} }
-	one(sectionMeta, described)
-	one(sectionEntries, encodeEntries(w.entries))
-	one(sectionTerms, dict.text)
-	one(sectionTermEnds, raw(dict.ends))
-	one(sectionTable, raw(dict.table))
-	one(sectionPostingEnds, raw(s.postingEnds))
-	one(sectionPostings, raw(s.postings))
-	one(sectionPostingCounts, s.postingCounts)
-	one(sectionOwnEnds, raw(s.ownEnds))
-	one(sectionOwn, raw(s.own))
-	one(sectionOwnCounts, s.ownCounts)
-	one(sectionLengths, raw(w.lengths))
-	one(sectionDense, raw(s.dense))
-	one(sectionDenseEnds, raw(s.denseEnds))
-	one(sectionDenseMost, s.denseMost)
-	one(sectionRecordEnds, raw(w.recordEnds))
-	of[sectionRecords] = w.records.pieces
-	one(sectionMeaningCells, raw(meanings.Cells()))
-	one(sectionMeaningScales, raw(meanings.Scales()))
-	if w.vectors != nil {
-		one(sectionVectors, raw(w.vectors.Exact()))
-		one(sectionVectorCells, raw(w.vectors.Cells()))
-		one(sectionVectorScales, raw(w.vectors.Scales()))
-	}
-	return pack(of...)
+	out.section(sectionMeta, described)
+	return out.close()
 }
 
 // means gives the chunks their places in a space.
@@ -359,29 +376,6 @@ func sum(of []float32) (s float64) {
 
 // mean is the average length of so many chunks.
 func mean(length float64, chunks int) float64 { return max(length/float64(max(chunks, 1)), 1) }
-
-// pieces are bytes that grow without being copied.
-type pieces struct {
-	pieces [][]byte
-	size   uint64
-}
-
-// pieceSize is how large a piece is.
-const pieceSize = 1 << 20
-
-// add adds bytes, and returns where they end.
-func (p *pieces) add(b []byte) uint64 {
-	p.size += uint64(len(b))
-	for len(b) > 0 {
-		if n := len(p.pieces); n == 0 || len(p.pieces[n-1]) == pieceSize {
-			p.pieces = append(p.pieces, make([]byte, 0, pieceSize))
-		}
-		last := &p.pieces[len(p.pieces)-1]
-		n := min(len(b), pieceSize-len(*last))
-		*last, b = append(*last, b[:n]...), b[n:]
-	}
-	return p.size
-}
 
 // arena makes room in large pieces.
 type arena[T any] struct{ free []T }
