@@ -87,6 +87,7 @@ type change struct {
 	gone  [][]int
 	taken *index.Writer
 	to    *fresh // what taken writes to
+	taker *taker // what takes them in
 	// waiting are documents that need vectors, and dims is how long those are.
 	waiting []waiting
 	chunks  int
@@ -164,8 +165,16 @@ func (c *change) plan() []kb.File {
 
 // take takes in what is new.
 func (c *change) take(ctx context.Context) error {
-	files := c.plan()
 	c.taken = index.NewWriter(c.update.Space, c.to)
+	ctx, c.taker = take(ctx, c.taken)
+	err := c.readAll(ctx)
+	c.taker.end()
+	return cmp.Or(c.taken.Err(), err)
+}
+
+// readAll reads what is new, and hands it to the taker.
+func (c *change) readAll(ctx context.Context) error {
+	files := c.plan()
 	c.dims = -1
 	for _, l := range c.now.live {
 		if c.update.Space != "" && l.Space() == c.update.Space && l.Segment.Chunks() > 0 {
@@ -181,7 +190,7 @@ func (c *change) take(ctx context.Context) error {
 	}
 	kept := map[string]kb.Document{}
 	for i, f := range files {
-		if err := cmp.Or(ctx.Err(), c.taken.Err()); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		var d kb.Document
@@ -198,7 +207,7 @@ func (c *change) take(ctx context.Context) error {
 				if err := c.flush(ctx); err != nil {
 					return err
 				}
-				copiers[held.segment].Copy(held.entry, f)
+				c.taker.then(func() { copiers[held.segment].Copy(held.entry, f) })
 				c.progress(i+1, len(files))
 				continue
 			}
@@ -248,7 +257,8 @@ func (c *change) flush(ctx context.Context) error {
 		if vectors != nil {
 			n = len(w.document.Chunks)
 		}
-		c.taken.Add(w.file, w.document, vectors[:n])
+		own := vectors[:n]
+		c.taker.then(func() { c.taken.Add(w.file, w.document, own) })
 		vectors = vectors[n:]
 	}
 	c.waiting, c.chunks = c.waiting[:0], 0
