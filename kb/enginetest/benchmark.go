@@ -82,8 +82,8 @@ var Questions = sync.OnceValue(func() []string {
 	return questions
 })
 
-// cpu is how long this process has kept a core busy, which other processes do not change.
-func cpu(b *testing.B) time.Duration {
+// CPU is how long this process has kept a core busy, which other processes do not change.
+func CPU(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
@@ -173,9 +173,9 @@ func Benchmark(b *testing.B, open func(b testing.TB, folder string) kb.Engine) {
 			must(b, e.Forget(b.Context(), "go"))
 			began, told := resetPeak(b)
 			b.StartTimer()
-			before := cpu(b)
+			before := CPU(b)
 			apply(b, e, u)
-			used += cpu(b) - before
+			used += CPU(b) - before
 			if told {
 				_, peak := resident(b)
 				memory = max(memory, peak-began)
