@@ -81,7 +81,10 @@ type Entry struct {
 type Segment struct {
 	meta    meta
 	entries []Entry
-	dict    dictionary
+	// found counts the documents that have chunks, and unread are those that could not be read.
+	found  int
+	unread []int
+	dict   dictionary
 	// postings are the chunks of the terms, and own the terms of the chunks; counts say how often, at most 255 times.
 	postingEnds, postings []uint32
 	postingCounts         []uint8
@@ -237,6 +240,14 @@ func Open(file []byte) (*Segment, error) {
 	s.entries, err = decodeEntries(of[sectionEntries])
 	if err != nil || !s.sound() {
 		return nil, errDamaged
+	}
+	for i, e := range s.entries {
+		if e.End > e.Begin {
+			s.found++
+		}
+		if e.Problem != "" {
+			s.unread = append(s.unread, i)
+		}
 	}
 	s.byPath = sync.OnceValue(func() map[string]int {
 		m := make(map[string]int, len(s.entries))
