@@ -24,18 +24,18 @@ const (
 
 // graphs keeps what graphs are made of.
 type graphs struct {
-	// facts are those of files, by path and blob, and made the graphs that were asked last.
-	facts *lru.Cache[string, graph.Facts]
-	made  *lru.Cache[string, *graph.Graph]
+	// facts are those of files, by path and blob, and moving the graphs that were asked last.
+	facts  *lru.Cache[string, graph.Facts]
+	moving *lru.Cache[string, *moving]
 }
 
 func newGraphs() graphs {
 	facts, err := lru.New[string, graph.Facts](maxFacts)
-	made, other := lru.New[string, *graph.Graph](maxGraphs)
+	all, other := lru.New[string, *moving](maxGraphs)
 	if err = errors.Join(err, other); err != nil {
 		panic(err) // The sizes are wrong, which are constants.
 	}
-	return graphs{facts, made}
+	return graphs{facts, all}
 }
 
 // located is where the files of a source are read.
@@ -104,18 +104,11 @@ func places(of map[located][]*spec.KnowledgeSource) []located {
 // GraphAt is the graph of sources at another commit of this repository, by the globs that they declare now.
 func (k *Keeper) GraphAt(ctx context.Context, sources []*spec.KnowledgeSource, history History, commit string) (*graph.Graph, error) {
 	sources = slices.DeleteFunc(slices.Clone(sources), func(s *spec.KnowledgeSource) bool { return !s.Spec.Graph || s.Spec.Files == nil })
-	return k.graph(ctx, located{commit: commit, history: history}, sources)
+	return k.graphOf(ctx, located{commit: commit, history: history}, sources)
 }
 
-// graph makes the graph of sources of one commit. What a file declares is taken out of it once.
-func (k *Keeper) graph(ctx context.Context, at located, sources []*spec.KnowledgeSource) (*graph.Graph, error) {
-	key := at.repository + "\x00" + at.commit
-	for _, s := range sources {
-		key += "\x00" + string(s.Digest)
-	}
-	if g, ok := k.graphs.made.Get(key); ok {
-		return g, nil
-	}
+// graphOf makes the graph of sources of one commit. What a file declares is taken out of it once.
+func (k *Keeper) graphOf(ctx context.Context, at located, sources []*spec.KnowledgeSource) (*graph.Graph, error) {
 	tree, err := at.history.Snapshot(at.commit)
 	if err != nil {
 		return nil, err
@@ -123,11 +116,7 @@ func (k *Keeper) graph(ctx context.Context, at located, sources []*spec.Knowledg
 	g := graph.New(at.repository)
 	g.SetCommit(at.commit)
 	for _, s := range sources {
-		selection := s.Spec.Files
-		if selection == nil {
-			selection = &s.Spec.Git.KnowledgeFiles
-		}
-		files, err := listed(tree, *selection)
+		files, err := listed(tree, filesOf(s))
 		if err != nil {
 			return nil, err
 		}
@@ -145,8 +134,15 @@ func (k *Keeper) graph(ctx context.Context, at located, sources []*spec.Knowledg
 			return nil, ctx.Err()
 		}
 	}
-	k.graphs.made.Add(key, g)
 	return g, nil
+}
+
+// filesOf are the files that a source declares.
+func filesOf(s *spec.KnowledgeSource) spec.KnowledgeFiles {
+	if s.Spec.Files != nil {
+		return *s.Spec.Files
+	}
+	return s.Spec.Git.KnowledgeFiles
 }
 
 func (k *Keeper) factsOf(tree *remote.Snapshot, path, blob string) (graph.Facts, error) {
