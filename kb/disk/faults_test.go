@@ -236,6 +236,38 @@ func TestEveryStepMayFail(t *testing.T) {
 	}
 }
 
+// A disk that is full is noticed while documents are read: the others are not, and the room is given back.
+func TestAFullDiskEndsReading(t *testing.T) {
+	folder := t.TempDir()
+	disk := &failing{left: 1 << 30, with: syscall.ENOSPC}
+	e, err := open(folder, disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.Update(t.Context(), to(3)); err != nil {
+		t.Fatal(err)
+	}
+	read := 0
+	u := kb.Update{Source: "docs", To: "much", Format: "1", Read: func(_ context.Context, f kb.File) (kb.Document, error) {
+		read++
+		return kb.Document{Chunks: []kb.Chunk{{Text: strings.Repeat("pod drain ", 1000)}}}, nil
+	}}
+	for i := range 1000 {
+		u.Put = append(u.Put, kb.File{Path: fmt.Sprint(i), Blob: fmt.Sprint(i)})
+	}
+	disk.left = 1 // The file is made, and nothing can be written to it.
+	if err := e.Update(t.Context(), u); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is full, and it says %v", err)
+	}
+	if read == 0 || read > 100 {
+		t.Errorf("%d documents were read", read)
+	}
+	if err := is(e, 3); err != nil || len(leftOver(e)) > 0 {
+		t.Errorf("afterwards %v is left over: %v", leftOver(e), err)
+	}
+}
+
 func TestForgettingMayFail(t *testing.T) {
 	for steps := range 5 {
 		folder := t.TempDir()
