@@ -9,17 +9,16 @@ import (
 // table numbers strings from 0, in the order in which they come. It keeps them in memory of its own, and takes less of it than a map.
 // The zero value is empty.
 type table struct {
-	// slots have the number of a string, and 1, at the place that its hash says, or at one that follows.
-	slots  []uint32
-	hashes []uint32
-	keys   []string
-	text   arena[byte]
+	// slots have the hash of a string, and its number and 1, at the place that the hash says, or at one that follows.
+	slots []slot
+	keys  []string
+	text  arena[byte]
 }
+
+type slot struct{ hash, next uint32 }
 
 // seed is that of the hashes. Nothing that is kept depends on it.
 var seed = maphash.MakeSeed()
-
-func (t *table) len() int { return len(t.keys) }
 
 // number is that of a string, which is taken in if it is new.
 func (t *table) number(key string) (n uint32, known bool) {
@@ -27,31 +26,41 @@ func (t *table) number(key string) (n uint32, known bool) {
 		t.grow()
 	}
 	h := uint32(maphash.String(seed, key))
-	mask := uint32(len(t.slots) - 1)
-	at := h & mask
-	for ; t.slots[at] != 0; at = (at + 1) & mask {
-		if n := t.slots[at] - 1; t.hashes[n] == h && t.keys[n] == key {
-			return n, true
-		}
+	at := t.place(h, key)
+	if s := t.slots[at]; s.next > 0 {
+		return s.next - 1, true
 	}
 	n = uint32(len(t.keys))
-	t.slots[at] = n + 1
-	t.hashes = append(t.hashes, h)
+	t.slots[at] = slot{h, n + 1}
 	own := t.text.room(len(key))
 	copy(own, key)
 	t.keys = append(t.keys, text(own))
 	return n, false
 }
 
-func (t *table) grow() {
-	t.slots = make([]uint32, max(1<<10, 2*len(t.slots)))
+// place is where a string is, or would be.
+func (t *table) place(h uint32, key string) uint32 {
 	mask := uint32(len(t.slots) - 1)
-	for n, h := range t.hashes {
-		at := h & mask
-		for t.slots[at] != 0 {
+	for at := h & mask; ; at = (at + 1) & mask {
+		if s := t.slots[at]; s.next == 0 || s.hash == h && t.keys[s.next-1] == key {
+			return at
+		}
+	}
+}
+
+func (t *table) grow() {
+	former := t.slots
+	t.slots = make([]slot, max(1<<10, 2*len(former)))
+	mask := uint32(len(t.slots) - 1)
+	for _, s := range former {
+		if s.next == 0 {
+			continue
+		}
+		at := s.hash & mask
+		for t.slots[at].next > 0 {
 			at = (at + 1) & mask
 		}
-		t.slots[at] = uint32(n) + 1
+		t.slots[at] = s
 	}
 }
 
