@@ -320,19 +320,16 @@ func below(of []uint32, end int) bool {
 	return len(of) == 0 || int(most) < end
 }
 
-func encodeEntries(entries []Entry) []byte {
-	var b []byte
-	for _, e := range entries {
-		b = appendText(b, e.File.Path)
-		b = appendText(b, e.File.Blob)
-		b = binary.AppendVarint(b, e.File.Time.Unix())
-		b = binary.AppendUvarint(b, uint64(e.File.Time.Nanosecond()))
-		b = appendText(b, string(e.Kind))
-		b = appendText(b, e.Title)
-		b = appendText(b, e.Problem)
-		b = binary.AppendUvarint(b, uint64(e.End))
-	}
-	return b
+// appendEntry appends what decodeEntries reads.
+func appendEntry(b []byte, e Entry) []byte {
+	b = appendText(b, e.File.Path)
+	b = appendText(b, e.File.Blob)
+	b = binary.AppendVarint(b, e.File.Time.Unix())
+	b = binary.AppendUvarint(b, uint64(e.File.Time.Nanosecond()))
+	b = appendText(b, string(e.Kind))
+	b = appendText(b, e.Title)
+	b = appendText(b, e.Problem)
+	return binary.AppendUvarint(b, uint64(e.End))
 }
 
 func decodeEntries(b []byte) ([]Entry, error) {

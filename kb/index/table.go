@@ -12,7 +12,7 @@ type table struct {
 	// slots have the hash of a string, and its number and 1, at the place that the hash says, or at one that follows.
 	slots []slot
 	keys  []string
-	text  arena[byte]
+	text  arena
 }
 
 type slot struct{ hash, next uint32 }
@@ -90,4 +90,16 @@ func (t *table) sorted() (keys []string, order []uint32) {
 		keys[i], order[b.n] = t.keys[b.n], uint32(i)
 	}
 	return keys, order
+}
+
+// arena makes room in large pieces.
+type arena struct{ free []byte }
+
+func (a *arena) room(n int) []byte {
+	if len(a.free) < n {
+		a.free = make([]byte, max(n, 1<<16))
+	}
+	room := a.free[:n:n]
+	a.free = a.free[n:]
+	return room
 }

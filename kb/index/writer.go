@@ -19,19 +19,19 @@ const maxRuns = 1 << 20
 
 // Writer makes a segment. It is for one goroutine.
 type Writer struct {
-	out     *output
-	meta    meta
-	entries []Entry
-	terms   table
+	out  *output
+	meta meta
+	// entries are the documents as they are written, and documents how many.
+	entries   []byte
+	documents int
+	terms     table
 	// runs are numbered too, since the same ones come again and again: the terms of each end in ofRuns where runEnds says.
 	runs    table
 	runEnds []uint32
 	ofRuns  []uint32
 	cutter  *words.Cutter
 	// own are the terms of each chunk.
-	own        []counted
-	terms32    arena[uint32]
-	counts8    arena[uint8]
+	own        owned
 	lengths    []float32
 	recordEnds []uint64
 	// The terms of the chunk that is taken in, what each counts, and how it is recorded.
@@ -64,7 +64,7 @@ func (w *Writer) Err() error { return w.out.err }
 func (w *Writer) Chunks() int { return len(w.lengths) }
 
 // Documents is how many documents were taken in.
-func (w *Writer) Documents() int { return len(w.entries) }
+func (w *Writer) Documents() int { return w.documents }
 
 // Add takes a document in. With a space, there is a vector for each chunk, and all are of the same length.
 func (w *Writer) Add(f kb.File, d kb.Document, embedded [][]float32) {
@@ -72,9 +72,9 @@ func (w *Writer) Add(f kb.File, d kb.Document, embedded [][]float32) {
 		w.text(d.Head(c), headWeight)
 		w.text(c.Text, 1)
 		length := float32(0)
-		own := w.room(len(w.present))
+		terms, counts := w.own.add(len(w.present))
 		for i, t := range w.present {
-			own.terms[i], own.counts[i] = t, uint8(min(w.weights[t], math.MaxUint8))
+			terms[i], counts[i] = t, uint8(min(w.weights[t], math.MaxUint8))
 			length += float32(w.weights[t])
 			w.weights[t] = 0
 		}
@@ -99,26 +99,11 @@ func (w *Writer) addRecord(record []byte) {
 	w.out.write(record)
 }
 
-// counted are terms, and how often each stands somewhere.
-type counted struct {
-	terms  []uint32
-	counts []uint8
-}
-
-// room makes room for so many terms of a chunk that follows.
-func (w *Writer) room(n int) counted {
-	own := counted{w.terms32.room(n), w.counts8.room(n)}
-	w.own = append(w.own, own)
-	return own
-}
-
 // entry ends a document. Its chunks are those since the last one.
 func (w *Writer) entry(e Entry) {
-	e.Begin, e.End = 0, uint32(len(w.lengths))
-	if len(w.entries) > 0 {
-		e.Begin = w.entries[len(w.entries)-1].End
-	}
-	w.entries = append(w.entries, e)
+	e.End = uint32(len(w.lengths))
+	w.entries = appendEntry(w.entries, e)
+	w.documents++
 }
 
 func (w *Writer) text(text string, weight uint32) {
@@ -179,14 +164,14 @@ func (c *Copier) Copy(entry int, as kb.File) {
 	w, s, e := c.to, c.from, c.from.entries[entry]
 	for i := e.Begin; i < e.End; i++ {
 		terms, counts := s.of(i)
-		own := w.room(len(terms))
+		ownTerms, ownCounts := w.own.add(len(terms))
 		for j, t := range terms {
 			if c.terms[t] == 0 {
 				c.terms[t] = w.term(s.dict.term(t)) + 1
 			}
-			own.terms[j] = c.terms[t] - 1
+			ownTerms[j] = c.terms[t] - 1
 		}
-		copy(own.counts, counts)
+		copy(ownCounts, counts)
 		if s.meta.Meaning != "" {
 			w.placed[len(w.lengths)] = placed{s, i}
 		}
@@ -208,10 +193,10 @@ func (w *Writer) Learn() *Meaning {
 	w.forget() // Room for what learning takes.
 	names, order := w.terms.sorted()
 	return learn(names, len(w.lengths), func(chunk int) []lsa.Count {
-		own := w.own[chunk]
-		all := make([]lsa.Count, len(own.terms))
-		for i, t := range own.terms {
-			all[i] = lsa.Count{Term: order[t], N: uint32(own.counts[i])}
+		terms, counts := w.own.of(chunk)
+		all := make([]lsa.Count, len(terms))
+		for i, t := range terms {
+			all[i] = lsa.Count{Term: order[t], N: uint32(counts[i])}
 		}
 		return all
 	})
@@ -237,38 +222,20 @@ func (w *Writer) Build(meaning *Meaning) (Written, error) {
 	out := w.out
 	out.end(sectionRecords)
 	out.section(sectionRecordEnds, raw(w.recordEnds))
-	out.section(sectionEntries, encodeEntries(w.entries))
+	out.section(sectionEntries, w.entries)
 	out.section(sectionLengths, raw(w.lengths))
 	w.entries, w.recordEnds = nil, nil
 	w.forget()
 	names, order := w.terms.sorted()
-	for _, own := range w.own {
-		for i, t := range own.terms {
-			own.terms[i] = order[t]
-		}
-	}
+	w.own.renumber(order)
 	dict := newDictionary(names)
 	w.terms = table{}
 	out.section(sectionTerms, dict.text)
 	out.section(sectionTermEnds, raw(dict.ends))
 	out.section(sectionTable, raw(dict.table))
-	s := &Segment{lengths: w.lengths}
-	s.postingEnds, s.postings, s.postingCounts = inverted(len(w.own), func(chunk int) ([]uint32, []uint8) { return w.own[chunk].terms, w.own[chunk].counts }, dict.len())
-	w.own, w.terms32, w.counts8 = nil, arena[uint32]{}, arena[uint8]{} // Room for the same, sorted: that is what inverting again makes of it.
-	s.ownEnds, s.own, s.ownCounts = inverted(dict.len(), func(term int) ([]uint32, []uint8) { return s.in(uint32(term)) }, len(w.lengths))
-	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
-	s.bound(w.meta.Mean)
-	out.section(sectionPostingEnds, raw(s.postingEnds))
-	out.section(sectionPostings, raw(s.postings))
-	out.section(sectionPostingCounts, s.postingCounts)
-	out.section(sectionDense, raw(s.dense))
-	out.section(sectionDenseEnds, raw(s.denseEnds))
-	out.section(sectionDenseMost, s.denseMost)
-	s.postings, s.postingCounts = nil, nil
-	out.section(sectionOwnEnds, raw(s.ownEnds))
-	out.section(sectionOwn, raw(s.own))
-	out.section(sectionOwnCounts, s.ownCounts)
-	meanings := w.means(meaning, &dict, s)
+	w.writePostings(dict.len())
+	w.writeOwn()
+	meanings := w.means(meaning, &dict)
 	out.section(sectionMeaningCells, raw(meanings.Cells()))
 	out.section(sectionMeaningScales, raw(meanings.Scales()))
 	if w.vectors != nil {
@@ -284,8 +251,45 @@ func (w *Writer) Build(meaning *Meaning) (Written, error) {
 	return out.close()
 }
 
+// writePostings writes the chunks of the terms, of which there are so many.
+func (w *Writer) writePostings(terms int) {
+	s := &Segment{lengths: w.lengths}
+	s.postingEnds, s.postings, s.postingCounts = w.own.inverted(terms)
+	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
+	s.bound(w.meta.Mean)
+	w.out.section(sectionPostingEnds, raw(s.postingEnds))
+	w.out.section(sectionPostings, raw(s.postings))
+	w.out.section(sectionPostingCounts, s.postingCounts)
+	w.out.section(sectionDense, raw(s.dense))
+	w.out.section(sectionDenseEnds, raw(s.denseEnds))
+	w.out.section(sectionDenseMost, s.denseMost)
+}
+
+// writeOwn writes the terms of the chunks.
+func (w *Writer) writeOwn() {
+	ends, end := make([]uint32, len(w.lengths)), uint32(0)
+	for c := range ends {
+		terms, _ := w.own.of(c)
+		end += uint32(len(terms))
+		ends[c] = end
+	}
+	w.out.section(sectionOwnEnds, raw(ends))
+	w.out.begin(sectionOwn)
+	for c := range ends {
+		terms, _ := w.own.of(c)
+		w.out.write(raw(terms))
+	}
+	w.out.end(sectionOwn)
+	w.out.begin(sectionOwnCounts)
+	for c := range ends {
+		_, counts := w.own.of(c)
+		w.out.write(counts)
+	}
+	w.out.end(sectionOwnCounts)
+}
+
 // means gives the chunks their places in a space.
-func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packed {
+func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
 	if w.vectors != nil {
 		w.meta.VectorDims = w.vectors.Dims()
 	}
@@ -304,7 +308,7 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packe
 				continue
 			}
 			known = known[:0]
-			terms, counts := s.of(uint32(c))
+			terms, counts := w.own.of(c)
 			for i, t := range terms {
 				if rows[t] > 0 {
 					known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
@@ -315,31 +319,6 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packe
 		}
 	})
 	return places
-}
-
-// inverted makes of what each of n has what has each of others, of which there are so many, in order.
-func inverted(n int, of func(int) ([]uint32, []uint8), others int) (ends, to []uint32, toCounts []uint8) {
-	ends = make([]uint32, others)
-	for i := range n {
-		terms, _ := of(i)
-		for _, t := range terms {
-			ends[t]++
-		}
-	}
-	sum := uint32(0)
-	for t, n := range ends {
-		ends[t], sum = sum, sum+n // For now where it begins.
-	}
-	to, toCounts = make([]uint32, sum), make([]uint8, sum)
-	for i := range n {
-		terms, counts := of(i)
-		for j, t := range terms {
-			at := ends[t]
-			to[at], toCounts[at] = uint32(i), counts[j]
-			ends[t] = at + 1
-		}
-	}
-	return ends, to, toCounts
 }
 
 // bound finds the terms that stand in many chunks, and what they count at most in each block, for chunks of that average length.
@@ -376,15 +355,3 @@ func sum(of []float32) (s float64) {
 
 // mean is the average length of so many chunks.
 func mean(length float64, chunks int) float64 { return max(length/float64(max(chunks, 1)), 1) }
-
-// arena makes room in large pieces.
-type arena[T any] struct{ free []T }
-
-func (a *arena[T]) room(n int) []T {
-	if len(a.free) < n {
-		a.free = make([]T, max(n, 1<<16))
-	}
-	room := a.free[:n:n]
-	a.free = a.free[n:]
-	return room
-}
