@@ -1,7 +1,5 @@
 package index
 
-import "slices"
-
 // owned are the terms of chunks, and how often each stands there. They lie in pieces that never grow.
 type owned struct {
 	terms  [][]uint32
@@ -33,28 +31,13 @@ func (o *owned) of(chunk int) (terms []uint32, counts []uint8) {
 	return o.terms[at.piece][at.begin : at.begin+at.n], o.counts[at.piece][at.begin : at.begin+at.n]
 }
 
-// renumber gives the terms other numbers, and sorts those of each chunk by them.
-func (o *owned) renumber(to []uint32) {
-	var both []uint64
-	for chunk := range o.at {
-		terms, counts := o.of(chunk)
-		both = both[:0]
-		for i, t := range terms {
-			both = append(both, uint64(to[t])<<8|uint64(counts[i]))
-		}
-		slices.Sort(both)
-		for i, b := range both {
-			terms[i], counts[i] = uint32(b>>8), uint8(b)
-		}
-	}
-}
-
-// inverted are the chunks of the terms, of which there are so many: where those of each end, and how often it stands in each.
-func (o *owned) inverted(terms int) (ends, chunks []uint32, often []uint8) {
+// invert gives the terms other numbers, of which there are so many, and sorts those of each chunk by them. It returns the chunks of the
+// terms: where those of each end, and how often it stands in each.
+func (o *owned) invert(terms int, number []uint32) (ends, chunks []uint32, often []uint8) {
 	ends = make([]uint32, terms)
 	for _, some := range o.terms {
 		for _, t := range some {
-			ends[t]++
+			ends[number[t]]++
 		}
 	}
 	sum := uint32(0)
@@ -65,9 +48,20 @@ func (o *owned) inverted(terms int) (ends, chunks []uint32, often []uint8) {
 	for c := range o.at {
 		of, counts := o.of(c)
 		for i, t := range of {
-			at := ends[t]
+			at := ends[number[t]]
 			chunks[at], often[at] = uint32(c), counts[i]
-			ends[t] = at + 1
+			ends[number[t]] = at + 1
+		}
+	}
+	// Going through the terms in order gives each chunk its own in order.
+	next := make([]uint32, len(o.at))
+	for t := range ends {
+		counts := piece(often, ends, t)
+		for i, c := range piece(chunks, ends, t) {
+			at := o.at[c]
+			to := at.begin + next[c]
+			o.terms[at.piece][to], o.counts[at.piece][to] = uint32(t), counts[i]
+			next[c]++
 		}
 	}
 	return ends, chunks, often

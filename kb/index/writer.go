@@ -227,13 +227,12 @@ func (w *Writer) Build(meaning *Meaning) (Written, error) {
 	w.entries, w.recordEnds = nil, nil
 	w.forget()
 	names, order := w.terms.sorted()
-	w.own.renumber(order)
 	dict := newDictionary(names)
 	w.terms = table{}
 	out.section(sectionTerms, dict.text)
 	out.section(sectionTermEnds, raw(dict.ends))
 	out.section(sectionTable, raw(dict.table))
-	w.writePostings(dict.len())
+	w.writePostings(dict.len(), order)
 	w.writeOwn()
 	meanings := w.means(meaning, &dict)
 	out.section(sectionMeaningCells, raw(meanings.Cells()))
@@ -251,10 +250,10 @@ func (w *Writer) Build(meaning *Meaning) (Written, error) {
 	return out.close()
 }
 
-// writePostings writes the chunks of the terms, of which there are so many.
-func (w *Writer) writePostings(terms int) {
+// writePostings writes the chunks of the terms, of which there are so many, by their place among all of them.
+func (w *Writer) writePostings(terms int, order []uint32) {
 	s := &Segment{lengths: w.lengths}
-	s.postingEnds, s.postings, s.postingCounts = w.own.inverted(terms)
+	s.postingEnds, s.postings, s.postingCounts = w.own.invert(terms, order)
 	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
 	s.bound(w.meta.Mean)
 	w.out.section(sectionPostingEnds, raw(s.postingEnds))
@@ -265,25 +264,22 @@ func (w *Writer) writePostings(terms int) {
 	w.out.section(sectionDenseMost, s.denseMost)
 }
 
-// writeOwn writes the terms of the chunks.
+// writeOwn writes the terms of the chunks, sorted.
 func (w *Writer) writeOwn() {
 	ends, end := make([]uint32, len(w.lengths)), uint32(0)
-	for c := range ends {
-		terms, _ := w.own.of(c)
-		end += uint32(len(terms))
+	for c, at := range w.own.at {
+		end += at.n
 		ends[c] = end
 	}
 	w.out.section(sectionOwnEnds, raw(ends))
 	w.out.begin(sectionOwn)
-	for c := range ends {
-		terms, _ := w.own.of(c)
-		w.out.write(raw(terms))
+	for _, some := range w.own.terms {
+		w.out.write(raw(some))
 	}
 	w.out.end(sectionOwn)
 	w.out.begin(sectionOwnCounts)
-	for c := range ends {
-		_, counts := w.own.of(c)
-		w.out.write(counts)
+	for _, some := range w.own.counts {
+		w.out.write(some)
 	}
 	w.out.end(sectionOwnCounts)
 }
