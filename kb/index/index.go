@@ -23,17 +23,10 @@ type Document struct {
 }
 
 // Builder takes documents in. It is for one goroutine.
-type Builder struct {
-	to   *Writer
-	file pieces
-}
+type Builder struct{ to *Writer }
 
 // NewBuilder returns an empty Builder.
-func NewBuilder() *Builder {
-	var b Builder
-	b.to = NewWriter("", &b.file)
-	return &b
-}
+func NewBuilder() *Builder { return &Builder{newWriterTo("", newMemory(sections))} }
 
 // Add takes a document in.
 func (b *Builder) Add(d Document) {
@@ -47,11 +40,10 @@ func (b *Builder) Build() *Index { return b.build(b.to.Learn()) }
 func (b *Builder) BuildWords() *Index { return b.build(nil) }
 
 func (b *Builder) build(m *Meaning) *Index {
-	_, err := b.to.Build(m)
-	if err != nil {
-		panic(err) // Memory takes all.
+	if _, err := b.to.Build(m); err != nil {
+		panic(err) // There is no file that could fail.
 	}
-	s, err := Open(b.file.bytes())
+	s, err := openSections(b.to.out.kept)
 	if err != nil {
 		panic(err) // It was made just now.
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -64,7 +65,7 @@ func newMeaning(terms []string, space *lsa.Space, from int) *Meaning {
 		panic(err) // Numbers always can be written.
 	}
 	dict := newDictionary(sorted)
-	var to pieces
+	var to bytes.Buffer
 	out := newOutput(&to, meaningSections)
 	for i, b := range [][]byte{described, dict.text, raw(dict.ends), raw(dict.table), raw(weights), raw(basis.Cells()), raw(basis.Scales())} {
 		out.section(i, b)
@@ -72,7 +73,7 @@ func newMeaning(terms []string, space *lsa.Space, from int) *Meaning {
 	if _, err := out.close(); err != nil {
 		panic(err) // Memory takes all.
 	}
-	file := to.bytes()
+	file := to.Bytes()
 	return &Meaning{identify(file), from, dict, lsa.NewSpace(weights, basis), file}
 }
 

@@ -214,6 +214,10 @@ func Open(file []byte) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openSections(of)
+}
+
+func openSections(of [][]byte) (*Segment, error) {
 	s := &Segment{
 		dict:          dictionary{of[sectionTerms], view[uint32](of[sectionTermEnds]), view[uint32](of[sectionTable])},
 		postingEnds:   view[uint32](of[sectionPostingEnds]),
@@ -229,7 +233,8 @@ func Open(file []byte) (*Segment, error) {
 		recordEnds:    view[uint64](of[sectionRecordEnds]),
 		records:       of[sectionRecords],
 	}
-	if err := json.Unmarshal(of[sectionMeta], &s.meta); err != nil {
+	err := json.Unmarshal(of[sectionMeta], &s.meta)
+	if err != nil {
 		return nil, errDamaged
 	}
 	s.meanings = lsa.PackedOf(s.meta.Dims, view[int8](of[sectionMeaningCells]), view[float32](of[sectionMeaningScales]))

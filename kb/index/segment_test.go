@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -24,11 +25,11 @@ func chunkOf(text string) kb.Document { return kb.Document{Chunks: []kb.Chunk{{T
 // writer is one to memory.
 type writer struct {
 	*Writer
-	file *pieces
+	file *bytes.Buffer
 }
 
 func newWriter(space string) writer {
-	w := writer{file: &pieces{}}
+	w := writer{file: &bytes.Buffer{}}
 	w.Writer = NewWriter(space, w.file)
 	return w
 }
@@ -36,7 +37,7 @@ func newWriter(space string) writer {
 // built is the segment as a file.
 func (w writer) built(m *Meaning) []byte {
 	is, err := w.Build(m)
-	file := w.file.bytes()
+	file := w.file.Bytes()
 	if err != nil || is.Size != len(file) || is.Checksum != Checksum(file) {
 		panic(fmt.Sprint("built ", is, " of ", len(file), " bytes: ", err))
 	}

@@ -52,7 +52,11 @@ type placed struct {
 // NewWriter returns an empty Writer, which writes the segment as a file that Open reads. Texts are written as they come, the rest by Build.
 // The chunks that it takes have vectors made by space, if it is not empty.
 func NewWriter(space string, to io.Writer) *Writer {
-	w := &Writer{out: newOutput(to, sections), meta: meta{Space: space}, cutter: words.NewCutter(), placed: map[int]placed{}}
+	return newWriterTo(space, newOutput(to, sections))
+}
+
+func newWriterTo(space string, out *output) *Writer {
+	w := &Writer{out: out, meta: meta{Space: space}, cutter: words.NewCutter(), placed: map[int]placed{}}
 	w.out.begin(sectionRecords)
 	return w
 }
