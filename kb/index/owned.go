@@ -21,7 +21,7 @@ func (o *owned) add(n int) (terms []uint32, counts []uint8) {
 	}
 	begin := len(o.terms[last])
 	o.terms[last], o.counts[last] = o.terms[last][:begin+n], o.counts[last][:begin+n]
-	o.at = append(o.at, ownedAt{uint32(last), uint32(begin), uint32(n)})
+	o.at = append(roomy(o.at), ownedAt{uint32(last), uint32(begin), uint32(n)})
 	return o.of(len(o.at) - 1)
 }
 

@@ -34,7 +34,7 @@ func (t *table) number(key string) (n uint32, known bool) {
 	t.slots[at] = slot{h, n + 1}
 	own := t.text.room(len(key))
 	copy(own, key)
-	t.keys = append(t.keys, text(own))
+	t.keys = append(roomy(t.keys), text(own))
 	return n, false
 }
 
@@ -102,4 +102,12 @@ func (a *arena) room(n int) []byte {
 	room := a.free[:n:n]
 	a.free = a.free[n:]
 	return room
+}
+
+// roomy makes room for one more: twice as much as there is, so that what grows is copied few times.
+func roomy[T any](of []T) []T {
+	if len(of) == cap(of) {
+		return slices.Grow(of, max(len(of), 64))
+	}
+	return of
 }

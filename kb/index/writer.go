@@ -22,7 +22,7 @@ type Writer struct {
 	out  *output
 	meta meta
 	// entries are the documents as they are written, and documents how many.
-	entries   []byte
+	entries   pieces
 	documents int
 	terms     table
 	// runs are numbered too, since the same ones come again and again: the terms of each end in ofRuns where runEnds says.
@@ -83,7 +83,7 @@ func (w *Writer) Add(f kb.File, d kb.Document, embedded [][]float32) {
 			w.weights[t] = 0
 		}
 		w.present = w.present[:0]
-		w.lengths = append(w.lengths, length)
+		w.lengths = append(roomy(w.lengths), length)
 		w.meta.Bytes += int64(len(c.Text))
 		w.record = appendChunk(w.record[:0], c)
 		w.addRecord(w.record)
@@ -99,14 +99,15 @@ func (w *Writer) addRecord(record []byte) {
 	if n := len(w.recordEnds); n > 0 {
 		end += w.recordEnds[n-1]
 	}
-	w.recordEnds = append(w.recordEnds, end)
+	w.recordEnds = append(roomy(w.recordEnds), end)
 	w.out.write(record)
 }
 
 // entry ends a document. Its chunks are those since the last one.
 func (w *Writer) entry(e Entry) {
 	e.End = uint32(len(w.lengths))
-	w.entries = appendEntry(w.entries, e)
+	w.record = appendEntry(w.record[:0], e)
+	w.entries.add(w.record)
 	w.documents++
 }
 
@@ -130,9 +131,9 @@ func (w *Writer) termsOf(run string) []uint32 {
 			n, _ = w.runs.number(run)
 		}
 		for _, term := range w.cutter.Terms(run) {
-			w.ofRuns = append(w.ofRuns, w.term(term))
+			w.ofRuns = append(roomy(w.ofRuns), w.term(term))
 		}
-		w.runEnds = append(w.runEnds, uint32(len(w.ofRuns)))
+		w.runEnds = append(roomy(w.runEnds), uint32(len(w.ofRuns)))
 	}
 	return piece(w.ofRuns, w.runEnds, int(n))
 }
@@ -145,7 +146,7 @@ func (w *Writer) forget() {
 func (w *Writer) term(term string) uint32 {
 	t, known := w.terms.number(term)
 	if !known {
-		w.weights = append(w.weights, 0)
+		w.weights = append(roomy(w.weights), 0)
 	}
 	return t
 }
@@ -179,7 +180,7 @@ func (c *Copier) Copy(entry int, as kb.File) {
 		if s.meta.Meaning != "" {
 			w.placed[len(w.lengths)] = placed{s, i}
 		}
-		w.lengths = append(w.lengths, s.lengths[i])
+		w.lengths = append(roomy(w.lengths), s.lengths[i])
 		record := piece(s.records, s.recordEnds, int(i))
 		chunk, _ := decodeChunk(record)
 		w.meta.Bytes += int64(len(chunk.Text))
@@ -226,9 +227,13 @@ func (w *Writer) Build(meaning *Meaning) (Written, error) {
 	out := w.out
 	out.end(sectionRecords)
 	out.section(sectionRecordEnds, raw(w.recordEnds))
-	out.section(sectionEntries, w.entries)
+	out.begin(sectionEntries)
+	for _, some := range w.entries.pieces {
+		out.write(some)
+	}
+	out.end(sectionEntries)
 	out.section(sectionLengths, raw(w.lengths))
-	w.entries, w.recordEnds = nil, nil
+	w.entries, w.recordEnds = pieces{}, nil
 	w.forget()
 	names, order := w.terms.sorted()
 	dict := newDictionary(names)
