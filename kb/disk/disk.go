@@ -2,7 +2,7 @@
 // from the documents, so that it is a cache and no database.
 //
 // Each source has a folder of its own, with a manifest, segments, and what was learned of their meaning. An update writes the documents
-// that are new as a segment more, and then a manifest that names it and the documents that are gone; the manifest is written aside,
+// that are new as a segment more, their texts while they are read, and then a manifest that names it and the documents that are gone; the manifest is written aside,
 // synced and renamed, so that a source is in its former state or in the new one, whenever the process or the machine ends. After that,
 // small segments and those with many documents gone are made one: a segment has more than twice the chunks of all that came after it,
 // so that a chunk is copied some times in its life and there are few segments. Meaning is learned when a source is filled, and again

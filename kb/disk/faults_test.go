@@ -18,7 +18,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mainstay-dev/mainstay/kb"
-	"github.com/mainstay-dev/mainstay/kb/index"
 )
 
 // texts are the files of a state: enough that their meaning is learned.
@@ -111,15 +110,39 @@ func (f *failing) step() bool {
 	return f.left == -1 || f.crash && f.left < 0
 }
 
-func (f *failing) Write(path string, data index.File) error {
-	if !f.step() {
-		return f.system.Write(path, data)
+func (f *failing) Create(path string) (file, error) {
+	if f.step() {
+		return nil, fmt.Errorf("create %s: %w", filepath.Base(path), f.with)
 	}
-	if f.left == -1 {
-		_ = os.WriteFile(path, data.Bytes()[:data.Size()/2], 0o600)
-	}
-	return fmt.Errorf("write %s: %w", filepath.Base(path), f.with)
+	to, err := f.system.Create(path)
+	return failingFile{f, to}, err
 }
+
+// failingFile is a file of such a storage.
+type failingFile struct {
+	of *failing
+	to file
+}
+
+func (f failingFile) Write(b []byte) (int, error) {
+	if !f.of.step() {
+		return f.to.Write(b)
+	}
+	n := 0
+	if f.of.left == -1 {
+		n, _ = f.to.Write(b[:len(b)/2])
+	}
+	return n, fmt.Errorf("write: %w", f.of.with)
+}
+
+func (f failingFile) Sync() error {
+	if f.of.step() {
+		return f.of.with
+	}
+	return f.to.Sync()
+}
+
+func (f failingFile) Close() error { return f.to.Close() }
 
 func (f *failing) Rename(from, to string) error {
 	if f.step() {
@@ -210,6 +233,38 @@ func TestEveryStepMayFail(t *testing.T) {
 		if steps < 25 {
 			t.Errorf("there are %d steps only", steps)
 		}
+	}
+}
+
+// A disk that is full is noticed while documents are read: the others are not, and the room is given back.
+func TestAFullDiskEndsReading(t *testing.T) {
+	folder := t.TempDir()
+	disk := &failing{left: 1 << 30, with: syscall.ENOSPC}
+	e, err := open(folder, disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.Update(t.Context(), to(3)); err != nil {
+		t.Fatal(err)
+	}
+	read := 0
+	u := kb.Update{Source: "docs", To: "much", Format: "1", Read: func(_ context.Context, f kb.File) (kb.Document, error) {
+		read++
+		return kb.Document{Chunks: []kb.Chunk{{Text: strings.Repeat("pod drain ", 1000)}}}, nil
+	}}
+	for i := range 1000 {
+		u.Put = append(u.Put, kb.File{Path: fmt.Sprint(i), Blob: fmt.Sprint(i)})
+	}
+	disk.left = 1 // The file is made, and nothing can be written to it.
+	if err := e.Update(t.Context(), u); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is full, and it says %v", err)
+	}
+	if read == 0 || read > 100 {
+		t.Errorf("%d documents were read", read)
+	}
+	if err := is(e, 3); err != nil || len(leftOver(e)) > 0 {
+		t.Errorf("afterwards %v is left over: %v", leftOver(e), err)
 	}
 }
 

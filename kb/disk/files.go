@@ -3,41 +3,34 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/mainstay-dev/mainstay/kb/index"
 )
 
 // storage changes files. It is the operating system's, or that of a test.
 type storage interface {
-	// Write makes a file of these bytes, which lie on the disk when it returns.
-	Write(path string, data index.File) error
+	// Create makes a file, or empties it.
+	Create(path string) (file, error)
 	Rename(from, to string) error
 	Remove(path string) error
 	// Sync makes what was changed in a folder last.
 	Sync(folder string) error
 }
 
+// file is one that is written. What was written lies on the disk when Sync returns.
+type file interface {
+	io.WriteCloser
+	Sync() error
+}
+
 type system struct{}
 
-func (system) Write(path string, data index.File) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	for _, b := range data {
-		if _, err := f.Write(b); err != nil {
-			return errors.Join(err, f.Close())
-		}
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return f.Close()
+func (system) Create(path string) (file, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 }
 
 func (system) Rename(from, to string) error { return os.Rename(from, to) }
@@ -50,6 +43,41 @@ func (system) Sync(folder string) error {
 	}
 	defer f.Close()
 	return f.Sync()
+}
+
+// fresh is a file of a source that is written, and that no manifest names yet. It is made when there is something to write.
+type fresh struct {
+	storage      storage
+	folder, name string
+	to           file
+}
+
+func (f *fresh) Write(b []byte) (int, error) {
+	if f.to == nil {
+		if err := os.MkdirAll(f.folder, 0o700); err != nil {
+			return 0, err
+		}
+		to, err := f.storage.Create(filepath.Join(f.folder, f.name))
+		if err != nil {
+			return 0, err
+		}
+		f.to = to
+	}
+	return f.to.Write(b)
+}
+
+// close ends the file, which lies on the disk then.
+func (f *fresh) close() error {
+	err := f.to.Sync()
+	return errors.Join(err, f.to.Close())
+}
+
+// drop removes the file, if there is one.
+func (f *fresh) drop() {
+	if f.to != nil {
+		_ = f.to.Close()                                      // It may be closed already.
+		_ = f.storage.Remove(filepath.Join(f.folder, f.name)) // If not now, when the index is opened again.
+	}
 }
 
 // mapped is a file in memory. It is given back when nobody holds it any more.

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/mainstay-dev/mainstay/kb/index"
@@ -36,30 +37,33 @@ func (e *Engine) merge(ctx context.Context, now *source) (*source, error) {
 	if !ok {
 		return nil, nil
 	}
-	w := index.NewWriter(now.Space)
+	next := &source{manifest: now.manifest, meaning: now.meaning}
+	to := e.fresh(&next.manifest, "segment")
+	w := index.NewWriter(now.Space, to)
 	copiers := make([]*index.Copier, len(now.live))
 	for _, p := range now.places(now.all()[from:]...) {
 		if copiers[p.segment] == nil {
 			copiers[p.segment] = w.Copier(now.live[p.segment].Segment)
 		}
 		copiers[p.segment].Copy(p.entry, now.entry(p).File)
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(ctx.Err(), w.Err()); err != nil {
+			to.drop()
 			return nil, err
 		}
 	}
-	next := &source{manifest: now.manifest, meaning: now.meaning}
 	next.live, next.Segments = now.live[:from:from], now.Segments[:from:from]
 	meaning := now.meaning
-	var files []newFile
+	var files []made
 	if learn {
 		meaning = w.Learn()
 		next.Learned, next.Added = w.Chunks(), 0
-		if next.meaning, next.Meaning = meaning, nil; meaning != nil {
-			files = append(files, newFile{data: meaning.File(), meaning: true})
+		next.meaning, next.Meaning = meaning, nil
+		if meaning != nil {
+			files = append(files, made{to: e.fresh(&next.manifest, "meaning"), meaning: meaning})
 		}
 	}
 	if w.Documents() > 0 {
-		files = append(files, newFile{data: w.Build(meaning)})
+		files = append(files, made{to: to, segment: w, meaning: meaning})
 	}
 	return e.write(now, next, files)
 }

@@ -85,16 +85,9 @@ func (s *source) stats() kb.Stats {
 		if s.Space != "" && l.Space() == s.Space {
 			stats.Vectors += l.Chunks()
 		}
-		for i, e := range l.Entries() {
-			if l.Gone(i) {
-				continue
-			}
-			if e.End > e.Begin {
-				stats.Documents++
-			}
-			if e.Problem != "" {
-				stats.Problems = append(stats.Problems, kb.Problem{Path: e.File.Path, Text: e.Problem})
-			}
+		stats.Documents += l.Found()
+		for e := range l.Unread() {
+			stats.Problems = append(stats.Problems, kb.Problem{Path: e.File.Path, Text: e.Problem})
 		}
 	}
 	slices.SortFunc(stats.Problems, func(a, b kb.Problem) int { return cmp.Compare(a.Path, b.Path) })

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"github.com/mainstay-dev/mainstay/kb"
@@ -16,7 +17,7 @@ import (
 	"github.com/mainstay-dev/mainstay/kb/vectors"
 )
 
-// Update brings a source to another state. What it needs in memory is several times the text that is new.
+// Update brings a source to another state. What it needs in memory is a few times the text that is new.
 func (e *Engine) Update(ctx context.Context, u kb.Update) error {
 	if err := e.update(ctx, u); err != nil {
 		return fmt.Errorf("update source %q to %q: %w", u.Source, u.To, err)
@@ -50,7 +51,9 @@ func (e *Engine) update(ctx context.Context, u kb.Update) error {
 	}
 	c := &change{engine: e, update: u, now: now, of: manifest{Source: u.Source, State: u.To, Format: u.Format, Space: u.Space,
 		Labels: maps.Clone(u.Labels), Next: now.Next, Meaning: now.Meaning, Learned: now.Learned, Added: now.Added}}
+	c.to = e.fresh(&c.of, "segment")
 	if err := c.take(ctx); err != nil {
+		c.to.drop()
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
@@ -83,6 +86,8 @@ type change struct {
 	// gone are the documents that are no more, by segment, and taken those that are new.
 	gone  [][]int
 	taken *index.Writer
+	to    *fresh // what taken writes to
+	taker *taker // what takes them in
 	// waiting are documents that need vectors, and dims is how long those are.
 	waiting []waiting
 	chunks  int
@@ -94,6 +99,9 @@ type waiting struct {
 	file     kb.File
 	document kb.Document
 }
+
+// large is how many chunks a segment has whose writing takes memory that is worth to be given back at once.
+const large = 10_000
 
 // batch is how many texts are embedded at once, at most.
 const batch = 64
@@ -157,8 +165,16 @@ func (c *change) plan() []kb.File {
 
 // take takes in what is new.
 func (c *change) take(ctx context.Context) error {
+	c.taken = index.NewWriter(c.update.Space, c.to)
+	ctx, c.taker = take(ctx, c.taken)
+	err := c.readAll(ctx)
+	c.taker.end()
+	return cmp.Or(c.taken.Err(), err)
+}
+
+// readAll reads what is new, and hands it to the taker.
+func (c *change) readAll(ctx context.Context) error {
 	files := c.plan()
-	c.taken = index.NewWriter(c.update.Space)
 	c.dims = -1
 	for _, l := range c.now.live {
 		if c.update.Space != "" && l.Space() == c.update.Space && l.Segment.Chunks() > 0 {
@@ -191,7 +207,7 @@ func (c *change) take(ctx context.Context) error {
 				if err := c.flush(ctx); err != nil {
 					return err
 				}
-				copiers[held.segment].Copy(held.entry, f)
+				c.taker.then(func() { copiers[held.segment].Copy(held.entry, f) })
 				c.progress(i+1, len(files))
 				continue
 			}
@@ -241,7 +257,8 @@ func (c *change) flush(ctx context.Context) error {
 		if vectors != nil {
 			n = len(w.document.Chunks)
 		}
-		c.taken.Add(w.file, w.document, vectors[:n])
+		own := vectors[:n]
+		c.taker.then(func() { c.taken.Add(w.file, w.document, own) })
 		vectors = vectors[n:]
 	}
 	c.waiting, c.chunks = c.waiting[:0], 0
@@ -290,7 +307,7 @@ func (c *change) embed(ctx context.Context) ([][]float32, error) {
 func (c *change) commit(ctx context.Context) (*source, error) {
 	next := &source{manifest: c.of, meaning: c.now.meaning}
 	meaning := c.now.meaning
-	var files []newFile
+	var files []made
 	if c.taken.Documents() > 0 {
 		next.Added += c.taken.Chunks()
 		if c.now.Learned == 0 {
@@ -306,11 +323,12 @@ func (c *change) commit(ctx context.Context) (*source, error) {
 			}
 			meaning = c.taken.Learn()
 			next.Learned, next.Added = c.taken.Chunks(), 0
-			if next.meaning, next.Meaning = meaning, nil; meaning != nil {
-				files = append(files, newFile{data: meaning.File(), meaning: true})
+			next.meaning, next.Meaning = meaning, nil
+			if meaning != nil {
+				files = append(files, made{to: c.engine.fresh(&next.manifest, "meaning"), meaning: meaning})
 			}
 		}
-		files = append(files, newFile{data: c.taken.Build(meaning)})
+		files = append(files, made{to: c.to, segment: c.taken, meaning: meaning})
 	}
 	for i, l := range c.now.live {
 		if l = l.Without(c.gone[i]); l.Documents() > 0 {
@@ -319,8 +337,10 @@ func (c *change) commit(ctx context.Context) (*source, error) {
 		}
 	}
 	if err := context.Cause(ctx); err != nil {
+		c.to.drop()
 		return nil, err
 	}
+	c.taken = nil // Its memory is free when the segment is written.
 	return c.engine.write(c.now, next, files)
 }
 
@@ -332,82 +352,102 @@ func withGone(p part, l *index.Live) part {
 	return p
 }
 
-// newFile is a file that is to be written: a segment, or what was learned.
-type newFile struct {
-	data    index.File
-	meaning bool
+// fresh is a file that a source will have.
+func (e *Engine) fresh(of *manifest, kind string) *fresh {
+	name := fmt.Sprintf("%d.%s", of.Next, kind)
+	of.Next++
+	return &fresh{storage: e.storage, folder: filepath.Join(e.folder, sourcesName, folderOf(of.Source)), name: name}
+}
+
+// made is a file that is written to its end: a segment, whose chunks get their places in a meaning, or that itself.
+type made struct {
+	to      *fresh
+	segment *index.Writer // nil for a meaning
+	meaning *index.Meaning
+}
+
+func (m *made) write() (part, error) {
+	var is index.Written
+	var err error
+	if m.segment != nil {
+		is, err = m.segment.Build(m.meaning)
+	} else {
+		is = index.Written{Size: len(m.meaning.File()), Checksum: index.Checksum(m.meaning.File())}
+		_, err = m.to.Write(m.meaning.File())
+	}
+	if err != nil {
+		return part{}, err
+	}
+	return part{File: m.to.name, Size: is.Size, Checksum: is.Checksum}, m.to.close()
 }
 
 // write writes files that are new and the manifest that names them, and publishes the state. It returns that, held. Where it fails, the
 // source is as it was.
-func (e *Engine) write(now, next *source, files []newFile) (*source, error) {
-	folder := filepath.Join(e.folder, sourcesName, folderOf(next.Source))
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
-	}
-	var written []string
-	undo := func() {
-		for _, name := range written {
-			_ = e.storage.Remove(filepath.Join(folder, name)) // If not now, when the index is opened again.
-		}
-	}
+func (e *Engine) write(now, next *source, files []made) (*source, error) {
 	next.held.Store(1)
-	for _, f := range files {
-		name := fmt.Sprintf("%d.segment", next.Next)
-		if f.meaning {
-			name = fmt.Sprintf("%d.meaning", next.Next)
-		}
-		next.Next++
-		written = append(written, name)
-		p := part{File: name, Size: f.data.Size(), Checksum: f.data.Checksum()}
-		m, err := e.writeFile(folder, name, f.data)
-		if err != nil {
-			undo()
-			next.release()
-			return nil, err
-		}
-		next.files = append(next.files, m)
-		if f.meaning {
-			next.meaning, err = index.OpenMeaning(m.data)
-			next.Meaning = &p
-		} else {
-			var s *index.Segment
-			if s, err = index.Open(m.data); err == nil {
-				next.live, next.Segments = append(next.live, index.All(s)), append(next.Segments, p)
-			}
-		}
-		if err != nil {
-			undo()
-			next.release()
-			return nil, fmt.Errorf("read back %s: %w", name, err)
-		}
-	}
-	for _, f := range now.files {
-		if next.names(f.name) && !slices.Contains(written, f.name) {
-			f.hold()
-			next.files = append(next.files, f)
-		}
-	}
-	if err := e.writeManifest(folder, next); err != nil {
-		undo()
+	err := e.finish(now, next, files)
+	if err != nil {
 		next.release()
+		for _, f := range files {
+			f.to.drop()
+		}
 		return nil, err
 	}
 	next.hold()
 	e.publish(next.Source, next)
 	for _, f := range now.files {
 		if !next.names(f.name) {
-			_ = e.storage.Remove(filepath.Join(folder, f.name)) // If not now, when the index is opened again.
+			// If not now, when the index is opened again.
+			_ = e.storage.Remove(filepath.Join(e.folder, sourcesName, folderOf(next.Source), f.name))
 		}
 	}
 	return next, nil
 }
 
-func (e *Engine) writeFile(folder, name string, data index.File) (*mapped, error) {
-	if err := e.storage.Write(filepath.Join(folder, name), data); err != nil {
-		return nil, err
+// finish writes files and the manifest.
+func (e *Engine) finish(now, next *source, files []made) error {
+	folder := filepath.Join(e.folder, sourcesName, folderOf(next.Source))
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
 	}
-	return load(folder, name)
+	for i := range files {
+		f := &files[i]
+		isSegment, chunks := f.segment != nil, 0
+		if isSegment {
+			chunks = f.segment.Chunks()
+		}
+		p, err := f.write()
+		if err != nil {
+			return err
+		}
+		if f.segment = nil; chunks >= large {
+			debug.FreeOSMemory() // What was needed for it is seldom needed again, and the file takes its place in memory.
+		}
+		m, err := load(folder, p.File)
+		if err != nil {
+			return err
+		}
+		next.files = append(next.files, m)
+		if isSegment {
+			var s *index.Segment
+			if s, err = index.Open(m.data); err == nil {
+				next.live, next.Segments = append(next.live, index.All(s)), append(next.Segments, p)
+			}
+		} else {
+			next.meaning, err = index.OpenMeaning(m.data)
+			next.Meaning = &p
+		}
+		if err != nil {
+			return fmt.Errorf("read back %s: %w", p.File, err)
+		}
+	}
+	for _, f := range now.files {
+		if next.names(f.name) && !slices.ContainsFunc(next.files, func(is *mapped) bool { return is.name == f.name }) {
+			f.hold()
+			next.files = append(next.files, f)
+		}
+	}
+	return e.writeManifest(folder, next)
 }
 
 // writeManifest is the step with which a state is reached: before the rename it is the former one, and after it the new one.
@@ -418,8 +458,12 @@ func (e *Engine) writeManifest(folder string, next *source) error {
 	}
 	next.size = len(b)
 	aside, name := filepath.Join(folder, asideName), filepath.Join(folder, manifestName)
-	if err := e.storage.Write(aside, index.File{b}); err != nil {
-		_ = e.storage.Remove(aside) // If not now, when the index is opened again.
+	to := &fresh{storage: e.storage, folder: folder, name: asideName}
+	if _, err = to.Write(b); err == nil {
+		err = to.close()
+	}
+	if err != nil {
+		to.drop()
 		return err
 	}
 	if err := e.storage.Sync(folder); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -81,8 +82,8 @@ var Questions = sync.OnceValue(func() []string {
 	return questions
 })
 
-// cpu is how long this process has kept a core busy, which other processes do not change.
-func cpu(b *testing.B) time.Duration {
+// CPU is how long this process has kept a core busy, which other processes do not change.
+func CPU(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
@@ -124,7 +125,33 @@ func thread(b *testing.B) time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// Benchmark measures an engine with Code: how fast it is filled, how long a question takes, how long until a file that has changed is
+// resident is how many bytes of memory this process has, and had at most since resetPeak: all of it, what is mapped of files included.
+func resident(b *testing.B) (now, peak int64) {
+	status, err := os.ReadFile("/proc/self/status")
+	must(b, err)
+	for line := range strings.Lines(string(status)) {
+		var of int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &of); n == 1 {
+			now = of << 10
+		}
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &of); n == 1 {
+			peak = of << 10
+		}
+	}
+	return now, peak
+}
+
+// resetPeak begins what resident tells anew, where that can be done, and says how much there is.
+func resetPeak(b *testing.B) (now int64, ok bool) {
+	debug.FreeOSMemory()
+	if os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) != nil {
+		return 0, false // Elsewhere than on Linux.
+	}
+	now, _ = resident(b)
+	return now, true
+}
+
+// Benchmark measures an engine with Code: how fast it is filled and what memory that takes at most besides the text itself, how long a question takes, how long until a file that has changed is
 // found, and how long it takes to open what there is. open is asked again for the same folder after Close.
 func Benchmark(b *testing.B, open func(b testing.TB, folder string) kb.Engine) {
 	folder := b.TempDir()
@@ -140,20 +167,28 @@ func Benchmark(b *testing.B, open func(b testing.TB, folder string) kb.Engine) {
 		}
 	}
 	b.Run("fill", func(b *testing.B) {
-		used := time.Duration(0)
+		used, memory := time.Duration(0), int64(0)
 		for b.Loop() {
 			b.StopTimer()
 			must(b, e.Forget(b.Context(), "go"))
+			began, told := resetPeak(b)
 			b.StartTimer()
-			before := cpu(b)
+			before := CPU(b)
 			apply(b, e, u)
-			used += cpu(b) - before
+			used += CPU(b) - before
+			if told {
+				_, peak := resident(b)
+				memory = max(memory, peak-began)
+			}
 		}
 		b.ReportMetric(float64(chunks*b.N)/used.Seconds(), "chunks/cpu-s")
 		b.ReportMetric(float64(chunks*b.N)/b.Elapsed().Seconds(), "chunks/s")
 		stats, err := e.Stats(b.Context())
 		must(b, err)
 		b.ReportMetric(float64(stats[0].Disk)/float64(bytes), "disk-bytes/byte-of-text")
+		if memory > 0 {
+			b.ReportMetric(float64(memory)/float64(bytes), "peak-bytes/byte-of-text")
+		}
 	})
 	if filled, err := e.State(b.Context(), "go"); err != nil || filled == "" {
 		apply(b, e, u) // fill was not asked for.

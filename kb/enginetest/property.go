@@ -71,6 +71,16 @@ func testAnyHistory(t *testing.T, open func(testing.TB) kb.Engine) {
 		if err := fresh.Update(t.Context(), c.whole("fresh")); err != nil {
 			rt.Fatal(err)
 		}
+		count := func(e kb.Engine) kb.Stats {
+			stats, err := e.Stats(t.Context())
+			if err != nil || len(stats) != 1 {
+				rt.Fatalf("stats %+v: %v", stats, err)
+			}
+			return stats[0]
+		}
+		if got, want := count(e), count(fresh); got.Documents != want.Documents || got.Chunks != want.Chunks || got.Bytes != want.Bytes || !slices.Equal(got.Problems, want.Problems) {
+			rt.Fatalf("counted %+v, want %+v", got, want)
+		}
 		query := strings.Join(rapid.SliceOfN(word, 1, 3).Draw(rt, "query"), " ")
 		q := kb.Query{Text: query, Sources: []string{"docs"}, WordsOnly: true, Most: kb.MaxHits}
 		got, err := e.Search(t.Context(), q)

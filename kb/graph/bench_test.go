@@ -137,23 +137,3 @@ func BenchmarkExtract(b *testing.B) {
 		}
 	}
 }
-
-// BenchmarkDecode reads facts that were kept.
-func BenchmarkDecode(b *testing.B) {
-	var kept [][]byte
-	for _, f := range platform()[:1000] {
-		kept = append(kept, f.Encode())
-	}
-	size := 0
-	for _, k := range kept {
-		size += len(k)
-	}
-	for b.Loop() {
-		for _, k := range kept {
-			if _, err := graph.Decode(k); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	b.ReportMetric(float64(size)/1000, "bytes/file")
-}

@@ -8,9 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-// Format identifies how Extract reads files. Facts of another format are extracted again.
-const Format = "2"
-
 // What one file may hold. Beyond it the file is reported, and what was found before it counts.
 const (
 	MaxFile   = 8 << 20 // The longest file that is read, in bytes.

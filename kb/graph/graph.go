@@ -96,6 +96,24 @@ func (g *Graph) SetCommit(commit string) {
 func (g *Graph) Put(facts Facts) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.put(facts)
+}
+
+// Move brings the graph to another commit: some files are removed, and facts are put as Put does. Questions meet the former commit or the
+// new one.
+func (g *Graph) Move(commit string, removed []string, put []Facts) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.commit = commit
+	for _, path := range removed {
+		g.remove(path)
+	}
+	for _, facts := range put {
+		g.put(facts)
+	}
+}
+
+func (g *Graph) put(facts Facts) {
 	g.remove(facts.Path)
 	f := &file{path: facts.Path, entities: facts.Entities, problems: facts.Problems}
 	g.files[f.path] = f

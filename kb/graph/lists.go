@@ -29,7 +29,7 @@ func (g *Graph) Edges() []Edge {
 		from := g.resolve(k.from)
 		g.targets(int32(id), func(to int32) {
 			if from != to || k.relation != SameAs {
-				edges = append(edges, g.edge(hop{from, to, int32(id), k.relation}))
+				edges = append(edges, g.edge(hop{from: from, to: to, link: int32(id), relation: k.relation}))
 			}
 		})
 	}

@@ -53,8 +53,8 @@ func (g *Graph) Neighbours(path string, first, last, most int) []Neighbour {
 	best := map[Place]hop{}
 	other := map[Place]int32{}
 	for _, id := range from {
-		g.steps(id, func(r Relation) direction {
-			if r == DeclaredIn {
+		g.steps(id, func(h hop) direction {
+			if h.relation == DeclaredIn {
 				return none
 			}
 			return both

@@ -59,7 +59,7 @@ func (g *Graph) Owners(of Node, most int) Answer {
 			if d.index >= 0 {
 				for _, l := range n.out {
 					if k := &g.links[l]; k.relation == DeclaredIn && k.file == d.file {
-						edges = append(edges, hop{start, k.to, l, DeclaredIn})
+						edges = append(edges, hop{from: start, to: k.to, link: l, relation: DeclaredIn})
 					}
 				}
 			}

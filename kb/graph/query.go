@@ -10,11 +10,11 @@ import (
 func (g *Graph) DependsOn(of Node, depth, most int) Answer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.spread(of, depth, most, func(r Relation) direction {
-		if r == DeclaredIn {
+	return g.spread(of, depth, most, func(h hop) direction {
+		if h.relation == DeclaredIn {
 			return none
 		}
-		return relations[r]
+		return h.affects
 	})
 }
 
@@ -23,8 +23,8 @@ func (g *Graph) DependsOn(of Node, depth, most int) Answer {
 func (g *Graph) BlastRadius(of Node, depth, most int) Answer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.spread(of, depth, most, func(r Relation) direction {
-		switch relations[r] {
+	return g.spread(of, depth, most, func(h hop) direction {
+		switch h.affects {
 		case forward:
 			return backward
 		case backward:
@@ -38,29 +38,29 @@ func (g *Graph) BlastRadius(of Node, depth, most int) Answer {
 func (g *Graph) Related(of Node, depth, most int) Answer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.spread(of, depth, most, func(Relation) direction { return both })
+	return g.spread(of, depth, most, func(hop) direction { return both })
 }
 
 // both is for going along a relation in both directions.
 const both direction = 3
 
 // steps yields the relations that lead on from a node, and where to, along the directions that follow says.
-func (g *Graph) steps(id int32, follow func(Relation) direction, yield func(hop, int32)) {
+func (g *Graph) steps(id int32, follow func(hop) direction, yield func(hop, int32)) {
 	out, in := g.hops(id)
 	for _, h := range out {
-		if d := follow(h.relation); (d == forward || d == both) && h.to != id {
+		if d := follow(h); (d == forward || d == both) && h.to != id {
 			yield(h, h.to)
 		}
 	}
 	for _, h := range in {
-		if d := follow(h.relation); (d == backward || d == both) && h.from != id {
+		if d := follow(h); (d == backward || d == both) && h.from != id {
 			yield(h, h.from)
 		}
 	}
 }
 
 // spread goes along relations, level by level. Of several that lead to a node from the level before, the first in order is told.
-func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction) Answer {
+func (g *Graph) spread(of Node, depth, most int, follow func(hop) direction) Answer {
 	answer := Answer{Of: []Node{of}, Found: []Found{}, Edges: []Edge{}}
 	start, known := g.ids[of]
 	if !known {
@@ -70,6 +70,7 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 	start = g.resolve(start)
 	g.visit()
 	g.reach(start, 0, hop{})
+	var told []int32
 	level := []int32{start}
 	for d := 1; d <= depth && len(level) > 0; d++ {
 		var next []int32
@@ -84,18 +85,18 @@ func (g *Graph) spread(of Node, depth, most int, follow func(Relation) direction
 				}
 			})
 		}
-		slices.SortFunc(next, g.order)
-		room := min(len(next), most-len(answer.Found))
-		answer.Found, answer.Edges = slices.Grow(answer.Found, room), slices.Grow(answer.Edges, room)
-		for i, id := range next {
-			if len(answer.Found) >= most {
-				answer.LeftOut += len(next) - i
-				break
-			}
-			answer.Found = append(answer.Found, g.found(id, d))
-			answer.Edges = append(answer.Edges, g.edge(g.visits.of[id].via))
+		room := min(len(next), most-len(told))
+		answer.LeftOut += len(next) - room
+		if room > 0 {
+			slices.SortFunc(next, g.order)
+			told = append(told, next[:room]...)
 		}
 		level = next
+	}
+	answer.Found, answer.Edges = make([]Found, len(told)), make([]Edge, len(told))
+	for i, id := range told {
+		v := g.visits.of[id]
+		answer.Found[i], answer.Edges[i] = g.found(id, int(v.depth)), g.edge(v.via)
 	}
 	return answer
 }
@@ -151,8 +152,8 @@ func (g *Graph) Path(from, to Node) Answer {
 		return answer
 	}
 	a, b = g.resolve(a), g.resolve(b)
-	dependency := func(r Relation) direction { return relations[r] }
-	any := func(Relation) direction { return both }
+	dependency := func(h hop) direction { return h.affects }
+	any := func(hop) direction { return both }
 	way, found := g.way(a, b, dependency)
 	if !found {
 		if way, found = g.way(b, a, dependency); !found {
@@ -178,7 +179,7 @@ func (g *Graph) Path(from, to Node) Answer {
 }
 
 // way is the shortest one from a to b; of several, the one whose relations come first in order, from the end.
-func (g *Graph) way(a, b int32, follow func(Relation) direction) ([]hop, bool) {
+func (g *Graph) way(a, b int32, follow func(hop) direction) ([]hop, bool) {
 	if a == b {
 		return nil, true
 	}

@@ -72,6 +72,7 @@ func (g *Graph) aliases(id int32, yield func(int32)) {
 type hop struct {
 	from, to int32
 	link     int32 // -1 for one that no file declares.
+	affects  direction
 	relation Relation
 }
 
@@ -95,8 +96,14 @@ func (g *Graph) hops(id int32) (out, in []hop) {
 	h := &g.resolved.of[id]
 	if h.change != g.resolved.change {
 		h.change, h.out, h.in = g.resolved.change, h.out[:0], h.in[:0]
-		g.hopsOut(id, func(o hop) { h.out = append(h.out, o) })
-		g.hopsIn(id, func(o hop) { h.in = append(h.in, o) })
+		keep := func(to *[]hop) func(hop) {
+			return func(o hop) {
+				o.affects = relations[o.relation]
+				*to = append(*to, o)
+			}
+		}
+		g.hopsOut(id, keep(&h.out))
+		g.hopsIn(id, keep(&h.in))
 	}
 	return h.out, h.in
 }
@@ -118,17 +125,17 @@ func (g *Graph) hopsOut(id int32, yield func(hop)) {
 	switch n := &g.nodes[id]; {
 	case n.Group != "":
 	case n.Kind == KindPath && n.Namespace == "" && len(n.declared) == 0:
-		g.contents(n.Name, func(f int32) { yield(hop{id, f, -1, Contains}) })
+		g.contents(n.Name, func(f int32) { yield(hop{from: id, to: f, link: -1, relation: Contains}) })
 	case n.Kind == KindPods && g.isBroad(id):
 		for _, r := range g.standing(id) {
-			g.selected(id, func(w int32) bool { yield(hop{id, w, -1, r}); return true })
+			g.selected(id, func(w int32) bool { yield(hop{from: id, to: w, link: -1, relation: r}); return true })
 		}
 	}
 }
 
 func (g *Graph) linksOut(written, id int32, yield func(hop)) {
 	for _, l := range g.nodes[written].out {
-		g.targets(l, func(to int32) { yield(hop{id, to, l, g.links[l].relation}) })
+		g.targets(l, func(to int32) { yield(hop{from: id, to: to, link: l, relation: g.links[l].relation}) })
 	}
 }
 
@@ -157,14 +164,14 @@ func (g *Graph) hopsIn(id int32, yield func(hop)) {
 	g.selectorsOf(id, func(s int32) {
 		if g.isBroad(s) {
 			for _, r := range g.standing(s) {
-				yield(hop{s, id, -1, r})
+				yield(hop{from: s, to: id, link: -1, relation: r})
 			}
 		} else {
 			g.linksIn(s, id, yield)
 		}
 	})
 	if n := &g.nodes[id]; n.Kind == KindPath && n.Group == "" && n.Namespace == "" && len(n.declared) > 0 {
-		g.containers(n.Name, func(f int32) { yield(hop{f, id, -1, Contains}) })
+		g.containers(n.Name, func(f int32) { yield(hop{from: f, to: id, link: -1, relation: Contains}) })
 	}
 }
 
@@ -191,7 +198,7 @@ func (g *Graph) standing(id int32) []Relation {
 func (g *Graph) linksIn(written, id int32, yield func(hop)) {
 	for _, l := range g.nodes[written].in {
 		if k := &g.links[l]; !k.ifDeclared || g.exists(id) {
-			yield(hop{g.resolve(k.from), id, l, k.relation})
+			yield(hop{from: g.resolve(k.from), to: id, link: l, relation: k.relation})
 		}
 	}
 }

@@ -62,7 +62,11 @@ type dictionary struct {
 }
 
 func newDictionary(terms []string) dictionary {
-	d := dictionary{ends: make([]uint32, 0, len(terms)), table: make([]uint32, 1<<bits.Len(uint(2*len(terms))))}
+	size := 0
+	for _, t := range terms {
+		size += len(t)
+	}
+	d := dictionary{text: make([]byte, 0, size), ends: make([]uint32, 0, len(terms)), table: make([]uint32, 1<<bits.Len(uint(2*len(terms))))}
 	for i, t := range terms {
 		d.text = append(d.text, t...)
 		d.ends = append(d.ends, uint32(len(d.text)))

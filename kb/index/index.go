@@ -26,7 +26,7 @@ type Document struct {
 type Builder struct{ to *Writer }
 
 // NewBuilder returns an empty Builder.
-func NewBuilder() *Builder { return &Builder{NewWriter("")} }
+func NewBuilder() *Builder { return &Builder{newWriterTo("", newMemory(sections))} }
 
 // Add takes a document in.
 func (b *Builder) Add(d Document) {
@@ -34,9 +34,16 @@ func (b *Builder) Add(d Document) {
 }
 
 // Build makes the Index. The Builder is of no use afterwards.
-func (b *Builder) Build() *Index {
-	m := b.to.Learn()
-	s, err := Open(b.to.Build(m).Bytes())
+func (b *Builder) Build() *Index { return b.build(b.to.Learn()) }
+
+// BuildWords makes an Index that is searched by words alone, for which nothing is learned. The Builder is of no use afterwards.
+func (b *Builder) BuildWords() *Index { return b.build(nil) }
+
+func (b *Builder) build(m *Meaning) *Index {
+	if _, err := b.to.Build(m); err != nil {
+		panic(err) // There is no file that could fail.
+	}
+	s, err := openSections(b.to.out.kept)
 	if err != nil {
 		panic(err) // It was made just now.
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"iter"
 	"math"
 	"slices"
 )
@@ -13,15 +14,15 @@ type Live struct {
 	// counts say in how many chunks that are there each term stands; nil where nothing is gone.
 	counts []uint32
 	gone   []uint64 // a bit for each entry
-	// documents and chunks count what is there.
-	documents, chunks int
-	length            float64
-	bytes             int64
+	// documents and chunks count what is there, and found the documents that have chunks.
+	documents, found, chunks int
+	length                   float64
+	bytes                    int64
 }
 
 // All is a segment of which nothing is gone.
 func All(s *Segment) *Live {
-	return &Live{Segment: s, lengths: s.lengths, gone: make([]uint64, (len(s.entries)+63)/64), documents: len(s.entries), chunks: len(s.lengths), length: sum(s.lengths), bytes: s.meta.Bytes}
+	return &Live{Segment: s, lengths: s.lengths, gone: make([]uint64, (len(s.entries)+63)/64), documents: len(s.entries), found: s.found, chunks: len(s.lengths), length: sum(s.lengths), bytes: s.meta.Bytes}
 }
 
 var infinite = float32(math.Inf(1))
@@ -33,6 +34,20 @@ func (l *Live) Gone(entry int) bool { return l.gone[entry/64]>>(entry%64)&1 == 1
 
 // Documents is how many documents are there.
 func (l *Live) Documents() int { return l.documents }
+
+// Found is how many documents are there that have chunks.
+func (l *Live) Found() int { return l.found }
+
+// Unread yields the documents that are there and could not be read.
+func (l *Live) Unread() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for _, i := range l.unread {
+			if !l.Gone(i) && !yield(l.entries[i]) {
+				return
+			}
+		}
+	}
+}
 
 // Chunks is how many chunks are there.
 func (l *Live) Chunks() int { return l.chunks }
@@ -52,7 +67,7 @@ func (l *Live) Without(entries []int) *Live {
 		return l
 	}
 	n := &Live{Segment: l.Segment, lengths: slices.Clone(l.lengths), counts: slices.Clone(l.counts), gone: slices.Clone(l.gone),
-		documents: l.documents, chunks: l.chunks, length: l.length, bytes: l.bytes}
+		documents: l.documents, found: l.found, chunks: l.chunks, length: l.length, bytes: l.bytes}
 	if n.counts == nil {
 		n.counts = make([]uint32, len(l.postingEnds))
 		for t := range n.counts {
@@ -65,6 +80,9 @@ func (l *Live) Without(entries []int) *Live {
 		}
 		n.gone[i/64] |= 1 << (i % 64)
 		n.documents--
+		if l.entries[i].End > l.entries[i].Begin {
+			n.found--
+		}
 		for c := l.entries[i].Begin; c < l.entries[i].End; c++ {
 			terms, _ := l.of(c)
 			for _, t := range terms {

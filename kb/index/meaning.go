@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -24,8 +25,8 @@ func (m *Meaning) ID() string { return m.id }
 // LearnedFrom is how many chunks it was learned from.
 func (m *Meaning) LearnedFrom() int { return m.from }
 
-// File is it as a file that OpenMeaning reads.
-func (m *Meaning) File() File { return File{m.file} }
+// File is it as a file that OpenMeaning reads. It must not change.
+func (m *Meaning) File() []byte { return m.file }
 
 // The sections of a meaning's file, which is laid out like a segment's.
 const (
@@ -54,22 +55,25 @@ func newMeaning(terms []string, space *lsa.Space, from int) *Meaning {
 		}
 		return 1
 	})
-	sorted, weights, basis := make([]string, len(terms)), make([]float32, len(terms)), lsa.NewPacked(space.Dims())
-	basis.Grow(len(terms))
+	sorted, weights, basis := make([]string, len(terms)), make([]float32, len(terms)), lsa.NewPacked(space.Dims(), len(terms))
 	for to, at := range order {
 		sorted[to], weights[to] = terms[at], space.Weights()[at]
-		basis.Copy(space.Basis(), at)
+		basis.Copy(to, space.Basis(), at)
 	}
 	described, err := json.Marshal(meaningOf{from, space.Dims()})
 	if err != nil {
 		panic(err) // Numbers always can be written.
 	}
 	dict := newDictionary(sorted)
-	of := make([][][]byte, meaningSections)
+	var to bytes.Buffer
+	out := newOutput(&to, meaningSections)
 	for i, b := range [][]byte{described, dict.text, raw(dict.ends), raw(dict.table), raw(weights), raw(basis.Cells()), raw(basis.Scales())} {
-		of[i] = [][]byte{b}
+		out.section(i, b)
 	}
-	file := pack(of...).Bytes()
+	if _, err := out.close(); err != nil {
+		panic(err) // Memory takes all.
+	}
+	file := to.Bytes()
 	return &Meaning{identify(file), from, dict, lsa.NewSpace(weights, basis), file}
 }
 

@@ -19,10 +19,10 @@ import (
 )
 
 // version is that of the layout. What is of another one is not read.
-const version = 1
+const version = 2
 
-// The sections of a segment, in the order in which they lie in it. Each begins at a multiple of 8 bytes, and numbers have their least
-// significant byte first. A checksum of all of it stands at the end.
+// The sections of a segment. Each begins at a multiple of 8 bytes, and numbers have their least significant byte first. Where they lie is
+// told behind them, and at the end stands a checksum of all of it.
 const (
 	sectionMeta = iota
 	sectionEntries
@@ -81,7 +81,10 @@ type Entry struct {
 type Segment struct {
 	meta    meta
 	entries []Entry
-	dict    dictionary
+	// found counts the documents that have chunks, and unread are those that could not be read.
+	found  int
+	unread []int
+	dict   dictionary
 	// postings are the chunks of the terms, and own the terms of the chunks; counts say how often, at most 255 times.
 	postingEnds, postings []uint32
 	postingCounts         []uint8
@@ -171,52 +174,6 @@ func (s *Segment) blocks() int { return (len(s.lengths) + block - 1) / block }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// File is a file in pieces, which follow one another.
-type File [][]byte
-
-// Size is how many bytes it has.
-func (f File) Size() (n int) {
-	for _, b := range f {
-		n += len(b)
-	}
-	return n
-}
-
-// Checksum is that of all of it.
-func (f File) Checksum() uint32 { return Checksum(f[len(f)-1]) }
-
-// Bytes are all of it.
-func (f File) Bytes() []byte { return slices.Concat(f...) }
-
-// pack makes a file of sections, each of which is in pieces itself.
-func pack(of ...[][]byte) File {
-	at := len(magic) + 8 + 16*len(of)
-	head := binary.LittleEndian.AppendUint32(slices.Clone(magic), version)
-	head = binary.LittleEndian.AppendUint32(head, uint32(len(of)))
-	file := File{nil}
-	add := func(b []byte) {
-		file = append(file, b)
-		at += len(b)
-	}
-	for _, section := range of {
-		begin := at
-		for _, b := range section {
-			add(b)
-		}
-		head = binary.LittleEndian.AppendUint64(head, uint64(begin))
-		head = binary.LittleEndian.AppendUint64(head, uint64(at-begin))
-		add(make([]byte, aligned(at)-at))
-	}
-	file[0] = head
-	sum := uint32(0)
-	for _, b := range file {
-		sum = crc32.Update(sum, castagnoli, b)
-	}
-	return append(file, binary.LittleEndian.AppendUint64(nil, uint64(sum)))
-}
-
-func aligned(n int) int { return (n + 7) &^ 7 }
-
 // Checksum is that of a whole file which Open has read.
 func Checksum(file []byte) uint32 {
 	if len(file) < 8 {
@@ -229,21 +186,20 @@ func Checksum(file []byte) uint32 {
 var errDamaged = errors.New("damaged, or not a file of an index")
 
 func unpack(file []byte, sections int) ([][]byte, error) {
-	head := len(magic) + 8 + 16*sections
-	if len(file) < head+8 || len(file)%8 != 0 || !bytes.HasPrefix(file, magic) {
+	if len(file) < len(magic)+16+16*sections || len(file)%8 != 0 || !bytes.HasPrefix(file, magic) {
 		return nil, errDamaged
 	}
 	if v := binary.LittleEndian.Uint32(file[len(magic):]); v != version {
 		return nil, fmt.Errorf("written in version %d of the layout, this is %d", v, version)
 	}
-	body := file[:len(file)-8]
-	if n := binary.LittleEndian.Uint32(file[len(magic)+4:]); n != uint32(sections) || binary.LittleEndian.Uint64(file[len(body):]) != uint64(crc32.Checksum(body, castagnoli)) {
+	body, sum := file[:len(file)-8], binary.LittleEndian.Uint64(file[len(file)-8:])
+	if n := binary.LittleEndian.Uint32(file[len(magic)+4:]); n != uint32(sections) || sum != uint64(crc32.Checksum(body, castagnoli)) {
 		return nil, errDamaged
 	}
+	body, told := body[:len(body)-16*sections], body[len(body)-16*sections:]
 	of := make([][]byte, sections)
 	for i := range of {
-		at := binary.LittleEndian.Uint64(file[len(magic)+8+16*i:])
-		size := binary.LittleEndian.Uint64(file[len(magic)+16+16*i:])
+		at, size := binary.LittleEndian.Uint64(told[16*i:]), binary.LittleEndian.Uint64(told[16*i+8:])
 		if at > uint64(len(body)) || size > uint64(len(body))-at {
 			return nil, errDamaged
 		}
@@ -258,6 +214,10 @@ func Open(file []byte) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openSections(of)
+}
+
+func openSections(of [][]byte) (*Segment, error) {
 	s := &Segment{
 		dict:          dictionary{of[sectionTerms], view[uint32](of[sectionTermEnds]), view[uint32](of[sectionTable])},
 		postingEnds:   view[uint32](of[sectionPostingEnds]),
@@ -273,7 +233,8 @@ func Open(file []byte) (*Segment, error) {
 		recordEnds:    view[uint64](of[sectionRecordEnds]),
 		records:       of[sectionRecords],
 	}
-	if err := json.Unmarshal(of[sectionMeta], &s.meta); err != nil {
+	err := json.Unmarshal(of[sectionMeta], &s.meta)
+	if err != nil {
 		return nil, errDamaged
 	}
 	s.meanings = lsa.PackedOf(s.meta.Dims, view[int8](of[sectionMeaningCells]), view[float32](of[sectionMeaningScales]))
@@ -284,6 +245,14 @@ func Open(file []byte) (*Segment, error) {
 	s.entries, err = decodeEntries(of[sectionEntries])
 	if err != nil || !s.sound() {
 		return nil, errDamaged
+	}
+	for i, e := range s.entries {
+		if e.End > e.Begin {
+			s.found++
+		}
+		if e.Problem != "" {
+			s.unread = append(s.unread, i)
+		}
 	}
 	s.byPath = sync.OnceValue(func() map[string]int {
 		m := make(map[string]int, len(s.entries))
@@ -356,19 +325,16 @@ func below(of []uint32, end int) bool {
 	return len(of) == 0 || int(most) < end
 }
 
-func encodeEntries(entries []Entry) []byte {
-	var b []byte
-	for _, e := range entries {
-		b = appendText(b, e.File.Path)
-		b = appendText(b, e.File.Blob)
-		b = binary.AppendVarint(b, e.File.Time.Unix())
-		b = binary.AppendUvarint(b, uint64(e.File.Time.Nanosecond()))
-		b = appendText(b, string(e.Kind))
-		b = appendText(b, e.Title)
-		b = appendText(b, e.Problem)
-		b = binary.AppendUvarint(b, uint64(e.End))
-	}
-	return b
+// appendEntry appends what decodeEntries reads.
+func appendEntry(b []byte, e Entry) []byte {
+	b = appendText(b, e.File.Path)
+	b = appendText(b, e.File.Blob)
+	b = binary.AppendVarint(b, e.File.Time.Unix())
+	b = binary.AppendUvarint(b, uint64(e.File.Time.Nanosecond()))
+	b = appendText(b, string(e.Kind))
+	b = appendText(b, e.Title)
+	b = appendText(b, e.Problem)
+	return binary.AppendUvarint(b, uint64(e.End))
 }
 
 func decodeEntries(b []byte) ([]Entry, error) {

@@ -2,9 +2,8 @@ package index
 
 import (
 	"encoding/json"
+	"io"
 	"math"
-	"slices"
-	"strings"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/lsa"
@@ -20,19 +19,20 @@ const maxRuns = 1 << 20
 
 // Writer makes a segment. It is for one goroutine.
 type Writer struct {
-	meta    meta
-	entries []Entry
-	terms   map[string]uint32
-	// runs remembers the terms of runs, since the same ones come again and again.
-	runs map[string]termsOfRun
-	// recent are some of them that came last, which the processor has at hand.
-	recent [1 << 12]termsOfRun
+	out  *output
+	meta meta
+	// entries are the documents as they are written, and documents how many.
+	entries   pieces
+	documents int
+	terms     table
+	// runs are numbered too, since the same ones come again and again: the terms of each end in ofRuns where runEnds says.
+	runs    table
+	runEnds []uint32
+	ofRuns  []uint32
+	cutter  *words.Cutter
 	// own are the terms of each chunk.
-	own        []counted
-	terms32    arena[uint32]
-	counts8    arena[uint8]
+	own        owned
 	lengths    []float32
-	records    pieces
 	recordEnds []uint64
 	// The terms of the chunk that is taken in, what each counts, and how it is recorded.
 	present []uint32
@@ -49,21 +49,26 @@ type placed struct {
 	chunk uint32
 }
 
-type termsOfRun struct {
-	run   string
-	terms []uint32
+// NewWriter returns an empty Writer, which writes the segment as a file that Open reads. Texts are written as they come, the rest by Build.
+// The chunks that it takes have vectors made by space, if it is not empty.
+func NewWriter(space string, to io.Writer) *Writer {
+	return newWriterTo(space, newOutput(to, sections))
 }
 
-// NewWriter returns an empty Writer. The chunks that it takes have vectors made by space, if it is not empty.
-func NewWriter(space string) *Writer {
-	return &Writer{meta: meta{Space: space}, terms: map[string]uint32{}, runs: map[string]termsOfRun{}, placed: map[int]placed{}}
+func newWriterTo(space string, out *output) *Writer {
+	w := &Writer{out: out, meta: meta{Space: space}, cutter: words.NewCutter(), placed: map[int]placed{}}
+	w.out.begin(sectionRecords)
+	return w
 }
+
+// Err is what has failed in writing. Build returns it, too.
+func (w *Writer) Err() error { return w.out.err }
 
 // Chunks is how many chunks were taken in, and Documents how many documents.
 func (w *Writer) Chunks() int { return len(w.lengths) }
 
 // Documents is how many documents were taken in.
-func (w *Writer) Documents() int { return len(w.entries) }
+func (w *Writer) Documents() int { return w.documents }
 
 // Add takes a document in. With a space, there is a vector for each chunk, and all are of the same length.
 func (w *Writer) Add(f kb.File, d kb.Document, embedded [][]float32) {
@@ -71,17 +76,17 @@ func (w *Writer) Add(f kb.File, d kb.Document, embedded [][]float32) {
 		w.text(d.Head(c), headWeight)
 		w.text(c.Text, 1)
 		length := float32(0)
-		own := w.room(len(w.present))
+		terms, counts := w.own.add(len(w.present))
 		for i, t := range w.present {
-			own.terms[i], own.counts[i] = t, uint8(min(w.weights[t], math.MaxUint8))
+			terms[i], counts[i] = t, uint8(min(w.weights[t], math.MaxUint8))
 			length += float32(w.weights[t])
 			w.weights[t] = 0
 		}
 		w.present = w.present[:0]
-		w.lengths = append(w.lengths, length)
+		w.lengths = append(roomy(w.lengths), length)
 		w.meta.Bytes += int64(len(c.Text))
 		w.record = appendChunk(w.record[:0], c)
-		w.recordEnds = append(w.recordEnds, w.records.add(w.record))
+		w.addRecord(w.record)
 		if w.meta.Space != "" {
 			w.addVector(embedded[i])
 		}
@@ -89,26 +94,21 @@ func (w *Writer) Add(f kb.File, d kb.Document, embedded [][]float32) {
 	w.entry(Entry{File: f, Kind: d.Kind, Title: d.Title, Problem: d.Problem})
 }
 
-// counted are terms, and how often each stands somewhere.
-type counted struct {
-	terms  []uint32
-	counts []uint8
-}
-
-// room makes room for so many terms of a chunk that follows.
-func (w *Writer) room(n int) counted {
-	own := counted{w.terms32.room(n), w.counts8.room(n)}
-	w.own = append(w.own, own)
-	return own
+func (w *Writer) addRecord(record []byte) {
+	end := uint64(len(record))
+	if n := len(w.recordEnds); n > 0 {
+		end += w.recordEnds[n-1]
+	}
+	w.recordEnds = append(roomy(w.recordEnds), end)
+	w.out.write(record)
 }
 
 // entry ends a document. Its chunks are those since the last one.
 func (w *Writer) entry(e Entry) {
-	e.Begin, e.End = 0, uint32(len(w.lengths))
-	if len(w.entries) > 0 {
-		e.Begin = w.entries[len(w.entries)-1].End
-	}
-	w.entries = append(w.entries, e)
+	e.End = uint32(len(w.lengths))
+	w.record = appendEntry(w.record[:0], e)
+	w.entries.add(w.record)
+	w.documents++
 }
 
 func (w *Writer) text(text string, weight uint32) {
@@ -124,30 +124,29 @@ func (w *Writer) text(text string, weight uint32) {
 
 // termsOf are the terms of a run.
 func (w *Writer) termsOf(run string) []uint32 {
-	recent := &w.recent[hash(run[:min(len(run), 16)])%uint32(len(w.recent))]
-	if recent.run == run {
-		return recent.terms
-	}
-	of, known := w.runs[run]
+	n, known := w.runs.number(run)
 	if !known {
-		of.run = strings.Clone(run) // A part of a text keeps all of it in memory.
-		for _, term := range words.Terms(run) {
-			of.terms = append(of.terms, w.term(term))
+		if n == maxRuns {
+			w.forget()
+			n, _ = w.runs.number(run)
 		}
-		if len(w.runs) == maxRuns {
-			clear(w.runs)
+		for _, term := range w.cutter.Terms(run) {
+			w.ofRuns = append(roomy(w.ofRuns), w.term(term))
 		}
-		w.runs[of.run] = of
+		w.runEnds = append(roomy(w.runEnds), uint32(len(w.ofRuns)))
 	}
-	*recent = of
-	return of.terms
+	return piece(w.ofRuns, w.runEnds, int(n))
+}
+
+// forget makes room: what is remembered of runs makes taking in faster only.
+func (w *Writer) forget() {
+	w.runs, w.runEnds, w.ofRuns, w.cutter = table{}, nil, nil, words.NewCutter()
 }
 
 func (w *Writer) term(term string) uint32 {
-	t, known := w.terms[term]
+	t, known := w.terms.number(term)
 	if !known {
-		t = uint32(len(w.weights))
-		w.terms[strings.Clone(term)], w.weights = t, append(w.weights, 0)
+		w.weights = append(roomy(w.weights), 0)
 	}
 	return t
 }
@@ -170,22 +169,22 @@ func (c *Copier) Copy(entry int, as kb.File) {
 	w, s, e := c.to, c.from, c.from.entries[entry]
 	for i := e.Begin; i < e.End; i++ {
 		terms, counts := s.of(i)
-		own := w.room(len(terms))
+		ownTerms, ownCounts := w.own.add(len(terms))
 		for j, t := range terms {
 			if c.terms[t] == 0 {
 				c.terms[t] = w.term(s.dict.term(t)) + 1
 			}
-			own.terms[j] = c.terms[t] - 1
+			ownTerms[j] = c.terms[t] - 1
 		}
-		copy(own.counts, counts)
+		copy(ownCounts, counts)
 		if s.meta.Meaning != "" {
 			w.placed[len(w.lengths)] = placed{s, i}
 		}
-		w.lengths = append(w.lengths, s.lengths[i])
+		w.lengths = append(roomy(w.lengths), s.lengths[i])
 		record := piece(s.records, s.recordEnds, int(i))
 		chunk, _ := decodeChunk(record)
 		w.meta.Bytes += int64(len(chunk.Text))
-		w.recordEnds = append(w.recordEnds, w.records.add(record))
+		w.addRecord(record)
 		if w.meta.Space != "" {
 			w.copyVector(s, i)
 		}
@@ -196,13 +195,13 @@ func (c *Copier) Copy(entry int, as kb.File) {
 
 // Learn learns the meaning of what was taken in. It returns nil where there is too little. After that, nothing more is taken in.
 func (w *Writer) Learn() *Meaning {
-	w.runs = nil // Room for what learning takes.
-	names, order := w.sorted()
+	w.forget() // Room for what learning takes.
+	names, order := w.terms.sorted()
 	return learn(names, len(w.lengths), func(chunk int) []lsa.Count {
-		own := w.own[chunk]
-		all := make([]lsa.Count, len(own.terms))
-		for i, t := range own.terms {
-			all[i] = lsa.Count{Term: order[t], N: uint32(own.counts[i])}
+		terms, counts := w.own.of(chunk)
+		all := make([]lsa.Count, len(terms))
+		for i, t := range terms {
+			all[i] = lsa.Count{Term: order[t], N: uint32(counts[i])}
 		}
 		return all
 	})
@@ -222,73 +221,80 @@ func learn(names []string, chunks int, of func(chunk int) []lsa.Count) *Meaning 
 	return newMeaning(terms, s, chunks)
 }
 
-// sorted are the terms, sorted, and by number the place of each among them.
-func (w *Writer) sorted() (names []string, order []uint32) {
-	names, order = make([]string, 0, len(w.terms)), make([]uint32, len(w.terms))
-	for term := range w.terms {
-		names = append(names, term)
-	}
-	slices.Sort(names)
-	for i, term := range names {
-		order[w.terms[term]] = uint32(i)
-	}
-	return names, order
-}
-
-// Build makes the segment, as a file that Open reads. The chunks get their places in meaning, which may be nil. The Writer is of no use
+// Build makes the segment, and writes it to its end. The chunks get their places in meaning, which may be nil. The Writer is of no use
 // afterwards.
-func (w *Writer) Build(meaning *Meaning) File {
-	w.runs = nil
-	names, order := w.sorted()
-	w.terms = nil
-	for _, own := range w.own {
-		for i, t := range own.terms {
-			own.terms[i] = order[t]
-		}
+func (w *Writer) Build(meaning *Meaning) (Written, error) {
+	out := w.out
+	out.end(sectionRecords)
+	out.section(sectionRecordEnds, raw(w.recordEnds))
+	out.begin(sectionEntries)
+	for _, some := range w.entries.pieces {
+		out.write(some)
 	}
-	s := &Segment{lengths: w.lengths}
-	s.postingEnds, s.postings, s.postingCounts = inverted(len(w.own), func(chunk int) ([]uint32, []uint8) { return w.own[chunk].terms, w.own[chunk].counts }, len(names))
-	w.own, w.terms32, w.counts8 = nil, arena[uint32]{}, arena[uint8]{} // Room for the same, sorted: that is what inverting again makes of it.
-	s.ownEnds, s.own, s.ownCounts = inverted(len(names), func(term int) ([]uint32, []uint8) { return s.in(uint32(term)) }, len(w.lengths))
-	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
-	s.bound(w.meta.Mean)
+	out.end(sectionEntries)
+	out.section(sectionLengths, raw(w.lengths))
+	w.entries, w.recordEnds = pieces{}, nil
+	w.forget()
+	names, order := w.terms.sorted()
 	dict := newDictionary(names)
-	meanings := w.means(meaning, &dict, s)
+	w.terms = table{}
+	out.section(sectionTerms, dict.text)
+	out.section(sectionTermEnds, raw(dict.ends))
+	out.section(sectionTable, raw(dict.table))
+	w.writePostings(dict.len(), order)
+	w.writeOwn()
+	meanings := w.means(meaning, &dict)
+	out.section(sectionMeaningCells, raw(meanings.Cells()))
+	out.section(sectionMeaningScales, raw(meanings.Scales()))
+	if w.vectors != nil {
+		out.section(sectionVectors, raw(w.vectors.Exact()))
+		out.section(sectionVectorCells, raw(w.vectors.Cells()))
+		out.section(sectionVectorScales, raw(w.vectors.Scales()))
+	}
 	described, err := json.Marshal(w.meta)
 	if err != nil {
 		panic(err) // Numbers and strings always can be written.
 	}
-	of := make([][][]byte, sections)
-	one := func(section int, b []byte) { of[section] = [][]byte{b} }
-	one(sectionMeta, described)
-	one(sectionEntries, encodeEntries(w.entries))
-	one(sectionTerms, dict.text)
-	one(sectionTermEnds, raw(dict.ends))
-	one(sectionTable, raw(dict.table))
-	one(sectionPostingEnds, raw(s.postingEnds))
-	one(sectionPostings, raw(s.postings))
-	one(sectionPostingCounts, s.postingCounts)
-	one(sectionOwnEnds, raw(s.ownEnds))
-	one(sectionOwn, raw(s.own))
-	one(sectionOwnCounts, s.ownCounts)
-	one(sectionLengths, raw(w.lengths))
-	one(sectionDense, raw(s.dense))
-	one(sectionDenseEnds, raw(s.denseEnds))
-	one(sectionDenseMost, s.denseMost)
-	one(sectionRecordEnds, raw(w.recordEnds))
-	of[sectionRecords] = w.records.pieces
-	one(sectionMeaningCells, raw(meanings.Cells()))
-	one(sectionMeaningScales, raw(meanings.Scales()))
-	if w.vectors != nil {
-		one(sectionVectors, raw(w.vectors.Exact()))
-		one(sectionVectorCells, raw(w.vectors.Cells()))
-		one(sectionVectorScales, raw(w.vectors.Scales()))
+	out.section(sectionMeta, described)
+	return out.close()
+}
+
+// writePostings writes the chunks of the terms, of which there are so many, by their place among all of them.
+func (w *Writer) writePostings(terms int, order []uint32) {
+	s := &Segment{lengths: w.lengths}
+	s.postingEnds, s.postings, s.postingCounts = w.own.invert(terms, order)
+	w.meta.Mean = mean(float64(sum(w.lengths)), len(w.lengths))
+	s.bound(w.meta.Mean)
+	w.out.section(sectionPostingEnds, raw(s.postingEnds))
+	w.out.section(sectionPostings, raw(s.postings))
+	w.out.section(sectionPostingCounts, s.postingCounts)
+	w.out.section(sectionDense, raw(s.dense))
+	w.out.section(sectionDenseEnds, raw(s.denseEnds))
+	w.out.section(sectionDenseMost, s.denseMost)
+}
+
+// writeOwn writes the terms of the chunks, sorted.
+func (w *Writer) writeOwn() {
+	ends, end := make([]uint32, len(w.lengths)), uint32(0)
+	for c, at := range w.own.at {
+		end += at.n
+		ends[c] = end
 	}
-	return pack(of...)
+	w.out.section(sectionOwnEnds, raw(ends))
+	w.out.begin(sectionOwn)
+	for _, some := range w.own.terms {
+		w.out.write(raw(some))
+	}
+	w.out.end(sectionOwn)
+	w.out.begin(sectionOwnCounts)
+	for _, some := range w.own.counts {
+		w.out.write(some)
+	}
+	w.out.end(sectionOwnCounts)
 }
 
 // means gives the chunks their places in a space.
-func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packed {
+func (w *Writer) means(meaning *Meaning, dict *dictionary) lsa.Packed {
 	if w.vectors != nil {
 		w.meta.VectorDims = w.vectors.Dims()
 	}
@@ -297,51 +303,27 @@ func (w *Writer) means(meaning *Meaning, dict *dictionary, s *Segment) lsa.Packe
 	}
 	rows := meaning.rows(dict)
 	w.meta.Meaning, w.meta.Dims = meaning.id, meaning.space.Dims()
-	places := lsa.NewPacked(w.meta.Dims)
-	places.Grow(len(w.lengths))
-	v := make([]float32, w.meta.Dims)
-	var known []lsa.Count
-	for c := range w.lengths {
-		if p, ok := w.placed[c]; ok && p.from.meta.Meaning == meaning.id {
-			places.Copy(&p.from.meanings, int(p.chunk))
-			continue
-		}
-		known = known[:0]
-		terms, counts := s.of(uint32(c))
-		for i, t := range terms {
-			if rows[t] > 0 {
-				known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
+	places := lsa.NewPacked(w.meta.Dims, len(w.lengths))
+	lsa.Each(len(w.lengths), block, func(from, to int) {
+		v := make([]float32, w.meta.Dims)
+		var known []lsa.Count
+		for c := from; c < to; c++ {
+			if p, ok := w.placed[c]; ok && p.from.meta.Meaning == meaning.id {
+				places.Copy(c, &p.from.meanings, int(p.chunk))
+				continue
 			}
+			known = known[:0]
+			terms, counts := w.own.of(c)
+			for i, t := range terms {
+				if rows[t] > 0 {
+					known = append(known, lsa.Count{Term: rows[t] - 1, N: uint32(counts[i])})
+				}
+			}
+			meaning.space.VectorTo(v, known) // All 0 where nothing is known of it, which is near to nothing.
+			places.Set(c, v)
 		}
-		meaning.space.VectorTo(v, known) // All 0 where nothing is known of it, which is near to nothing.
-		places.Add(v)
-	}
+	})
 	return places
-}
-
-// inverted makes of what each of n has what has each of others, of which there are so many, in order.
-func inverted(n int, of func(int) ([]uint32, []uint8), others int) (ends, to []uint32, toCounts []uint8) {
-	ends = make([]uint32, others)
-	for i := range n {
-		terms, _ := of(i)
-		for _, t := range terms {
-			ends[t]++
-		}
-	}
-	sum := uint32(0)
-	for t, n := range ends {
-		ends[t], sum = sum, sum+n // For now where it begins.
-	}
-	to, toCounts = make([]uint32, sum), make([]uint8, sum)
-	for i := range n {
-		terms, counts := of(i)
-		for j, t := range terms {
-			at := ends[t]
-			to[at], toCounts[at] = uint32(i), counts[j]
-			ends[t] = at + 1
-		}
-	}
-	return ends, to, toCounts
 }
 
 // bound finds the terms that stand in many chunks, and what they count at most in each block, for chunks of that average length.
@@ -378,38 +360,3 @@ func sum(of []float32) (s float64) {
 
 // mean is the average length of so many chunks.
 func mean(length float64, chunks int) float64 { return max(length/float64(max(chunks, 1)), 1) }
-
-// pieces are bytes that grow without being copied.
-type pieces struct {
-	pieces [][]byte
-	size   uint64
-}
-
-// pieceSize is how large a piece is.
-const pieceSize = 1 << 20
-
-// add adds bytes, and returns where they end.
-func (p *pieces) add(b []byte) uint64 {
-	p.size += uint64(len(b))
-	for len(b) > 0 {
-		if n := len(p.pieces); n == 0 || len(p.pieces[n-1]) == pieceSize {
-			p.pieces = append(p.pieces, make([]byte, 0, pieceSize))
-		}
-		last := &p.pieces[len(p.pieces)-1]
-		n := min(len(b), pieceSize-len(*last))
-		*last, b = append(*last, b[:n]...), b[n:]
-	}
-	return p.size
-}
-
-// arena makes room in large pieces.
-type arena[T any] struct{ free []T }
-
-func (a *arena[T]) room(n int) []T {
-	if len(a.free) < n {
-		a.free = make([]T, max(n, 1<<16))
-	}
-	room := a.free[:n:n]
-	a.free = a.free[n:]
-	return room
-}

@@ -71,7 +71,6 @@ func Learn(terms int, documents int, of func(document int) []Count) (s *Space, k
 	if dims < 2 {
 		return nil, nil
 	}
-	s.basis = NewPacked(dims)
 	rows := make([][]entry, len(sample))
 	for i, counts := range sample {
 		known := make([]Count, 0, len(counts))
@@ -83,9 +82,9 @@ func Learn(terms int, documents int, of func(document int) []Count) (s *Space, k
 		rows[i] = s.row(nil, known)
 	}
 	basis := rightVectors(rows, len(kept), dims)
-	s.basis.Grow(len(kept))
+	s.basis = NewPacked(dims, len(kept))
 	for t := range kept {
-		s.basis.Add(basis[t*dims : (t+1)*dims])
+		s.basis.Set(t, basis[t*dims:(t+1)*dims])
 	}
 	return s, kept
 }
@@ -229,14 +228,16 @@ func rightVectors(rows [][]entry, terms, dims int) []float32 {
 		}
 	}
 	basis := newMatrix(terms, dims)
-	for t := range terms {
-		x, to, j := right.row(t), basis.row(t), 0
-		for ; j+4 <= k; j += 4 {
-			add4(to, x[j], x[j+1], x[j+2], x[j+3], turn.row(j), turn.row(j+1), turn.row(j+2), turn.row(j+3))
+	Each(terms, 64, func(from, to int) {
+		for t := from; t < to; t++ {
+			x, to, j := right.row(t), basis.row(t), 0
+			for ; j+4 <= k; j += 4 {
+				add4(to, x[j], x[j+1], x[j+2], x[j+3], turn.row(j), turn.row(j+1), turn.row(j+2), turn.row(j+3))
+			}
+			for ; j < k; j++ {
+				add(to, x[j], turn.row(j))
+			}
 		}
-		for ; j < k; j++ {
-			add(to, x[j], turn.row(j))
-		}
-	}
+	})
 	return basis.cells
 }

@@ -3,6 +3,7 @@ package lsa
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -68,6 +69,19 @@ func TestTheSameCollectionGivesTheSameVectors(t *testing.T) {
 	}
 }
 
+// Processors change nothing: they share the work, not what each of them sums.
+func TestOneProcessorLearnsWhatManyDo(t *testing.T) {
+	all := topics(400)
+	learn := func(processors int) Packed {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		s, _ := Learn(41, len(all), func(d int) []Count { return all[d] })
+		return s.basis
+	}
+	if one, many := learn(1), learn(5); !slices.Equal(one.cells, many.cells) || !slices.Equal(one.scales, many.scales) {
+		t.Error("they learn something else")
+	}
+}
+
 func TestTooLittleToLearnFrom(t *testing.T) {
 	if s, _ := Learn(3, 1, func(int) []Count { return []Count{{0, 1}} }); s != nil {
 		t.Errorf("learned %+v", s)
@@ -127,13 +141,12 @@ func TestOrthonormalize(t *testing.T) {
 
 func TestPackedVectorsAreNearlyExact(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
-	p := NewPacked(5)
-	p.Add(make([]float32, 5))
+	p := NewPacked(5, 2)
 	v, w := make([]float32, 5), make([]float32, 5)
 	for i := range v {
 		v[i], w[i] = float32(random.NormFloat64()), float32(random.NormFloat64())
 	}
-	p.Add(v)
+	p.Set(1, v)
 	sum := make([]float32, 5)
 	p.AddTo(sum, 2, 1)
 	for i := range sum {

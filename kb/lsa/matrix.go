@@ -14,17 +14,19 @@ func (m matrix) row(i int) []float32 { return m.cells[i*m.cols : (i+1)*m.cols] }
 
 // multiply makes m the product of a sparse matrix and a dense one.
 func (m matrix) multiply(rows [][]entry, right matrix) {
-	clear(m.cells)
-	for i, row := range rows {
-		to := m.row(i)
-		for ; len(row) >= 4; row = row[4:] {
-			add4(to, row[0].weight, row[1].weight, row[2].weight, row[3].weight,
-				right.row(int(row[0].term)), right.row(int(row[1].term)), right.row(int(row[2].term)), right.row(int(row[3].term)))
+	Each(len(rows), 64, func(from, to int) {
+		for i := from; i < to; i++ {
+			row, to := rows[i], m.row(i)
+			clear(to)
+			for ; len(row) >= 4; row = row[4:] {
+				add4(to, row[0].weight, row[1].weight, row[2].weight, row[3].weight,
+					right.row(int(row[0].term)), right.row(int(row[1].term)), right.row(int(row[2].term)), right.row(int(row[3].term)))
+			}
+			for _, e := range row {
+				add(to, e.weight, right.row(int(e.term)))
+			}
 		}
-		for _, e := range row {
-			add(to, e.weight, right.row(int(e.term)))
-		}
-	}
+	})
 }
 
 // transposed is a sparse matrix of so many columns with rows and columns exchanged.
@@ -72,23 +74,26 @@ func add4[N number](to []N, a, b, c, d N, as, bs, cs, ds []N) {
 // gram is the matrix of the products of the columns.
 func (m matrix) gram() [][]float64 {
 	g := square(m.cols)
-	var four [4][]float64
-	for r := range four {
-		four[r] = make([]float64, m.cols)
-	}
-	for at := 0; at < len(m.cells); at += 4 * m.cols {
-		for r, wide := range four {
-			clear(wide)
-			if from := at + r*m.cols; from < len(m.cells) {
-				for i, x := range m.cells[from : from+m.cols] {
-					wide[i] = float64(x)
+	// Some rows of it at once are near to the processor while all of m passes by.
+	Each(m.cols, 24, func(from, to int) {
+		var four [4][]float64
+		for r := range four {
+			four[r] = make([]float64, to)
+		}
+		for at := 0; at < len(m.cells); at += 4 * m.cols {
+			for r, wide := range four {
+				clear(wide)
+				if begin := at + r*m.cols; begin < len(m.cells) {
+					for i, x := range m.cells[begin : begin+to] {
+						wide[i] = float64(x)
+					}
 				}
 			}
+			for i := from; i < to; i++ {
+				add4(g[i][:i+1], four[0][i], four[1][i], four[2][i], four[3][i], four[0], four[1], four[2], four[3])
+			}
 		}
-		for i := range g {
-			add4(g[i][:i+1], four[0][i], four[1][i], four[2][i], four[3][i], four[0], four[1], four[2], four[3])
-		}
-	}
+	})
 	for i := range g {
 		for j := range i {
 			g[j][i] = g[i][j]
@@ -123,28 +128,34 @@ func (m matrix) orthonormalize() {
 		}
 	}
 	// Four rows are solved at once: each number waits for those before it, but not for other rows.
-	var solved [4][]float64
-	for r := range solved {
-		solved[r] = make([]float64, m.cols)
-	}
-	for at := 0; at < len(m.cells); at += 4 * m.cols {
-		rows := min(4, (len(m.cells)-at)/m.cols)
-		for i := range m.cols {
-			var sum [4]float64
-			for r := range rows {
-				sum[r] = float64(m.cells[at+r*m.cols+i])
-			}
-			a, b, c, d := solved[0][:i], solved[1][:i], solved[2][:i], solved[3][:i]
-			for k, f := range factor[i][:i] {
-				sum[0] -= f * a[k]
-				sum[1] -= f * b[k]
-				sum[2] -= f * c[k]
-				sum[3] -= f * d[k]
-			}
-			for r := range rows {
-				solved[r][i] = sum[r] / factor[i][i]
-				m.cells[at+r*m.cols+i] = float32(solved[r][i])
-			}
+	Each(len(m.cells)/m.cols, 64, func(from, to int) {
+		var solved [4][]float64
+		for r := range solved {
+			solved[r] = make([]float64, m.cols)
+		}
+		for at := from; at < to; at += 4 {
+			m.solve(factor, at, min(4, to-at), &solved)
+		}
+	})
+}
+
+// solve solves some rows, at most four.
+func (m matrix) solve(factor [][]float64, at, rows int, solved *[4][]float64) {
+	for i := range m.cols {
+		var sum [4]float64
+		for r := range rows {
+			sum[r] = float64(m.row(at + r)[i])
+		}
+		a, b, c, d := solved[0][:i], solved[1][:i], solved[2][:i], solved[3][:i]
+		for k, f := range factor[i][:i] {
+			sum[0] -= f * a[k]
+			sum[1] -= f * b[k]
+			sum[2] -= f * c[k]
+			sum[3] -= f * d[k]
+		}
+		for r := range rows {
+			solved[r][i] = sum[r] / factor[i][i]
+			m.row(at + r)[i] = float32(solved[r][i])
 		}
 	}
 }

@@ -1,20 +1,16 @@
 package lsa
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
-// Packed are vectors of which each number is kept in a byte, a hundredth of the largest one exact at least. The zero value is empty and
-// takes none.
+// Packed are vectors of which each number is kept in a byte, a hundredth of the largest one exact at least. The zero value is empty.
 type Packed struct {
 	dims   int
 	cells  []int8
 	scales []float32
 }
 
-// NewPacked returns no vectors, which will have so many dimensions.
-func NewPacked(dims int) Packed { return Packed{dims: dims} }
+// NewPacked returns so many vectors of so many dimensions, all of zeros.
+func NewPacked(dims, n int) Packed { return Packed{dims, make([]int8, dims*n), make([]float32, n)} }
 
 // PackedOf returns the vectors that Cells and Scales told. It keeps what it is given.
 func PackedOf(dims int, cells []int8, scales []float32) Packed { return Packed{dims, cells, scales} }
@@ -28,36 +24,35 @@ func (p *Packed) Cells() []int8 { return p.cells }
 // Scales are what the numbers are multiplied with, as Dims says.
 func (p *Packed) Scales() []float32 { return p.scales }
 
-// Copy adds a vector of others of as many dimensions.
-func (p *Packed) Copy(from *Packed, i int) {
-	p.cells, p.scales = append(p.cells, from.row(i)...), append(p.scales, from.scales[i])
+// Copy makes the i-th vector one of others of as many dimensions.
+func (p *Packed) Copy(i int, from *Packed, at int) {
+	copy(p.row(i), from.row(at))
+	p.scales[i] = from.scales[at]
 }
 
-// Grow makes room for so many more.
-func (p *Packed) Grow(n int) {
-	p.cells, p.scales = slices.Grow(p.cells, n*p.dims), slices.Grow(p.scales, n)
-}
-
-// Add adds a vector.
-func (p *Packed) Add(v []float32) {
+// Set makes the i-th vector that one, nearly. Different ones can be set at once.
+func (p *Packed) Set(i int, v []float32) {
 	largest := float32(0)
 	for _, x := range v {
 		largest = max(largest, x, -x)
 	}
-	scale := largest / math.MaxInt8
-	p.scales = append(p.scales, scale)
-	per := float32(0)
-	if scale > 0 {
-		per = 1 / scale
+	row := p.row(i)[:len(v)]
+	p.scales[i] = largest / math.MaxInt8
+	if p.scales[i] < smallest {
+		p.scales[i] = 0
+		clear(row)
+		return
 	}
-	begin := len(p.cells)
-	p.cells = slices.Grow(p.cells, len(v))[:begin+len(v)]
-	for i, x := range v {
+	per := 1 / p.scales[i]
+	for j, x := range v {
 		// Halves are rounded away from 0, and what would be beyond a byte by an error of rounding is cut.
-		half := float32(math.Copysign(.5, float64(x)))
-		p.cells[begin+i] = int8(max(min(x*per+half, math.MaxInt8), -math.MaxInt8))
+		half := math.Float32frombits(math.Float32bits(x)&(1<<31) | math.Float32bits(.5))
+		row[j] = int8(max(min(int32(x*per+half), math.MaxInt8), -math.MaxInt8))
 	}
 }
+
+// smallest is the scale beneath which a vector has no direction.
+const smallest = 1e-37
 
 // Len is how many vectors there are.
 func (p *Packed) Len() int { return len(p.scales) }

@@ -62,7 +62,7 @@ func (c *change) learn(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
-	if _, err := c.exec(ctx, `INSERT INTO {kb}.meanings VALUES ($1, $2, $3)`, c.now.id, m.ID(), m.File().Bytes()); err != nil {
+	if _, err := c.exec(ctx, `INSERT INTO {kb}.meanings VALUES ($1, $2, $3)`, c.now.id, m.ID(), m.File()); err != nil {
 		return err
 	}
 	for some := range slices.Chunk(ids, writeChunks) {

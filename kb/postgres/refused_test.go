@@ -132,7 +132,7 @@ func TestSchemasOfOthers(t *testing.T) {
 	}
 	sql(t, `UPDATE `+quoted+`.layout SET version = 99`)
 	refused("version 99")
-	sql(t, `UPDATE `+quoted+`.layout SET version = 1`)
+	sql(t, `UPDATE `+quoted+`.layout SET version = 2`)
 	e = opened(t, name)
 	defer e.Close()
 	sql(t, `DROP TABLE `+quoted+`.postings`)

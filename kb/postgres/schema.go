@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// layout is the version of what is here. It changes with the tables, and with how terms are made.
-const layout = 1
+// layout is the version of what is here. It changes with the tables, with how terms are made and with how meaning is kept.
+const layout = 2
 
 // definition makes all tables. Names, texts and paths are bytes, since PostgreSQL has no text with a zero byte in it, and are found by their
 // SHA-256, since a key of an index has a limit.

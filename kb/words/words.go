@@ -30,66 +30,141 @@ func joins(r rune) bool { return r == '-' || r == '_' || r == '.' || r == '\'' |
 
 func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
 
+// sign is what a rune is within a text.
+type sign uint8
+
+const (
+	other sign = iota
+	word
+	joint
+)
+
+func signOf(r rune) sign {
+	switch {
+	case inWord(r):
+		return word
+	case joins(r):
+		return joint
+	}
+	return other
+}
+
+// signs are those of ASCII, which most of all runes are.
+var signs = func() (of [utf8.RuneSelf]sign) {
+	for r := range of {
+		of[r] = signOf(rune(r))
+	}
+	return of
+}()
+
 // Runs yields what stands between blanks and other signs: `read-only`, `kube_system`, `v1.2.3`, and `docs` and `intro.md` of a path. Those
 // of more than 128 bytes are left out.
 func Runs(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		begin, end := -1, 0 // end is after the last rune that is no joint
-		give := func() bool {
-			ok := begin < 0 || end-begin > maxRun || yield(text[begin:end])
-			begin = -1
-			return ok
-		}
 		for i := 0; i < len(text); {
-			r, size := rune(text[i]), 1
-			if r >= utf8.RuneSelf {
+			is, size := other, 1
+			if b := text[i]; b < utf8.RuneSelf {
+				is = signs[b]
+			} else {
+				var r rune
 				r, size = utf8.DecodeRuneInString(text[i:])
-			}
-			switch {
-			case inWord(r):
-				if begin < 0 {
-					begin = i
-				}
-				end = i + size
-			case !joins(r):
-				if !give() {
-					return
-				}
+				is = signOf(r)
 			}
 			i += size
+			switch is {
+			case word:
+				if begin < 0 {
+					begin = i - size
+				}
+				end = i
+			case other:
+				if begin >= 0 && end-begin <= maxRun && !yield(text[begin:end]) {
+					return
+				}
+				begin = -1
+			}
 		}
-		give()
+		if begin >= 0 && end-begin <= maxRun {
+			yield(text[begin:end])
+		}
 	}
 }
 
 // Terms returns what a run is found by, in lower case and without endings: its parts, which joints and capitals divide, and all of them
 // together. A run of no meaning has none. Text in scripts without blanks is cut into pairs of signs.
 func Terms(run string) []string {
-	run = norm.NFKC.String(run)
+	var c Cutter
+	return c.Terms(run)
+}
+
+// Cutter does what Terms does, and remembers what parts of runs become, which are often the same. It is for one goroutine.
+type Cutter struct {
+	stems  map[string]string // nil where nothing is remembered
+	parts  []string
+	joined []byte
+}
+
+// maxStems bounds what a Cutter remembers.
+const maxStems = 1 << 16
+
+// NewCutter returns a Cutter that remembers nothing yet.
+func NewCutter() *Cutter { return &Cutter{stems: map[string]string{}} }
+
+// Terms returns what the function of that name does. They may share the memory of the run.
+func (c *Cutter) Terms(run string) []string {
+	plain := ascii(run)
+	if !plain {
+		run = norm.NFKC.String(run)
+		plain = ascii(run)
+	}
 	if v := version(run); v != "" {
 		return []string{v}
 	}
-	parts := split(run)
-	if len(parts) == 1 {
-		switch w := parts[0]; {
+	if plain {
+		c.parts = splitASCII(c.parts[:0], run)
+	} else {
+		c.parts = splitRunes(c.parts[:0], run)
+	}
+	if len(c.parts) == 1 {
+		switch w := c.parts[0]; {
 		case stop[w]:
 			return nil
-		case wide(w):
+		case !plain && wide(w):
 			return pairs(w)
 		default:
-			return []string{stem(w)}
+			return []string{c.stem(w)}
 		}
 	}
-	var terms []string
-	for _, p := range parts {
+	terms := make([]string, 0, len(c.parts)+1)
+	c.joined = c.joined[:0]
+	for _, p := range c.parts {
+		c.joined = append(c.joined, p...)
 		if utf8.RuneCountInString(p) > 1 && !stop[p] {
-			terms = append(terms, stem(p))
+			terms = append(terms, c.stem(p))
 		}
 	}
-	if whole := stem(strings.Join(parts, "")); !slices.Contains(terms, whole) {
+	if whole := stem(string(c.joined)); !slices.Contains(terms, whole) {
 		terms = append(terms, whole)
 	}
 	return terms
+}
+
+// stem is that of a part.
+func (c *Cutter) stem(part string) string {
+	if c.stems == nil {
+		return stem(part)
+	}
+	if s, known := c.stems[part]; known {
+		return s
+	}
+	if len(c.stems) == maxStems {
+		clear(c.stems)
+	}
+	part = strings.Clone(part) // A part of a text keeps all of it in memory.
+	s := stem(part)
+	c.stems[part] = s
+	return s
 }
 
 // version returns the numbers of a version or an address, such as 1.2.3 of v1.2.3, or "".
@@ -106,16 +181,8 @@ func version(run string) string {
 	return v
 }
 
-// split divides a run at its joints and where capitals begin a word, and drops the s of a genitive.
-func split(run string) []string {
-	if ascii(run) {
-		return splitASCII(run)
-	}
-	return splitRunes(run)
-}
-
-func splitRunes(run string) []string {
-	var parts []string
+// splitRunes divides a run at its joints and where capitals begin a word, and drops the s of a genitive. It appends what that gives.
+func splitRunes(parts []string, run string) []string {
 	runes := []rune(run)
 	begin := 0
 	cut := func(end int) {
@@ -151,9 +218,8 @@ func ascii(s string) bool {
 	return true
 }
 
-// splitASCII is split for what most runs are.
-func splitASCII(run string) []string {
-	parts := make([]string, 0, 4)
+// splitASCII is splitRunes for what most runs are.
+func splitASCII(parts []string, run string) []string {
 	begin := 0
 	cut := func(end int) {
 		if end > begin {

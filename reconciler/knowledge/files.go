@@ -62,7 +62,7 @@ func (j *job) filled(ctx context.Context, history History, commit string, select
 	if from := j.before(history); from != nil {
 		u.From = j.was
 		if err = differing(ctx, from, to, selection, u); err == nil {
-			again, err = j.reshaped(ctx, from, to, shaped, u)
+			again, err = j.reshaped(ctx, j.source, commitOf(j.was), from, to, shaped, u)
 		}
 	}
 	if errors.Is(err, remote.ErrTooLarge) { // There is nothing to compare with, or too much differs.
@@ -86,9 +86,10 @@ func (j *job) filled(ctx context.Context, history History, commit string, select
 	return r, nil
 }
 
-// reshaped adds to an update the files that are the same and that something else shapes now, and reports whether there are any.
-func (j *job) reshaped(ctx context.Context, from, to *remote.Snapshot, shaped shapes, u *kb.Update) (bool, error) {
-	then, err := j.shapesOf(ctx, from, commitOf(j.was), j.source)
+// reshaped adds to an update of a source from a commit the files that are the same and that something else shapes now, and reports whether
+// there are any.
+func (k *Keeper) reshaped(ctx context.Context, source *spec.KnowledgeSource, was string, from, to *remote.Snapshot, shaped shapes, u *kb.Update) (bool, error) {
+	then, err := k.shapesOf(ctx, from, was, source)
 	if err != nil {
 		return false, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/graph"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -24,18 +25,18 @@ const (
 
 // graphs keeps what graphs are made of.
 type graphs struct {
-	// facts are those of files, by path and blob, and made the graphs that were asked last.
-	facts *lru.Cache[string, graph.Facts]
-	made  *lru.Cache[string, *graph.Graph]
+	// facts are those of files, by path and blob, and moving the graphs that were asked last.
+	facts  *lru.Cache[string, graph.Facts]
+	moving *lru.Cache[string, *moving]
 }
 
 func newGraphs() graphs {
 	facts, err := lru.New[string, graph.Facts](maxFacts)
-	made, other := lru.New[string, *graph.Graph](maxGraphs)
+	all, other := lru.New[string, *moving](maxGraphs)
 	if err = errors.Join(err, other); err != nil {
 		panic(err) // The sizes are wrong, which are constants.
 	}
-	return graphs{facts, made}
+	return graphs{facts, all}
 }
 
 // located is where the files of a source are read.
@@ -104,18 +105,11 @@ func places(of map[located][]*spec.KnowledgeSource) []located {
 // GraphAt is the graph of sources at another commit of this repository, by the globs that they declare now.
 func (k *Keeper) GraphAt(ctx context.Context, sources []*spec.KnowledgeSource, history History, commit string) (*graph.Graph, error) {
 	sources = slices.DeleteFunc(slices.Clone(sources), func(s *spec.KnowledgeSource) bool { return !s.Spec.Graph || s.Spec.Files == nil })
-	return k.graph(ctx, located{commit: commit, history: history}, sources)
+	return k.graphOf(ctx, located{commit: commit, history: history}, sources)
 }
 
-// graph makes the graph of sources of one commit. What a file declares is taken out of it once.
-func (k *Keeper) graph(ctx context.Context, at located, sources []*spec.KnowledgeSource) (*graph.Graph, error) {
-	key := at.repository + "\x00" + at.commit
-	for _, s := range sources {
-		key += "\x00" + string(s.Digest)
-	}
-	if g, ok := k.graphs.made.Get(key); ok {
-		return g, nil
-	}
+// graphOf makes the graph of sources of one commit. What a file declares is taken out of it once.
+func (k *Keeper) graphOf(ctx context.Context, at located, sources []*spec.KnowledgeSource) (*graph.Graph, error) {
 	files, err := at.history.Snapshot(at.commit)
 	if err != nil {
 		return nil, err
@@ -123,20 +117,19 @@ func (k *Keeper) graph(ctx context.Context, at located, sources []*spec.Knowledg
 	g := graph.New(at.repository)
 	g.SetCommit(at.commit)
 	for _, s := range sources {
-		if err := k.put(ctx, g, files, at.commit, s); err != nil {
+		all, err := listed(files, selectionOf(s))
+		if err == nil {
+			err = k.declared(ctx, files, at.commit, s, all, g.Put)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	k.graphs.made.Add(key, g)
 	return g, nil
 }
 
-// put adds the files of a source to a graph.
-func (k *Keeper) put(ctx context.Context, g *graph.Graph, files *remote.Snapshot, commit string, source *spec.KnowledgeSource) error {
-	all, err := listed(files, selectionOf(source))
-	if err != nil {
-		return err
-	}
+// declared tells what files of a source declare.
+func (k *Keeper) declared(ctx context.Context, files *remote.Snapshot, commit string, source *spec.KnowledgeSource, all []kb.File, tell func(graph.Facts)) error {
 	shaped, err := k.shapesOf(ctx, files, commit, source)
 	if err != nil {
 		return err
@@ -155,7 +148,7 @@ func (k *Keeper) put(ctx context.Context, g *graph.Graph, files *remote.Snapshot
 		if err != nil {
 			return fmt.Errorf("read %s at %s: %w", f.Path, Short(commit), err)
 		}
-		g.Put(facts)
+		tell(facts)
 	}
 	return nil
 }
