@@ -183,3 +183,36 @@ func TestTheGraphKnowsWhatIsRendered(t *testing.T) {
 		t.Error("values that are excluded are known")
 	}
 }
+
+func TestAGraphMovesWithWhatIsRendered(t *testing.T) {
+	r, w := newRepository(t), newWorld(t, rendering)
+	all := source(t, "docs", spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"**"}}, Graph: true})
+	// Of this one the overlays are no part, so that it knows the same base as it is written.
+	base := source(t, "base", spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"apps/base/**", "charts/cart/templates/**"}}, Graph: true})
+	both := []*spec.KnowledgeSource{all, base}
+	values, web := shop["charts/cart/values.yaml"], shop["apps/base/web.yaml"]
+	for i, files := range []map[string]string{
+		shop,
+		{"charts/cart/values.yaml": strings.ReplaceAll(values, "2.0", "2.1")},
+		{"apps/base/web.yaml": strings.ReplaceAll(web, "image: web", "image: site")},
+		{"apps/production/kustomization.yaml": ""},
+		{"charts/cart/Chart.yaml": ""},
+	} {
+		commit := r.commit(files)
+		w.keep(r.here(commit), both...)
+		w.state("docs", Indexed)
+		w.state("base", Indexed)
+		graphs, _, err := w.keeper.Graphs(t.Context(), both)
+		if err != nil || len(graphs) != 1 {
+			t.Fatal(graphs, err)
+		}
+		w.keeper.graphs.facts.Purge()
+		made, err := w.keeper.GraphAt(t.Context(), both, r.here(commit).History, commit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := graphs[0].Edges(), made.Edges(); !slices.Equal(got, want) || len(want) == 0 {
+			t.Errorf("step %d has the relations\n%v, want\n%v", i, got, want)
+		}
+	}
+}
