@@ -165,8 +165,9 @@ func endsWithItsRun(t *testing.T, h *host.Host) {
 		t.Fatal(err)
 	}
 	s := open(t, h, "attack "+withExec+"leave a grandchild behind|"+string(prey))
-	eventually(t, "it is there", func() bool { return len(marked(t, mark)) == 1 })
-	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", marked(t, mark)[0]))
+	var its []int // It is once, before it is what it becomes, and has no name in between.
+	eventually(t, "it is there", func() bool { its = marked(t, mark); return len(its) == 1 })
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", its[0]))
 	if err != nil || !slices.ContainsFunc(strings.Split(string(limits), "\n"), func(line string) bool {
 		return slices.Equal(strings.Fields(line), []string{"Max", "file", "size", "0", "0", "bytes"})
 	}) {
