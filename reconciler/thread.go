@@ -271,6 +271,8 @@ func (r *Reconciler) Converse(ctx context.Context, id spec.ThreadID, name spec.A
 // answer works on a run of a thread. A person is waiting: where there can be no answer now, the run ends, so that the thread
 // can go on. Where ctx ends, it is kept.
 func (r *Reconciler) answer(ctx context.Context, id spec.RunID) (spec.RunSummary, error) {
+	r.keepKnowledge(ctx)
+	defer r.settle()
 	summary, err := r.finishTree(ctx, id)
 	if err != nil && ctx.Err() == nil {
 		_, ended := r.engine.Cancel(ctx, id, "mainstay", "there can be no answer now: "+err.Error())

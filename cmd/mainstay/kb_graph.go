@@ -119,7 +119,7 @@ func tellUnread(out io.Writer, all []*graph.Graph) {
 					continue
 				}
 				if n++; n <= maxUnread {
-					fmt.Fprintf(out, "not read: %s:%d: %s\n", spec.Visible(path), p.Line, spec.Visible(p.Text))
+					fmt.Fprintf(out, "not read: %s:%d: %s\n", inLine(path), p.Line, inLine(p.Text))
 				}
 			}
 		}

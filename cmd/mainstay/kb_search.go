@@ -102,7 +102,7 @@ func newKBSearch(env environment) *cobra.Command {
 	flags.add(cmd)
 	cmd.Flags().StringVar(&agent, "agent", "", "search what this `agent` may search")
 	cmd.Flags().StringSliceVar(&sources, "source", nil, "search these `sources` (default: all)")
-	cmd.Flags().StringSliceVar(&q.Filter.Paths, "file", nil, "search files that match one of these `globs`, such as docs/**")
+	cmd.Flags().StringArrayVar(&q.Filter.Paths, "file", nil, "search files that match one of these `globs`, such as docs/** or {docs,runbooks}/**; may be given several times")
 	cmd.Flags().StringSliceVar(&kinds, "kind", nil, "search documents of these `kinds`")
 	cmd.Flags().StringToStringVar(&labels, "label", nil, "search sources with these labels, as `name=value`")
 	cmd.Flags().StringVar(&since, "since", "", "search documents changed since this `day`, as 2006-01-02")
@@ -111,6 +111,11 @@ func newKBSearch(env environment) *cobra.Command {
 	cmd.Flags().BoolVar(&stale, "no-update", false, "search the index as it is")
 	addOutputFlag(cmd, &output)
 	return cmd
+}
+
+// inLine is a name that others have chosen, as a person sees it in a line: it cannot begin another one.
+func inLine(name string) string {
+	return strings.NewReplacer("\n", "\uFFFD", "\t", "\uFFFD").Replace(spec.Visible(name))
 }
 
 // maxShown is how many lines of a chunk a person is shown.
@@ -138,9 +143,9 @@ func printHits(out io.Writer, output string, hits []kb.Hit) error {
 		if h.First > 0 {
 			at += fmt.Sprintf(":%d-%d", h.First, h.Last)
 		}
-		fmt.Fprintf(&text, "%s  (%s %s, %.2f)\n", spec.Visible(at), h.Source, knowledge.Short(h.State), h.Score)
+		fmt.Fprintf(&text, "%s  (%s %s, %.2f)\n", inLine(at), h.Source, knowledge.Short(h.State), h.Score)
 		if len(h.Heading) > 0 {
-			fmt.Fprintf(&text, "  %s\n", spec.Visible(strings.Join(h.Heading, " > ")))
+			fmt.Fprintf(&text, "  %s\n", inLine(strings.Join(h.Heading, " > ")))
 		}
 		lines := strings.Split(strings.TrimSpace(h.Text), "\n")
 		for _, line := range lines[:min(len(lines), maxShown)] {

@@ -325,7 +325,7 @@ func tellSource(cmd *cobra.Command, name string, s knowledge.State, all bool) (f
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, s.Found())
 	for _, p := range s.Problems {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %s\n", name, spec.Visible(p.Path+": "+p.Text))
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %s\n", name, inLine(p.Path+": "+p.Text))
 	}
 	if more := s.Unread - len(s.Problems); more > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read: %d more\n", name, more)

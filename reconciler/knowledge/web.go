@@ -39,6 +39,11 @@ const (
 	pageTime = 30 * time.Second
 )
 
+const (
+	// maxLost is how many pages of a site may fail, and siteAway how many of the first ones, before it is the site that does.
+	maxLost, siteAway = 20, 3
+)
+
 // page is a page of a sitemap.
 type page struct {
 	url     string
@@ -46,7 +51,7 @@ type page struct {
 }
 
 // web brings the source to the pages of a site. A page that the sitemap gives a day for is read again when that is another one; any other
-// page is read each time, to see whether it has changed, and so is one that could not be read. A sitemap without pages empties nothing:
+// page is read each time, to see whether it has changed, and so is one that could not be read, which stays as it was. A sitemap without pages empties nothing:
 // it is more often a mistake of a server than what somebody wants, who would remove the source.
 func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 	pages, err := j.sitemap(ctx, w)
@@ -70,8 +75,8 @@ func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 		return err
 	}
 	read := map[string]kb.Document{}
-	same := len(known) == len(pages) && commitOf(j.was) != "" && j.was == j.selected(commitOf(j.was))
-	kept := 0
+	same := commitOf(j.was) != "" && j.was == j.selected(commitOf(j.was))
+	kept, lost, failed := 0, 0, error(nil)
 	for i, p := range pages {
 		f := kb.File{Path: p.url}
 		if when, err := time.Parse(time.RFC3339, p.changed); err == nil {
@@ -82,13 +87,25 @@ func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 		if !f.Time.IsZero() && !broken[p.url] {
 			f.Blob = "lastmod:" + p.changed + " " + p.url
 		}
-		if f.Blob == "" {
+		if f.Blob == "" || had[p.url] != f.Blob {
 			d, blob, err := j.page(ctx, w, p.url)
-			if err != nil {
+			if away := (unavailable{}); errors.As(err, &away) && ctx.Err() == nil {
+				// A page that fails stays as it was. Where they all do, or many, it is the site.
+				if lost++; lost > maxLost || lost == i+1 && (lost == len(pages) || lost == siteAway) {
+					return err
+				}
+				if failed == nil {
+					failed = err
+				}
+				if f.Blob, blob = had[p.url], had[p.url]; blob == "" {
+					continue
+				}
+			} else if err != nil {
 				return err
+			} else if f.Blob == "" {
+				f.Blob = blob
 			}
-			f.Blob = blob
-			if had[p.url] != blob && kept < maxKept {
+			if had[p.url] != f.Blob && kept < maxKept {
 				read[p.url] = d
 				for _, c := range d.Chunks {
 					kept += len(c.Text)
@@ -99,8 +116,8 @@ func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 		u.Put = append(u.Put, f)
 		j.tell(i+1, len(pages))
 	}
-	if same {
-		return nil
+	if same && len(known) == len(u.Put) {
+		return failed
 	}
 	u.Read = func(ctx context.Context, f kb.File) (kb.Document, error) {
 		if d, ok := read[f.Path]; ok {
@@ -109,7 +126,10 @@ func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 		d, _, err := j.page(ctx, w, f.Path)
 		return d, err
 	}
-	return j.write(ctx, u)
+	if err := j.write(ctx, u); err != nil {
+		return err
+	}
+	return failed
 }
 
 // broken are the pages that could not be read the last time, as far as the engine lists them.

@@ -356,3 +356,27 @@ func FuzzAllowed(f *testing.F) {
 		}
 	})
 }
+
+func TestAPageThatFailsTakesNoOtherWithIt(t *testing.T) {
+	w, s := newWorld(t), newSite(t)
+	src := s.source("/wiki/")
+	s.html("/wiki/a", "It is about birds.")
+	s.set("/wiki/b", status(500))
+	s.html("/wiki/c", "It is about whales.")
+	s.sitemap("/wiki/a", "/wiki/b", "/wiki/c")
+	state := w.keeper.Bring(t.Context(), src, Here{}, func(State) {})
+	equal(t, "the reason", state.Reason, SourceUnavailable)
+	says(t, state.Message, "/wiki/b: the server answers 500 Internal Server Error")
+	equal(t, "the pages", w.paths(s), "/wiki/a /wiki/c")
+	s.html("/wiki/b", "It is about snails.")
+	w.bring(src, Here{}, Indexed)
+	equal(t, "the pages", w.paths(s), "/wiki/a /wiki/b /wiki/c")
+
+	// Where all of them fail it is the site, and what is known of it stays.
+	for _, p := range []string{"/wiki/a", "/wiki/b", "/wiki/c"} {
+		s.set(p, status(503))
+	}
+	state = w.keeper.Bring(t.Context(), src, Here{}, func(State) {})
+	says(t, state.Message, "503")
+	equal(t, "the pages", w.paths(s), "/wiki/a /wiki/b /wiki/c")
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cgi"
@@ -185,5 +186,31 @@ func TestPushThroughABadLine(t *testing.T) {
 				t.Fatalf("to push again is always right: %v", err)
 			}
 		})
+	}
+}
+
+func TestAServerThatNeverEndsItsListOfBranches(t *testing.T) {
+	sent := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		line := func(text string) []byte { return fmt.Appendf(nil, "%04x%s", len(text)+4, text) }
+		_, err := w.Write(append(line("# service=git-upload-pack\n"), "0000"...))
+		for n := 0; err == nil && sent < 4*maxRefs; n++ {
+			ref := fmt.Sprintf("%040x refs/heads/%s-%d", 1, strings.Repeat("branch", 30), n)
+			if n == 0 {
+				ref += "\x00ofs-delta"
+			}
+			var wrote int
+			wrote, err = w.Write(line(ref + "\n"))
+			sent += wrote
+		}
+	}))
+	defer server.Close()
+	r := openRemote(t, Options{URL: server.URL + "/remote.git"})
+	if _, err := r.Fetch(t.Context()); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "lists more than 64 MiB of branches and tags") {
+		t.Errorf("fetched with %v", err)
+	}
+	if sent >= 2*maxRefs {
+		t.Errorf("the server sent %d bytes", sent)
 	}
 }

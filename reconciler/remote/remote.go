@@ -67,6 +67,7 @@ func Open(ctx context.Context, o Options) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
+	boundRefs()
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Minute
 	}
