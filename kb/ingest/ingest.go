@@ -22,7 +22,7 @@ import (
 )
 
 // version counts the changes after which files are read differently.
-const version = 2
+const version = 3
 
 // Limits of a document.
 const (

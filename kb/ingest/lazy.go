@@ -28,3 +28,6 @@ func (l *lazy) FindStringSubmatchIndex(s string) []int {
 	return l.compiled().FindStringSubmatchIndex(s)
 }
 func (l *lazy) ReplaceAllString(s, with string) string { return l.compiled().ReplaceAllString(s, with) }
+func (l *lazy) FindAllStringSubmatchIndex(s string, n int) [][]int {
+	return l.compiled().FindAllStringSubmatchIndex(s, n)
+}

@@ -10,7 +10,8 @@ import (
 const leftOut = "(secret left out)"
 
 // conceal leaves out of a text what is secret wherever it stands: private keys, what SOPS has encrypted, passwords in URLs and headers,
-// tokens of known forms, and the values of Kubernetes Secrets, as they stand in examples too. Lines stay where they are.
+// tokens of known forms, what is given to a name of a credential, and the values of Kubernetes Secrets, as they stand in examples too.
+// Lines stay where they are.
 //
 // It knows forms, not meanings: a password in a sentence stays.
 func conceal(lines []string) []string {
@@ -18,7 +19,7 @@ func conceal(lines []string) []string {
 	concealKeys(lines)
 	concealManifests(lines)
 	for i, line := range lines {
-		lines[i] = concealLine(line)
+		lines[i] = concealAssigned(concealLine(line))
 	}
 	return lines
 }
