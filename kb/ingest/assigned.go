@@ -13,7 +13,7 @@ var (
 	inParameter = lazily(`([A-Za-z_][\w.\-]*)(=)()([^=&;,"'<>\s$({\[*][^&;,"'<>\s]{3,500})`)
 	inFlag      = lazily(`--?([A-Za-z][\w\-]*)(["']?[\s,=]\s*)(["']?)([^\s"',=$<{\[(*-][^\s"',]{3,500})`)
 	inElement   = lazily(`<([A-Za-z_][\w.\-]*)(>)(\s*)([^<>\s$]{4,500})`)
-	inLogin     = lazily(`(\s(?:-u|--user)[\s=]+["']?[\w.@\-]+:)([^\s"'$]{4,500})`)
+	inLogin     = lazily(`(\s(?:-u|--user)[\s=]+["']?[\w.@\-]+:)([^\s"'$(][^\s"']{3,500})`)
 	inSetting   = lazily(`^(\s*(?:[-*+>]\s+|export\s+|set\s+|ENV\s+|ARG\s+)?)([A-Za-z_][\w.\-]*)(\s*[:=]\s*)([^\s"'$<({\[*][^\s"'(){}]{5,500})\s*$`)
 	// namePath is what names another value in code.
 	namePath = lazily(`^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$`)
@@ -25,7 +25,7 @@ func concealAssigned(line string) string {
 		return line
 	}
 	lower := strings.ToLower(line)
-	if strings.Contains(lower, " -u") || strings.Contains(lower, "--user") {
+	if strings.Contains(lower, "http") || strings.Contains(lower, "curl") { // Elsewhere it is a user and a group.
 		line = inLogin.ReplaceAllString(line, "${1}"+leftOut)
 	}
 	if !slices.ContainsFunc(credentialMarks, func(mark string) bool { return strings.Contains(lower, mark) }) {
@@ -71,8 +71,8 @@ func random(value string) bool {
 	return digits && letters && !namePath.MatchString(value) && !strings.ContainsAny(value, "(){}[]<>")
 }
 
-// standsFor says whether a value only says where one goes: TOKEN, your-token, a path, a template.
+// standsFor says whether a value only says where one goes, or was: TOKEN, a path, a template.
 func standsFor(value string) bool {
-	return value == strings.ToUpper(value) && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == "" ||
+	return strings.HasPrefix(leftOut, value) || value == strings.ToUpper(value) && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == "" ||
 		strings.ContainsAny(value, "{}<>$%") || strings.HasPrefix(value, "/") || strings.HasPrefix(value, "./") || namePath.MatchString(value)
 }
