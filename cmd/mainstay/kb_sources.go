@@ -38,11 +38,15 @@ func openKnowledge(dir string, models model.Providers) knowledge.Options {
 			if in == nil {
 				return disk.Open(filepath.Join(dir, "index"))
 			}
-			connection, err := models.Secret(ctx, in.Connection)
+			now := func(ctx context.Context) (string, error) {
+				connection, err := models.Secret(ctx, in.Connection)
+				return connection.Reveal(), err
+			}
+			connection, err := now(ctx)
 			if err != nil {
 				return nil, err
 			}
-			engine, err := postgres.Open(ctx, connection.Reveal(), postgres.Options{Schema: in.Schema, Connections: in.Connections})
+			engine, err := postgres.Open(ctx, connection, postgres.Options{Schema: in.Schema, Connections: in.Connections, Renew: now})
 			if err != nil {
 				return nil, err
 			}

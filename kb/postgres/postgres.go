@@ -41,6 +41,9 @@ import (
 type Options struct {
 	// Schema is the name of the schema, mainstay_kb.
 	Schema string
+	// Renew returns the connection string as it is now, before each connection that is made: of it the user and the password count, which
+	// may have been changed. Nil means that they never are.
+	Renew func(context.Context) (string, error)
 	// Connections is how many are open at once at most, 8. Who needs one more waits.
 	Connections int
 	// SearchTimeout is how long the server works at most on a statement that asks, 30 s, and UpdateTimeout on one that changes something,
@@ -97,10 +100,12 @@ func open(ctx context.Context, connection string, o Options) (*Engine, error) {
 	if o.UpdateTimeout <= 0 {
 		o.UpdateTimeout = time.Hour
 	}
-	config, err := pgxpool.ParseConfig(connection)
+	config, err := parsed(connection)
 	if err != nil {
-		// Its own words may hold what stands there.
-		return nil, errors.New("the connection string cannot be understood: it is like postgres://user:password@host:5432/database?sslmode=verify-full, with signs such as @ and / in the password as %40 and %2F")
+		return nil, err
+	}
+	if o.Renew != nil {
+		config.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error { return renew(ctx, o.Renew, c) }
 	}
 	config.MaxConns, config.MinConns = int32(o.Connections), 0
 	if config.ConnConfig.ConnectTimeout == 0 {
@@ -119,6 +124,29 @@ func open(ctx context.Context, connection string, o Options) (*Engine, error) {
 	}
 	e.ends, e.end = context.WithCancel(context.Background())
 	return e, nil
+}
+
+// parsed is a connection string. The error does not hold it.
+func parsed(connection string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(connection)
+	if err != nil {
+		// Its own words may hold what stands there.
+		return nil, errors.New("the connection string cannot be understood: it is like postgres://user:password@host:5432/database?sslmode=verify-full, with signs such as @ and / in the password as %40 and %2F")
+	}
+	return config, nil
+}
+
+// renew gives a connection that is to be made the user and the password as they are now.
+func renew(ctx context.Context, now func(context.Context) (string, error), c *pgx.ConnConfig) error {
+	connection, err := now(ctx)
+	if err != nil {
+		return err
+	}
+	config, err := parsed(connection)
+	if err == nil {
+		c.User, c.Password = config.ConnConfig.User, config.ConnConfig.Password
+	}
+	return err
 }
 
 // Close ends updates that run, and waits for them and for searches.

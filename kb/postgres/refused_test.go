@@ -243,3 +243,35 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 	}
 }
+
+// A connection that is made later has the user and the password as they are then.
+func TestAConnectionIsMadeWithWhatIsKnownThen(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	began := make(chan string, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		first := make([]byte, 512)
+		n, _ := c.Read(first)
+		began <- string(first[:n])
+	}()
+	at := "@" + l.Addr().String() + "/shop?sslmode=disable"
+	renew := func(context.Context) (string, error) { return "postgres://newer:secret" + at, nil }
+	if _, err := postgres.Open(t.Context(), "postgres://older:secret"+at, postgres.Options{Renew: renew}); err == nil {
+		t.Fatal("it was opened")
+	}
+	if said := <-began; !strings.Contains(said, "user\x00newer\x00") {
+		t.Errorf("the connection begins with %q", said)
+	}
+	wrong := func(context.Context) (string, error) { return "", errors.New("the variable DSN is empty") }
+	if _, err := postgres.Open(t.Context(), "postgres://older:secret"+at, postgres.Options{Renew: wrong}); err == nil || !strings.Contains(err.Error(), "the variable DSN is empty") {
+		t.Errorf("it says %v", err)
+	}
+}

@@ -375,23 +375,11 @@ func TestAFleetMovesItsIndex(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Errorf("the other index has %v, %v", all, err)
 	}
-	// It fails, as with a password that has changed, and is opened again.
-	other.fail = errors.New("password authentication failed")
-	here = r.here(r.commit(map[string]string{"docs/a.md": "# Beta\n"}))
-	w.keeper.Keep(t.Context(), declared, here)
-	w.keeper.Wait()
-	says(t, w.state(s.Name, IndexFailed).Message, "password authentication failed")
-	other.fail = nil
-	w.later(retry)
-	w.keeper.Keep(t.Context(), declared, here)
-	w.keeper.Wait()
-	w.state(s.Name, Indexed)
-
 	declared.KnowledgeIn = nil
 	w.keeper.Keep(t.Context(), declared, here)
 	w.keeper.Wait()
 	w.state(s.Name, Indexed)
-	if want := []string{"", "there", "there"}; !slices.Equal(opened, want) {
+	if want := []string{"", "there"}; !slices.Equal(opened, want) {
 		t.Errorf("opened %q, want %q", opened, want)
 	}
 	if got := w.files(s.Name); got != "docs/a.md" {

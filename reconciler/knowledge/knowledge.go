@@ -8,7 +8,6 @@ package knowledge
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -285,83 +284,6 @@ func (k *Keeper) work(ctx context.Context) {
 // never is when a source that cannot change is looked at again.
 const never = 365 * 24 * time.Hour
 
-// Forget removes from the engine all but these sources.
-func (k *Keeper) Forget(ctx context.Context, but []string) error {
-	engine, err := k.ready(ctx)
-	if err == nil {
-		var all []kb.Stats
-		all, err = engine.Stats(ctx)
-		for _, s := range all {
-			if !slices.Contains(but, s.Source) && err == nil {
-				err = engine.Forget(ctx, s.Source)
-			}
-		}
-	}
-	if err != nil {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.stale = true
-	}
-	return err
-}
-
-// place is where an engine is; "" is the state folder.
-type place struct {
-	connection, schema string
-	connections        int
-}
-
-func placeOf(in *spec.Postgres) place {
-	if in == nil {
-		return place{}
-	}
-	return place{in.Connection.String(), in.Schema, in.Connections}
-}
-
-// Use says where the index is that a fleet declares, for whoever does not Keep one.
-func (k *Keeper) Use(fleet *spec.Fleet) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.in = fleet.KnowledgeIn
-}
-
-// ready returns the engine. One that a fleet declared before stays open, for a search may be under way in it.
-func (k *Keeper) ready(ctx context.Context) (kb.Engine, error) {
-	k.mu.Lock()
-	in := k.in
-	k.mu.Unlock()
-	k.opening.Lock()
-	defer k.opening.Unlock()
-	if engine := k.engines[placeOf(in)]; engine != nil {
-		return engine, nil
-	}
-	engine, err := k.opts.Engine(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	k.engines[placeOf(in)] = engine
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.opened = true
-	return engine, nil
-}
-
-// again has the engine opened again that failed, where it is a database: its password may be another one by now.
-func (k *Keeper) again(engine kb.Engine) {
-	k.opening.Lock()
-	failed := false
-	for at, e := range k.engines {
-		if e == engine && at != (place{}) {
-			delete(k.engines, at)
-			failed = true
-		}
-	}
-	k.opening.Unlock()
-	if failed {
-		_ = engine.Close() // It has failed already.
-	}
-}
-
 // set writes a state down, and tells of it.
 func (k *Keeper) set(source *spec.KnowledgeSource, s State) {
 	k.mu.Lock()
@@ -420,26 +342,6 @@ func (k *Keeper) State(name string) (State, bool) {
 	return one.state, true
 }
 
-// Close closes the engine and the repositories, once nothing is under way.
-func (k *Keeper) Close() error {
-	k.Wait()
-	k.opening.Lock()
-	defer k.opening.Unlock()
-	var err error
-	for _, engine := range k.engines {
-		err = errors.Join(err, engine.Close())
-	}
-	clear(k.engines)
-	k.mu.Lock()
-	k.opened = false
-	k.mu.Unlock()
-	for _, r := range k.repositories {
-		err = errors.Join(err, r.Close())
-	}
-	clear(k.repositories)
-	return err
-}
-
 // Bring brings one source to what it is now, and returns how it is then. tell hears how far it is.
 func (k *Keeper) Bring(ctx context.Context, source *spec.KnowledgeSource, here Here, tell func(State)) State {
 	k.mu.Lock()
@@ -462,7 +364,6 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	}
 	was, err := engine.State(ctx, source.Name)
 	if err != nil {
-		k.again(engine)
 		return State{Reason: IndexFailed, Message: err.Error()}, 0
 	}
 	j := &job{Keeper: k, engine: engine, source: source, here: here, was: was}
@@ -473,9 +374,7 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	s := k.described(ctx, engine, source.Name)
 	switch {
 	case err != nil:
-		if s.Reason, s.Message = reason(err), err.Error(); s.Reason == IndexFailed {
-			k.again(engine)
-		}
+		s.Reason, s.Message = reason(err), err.Error()
 	case j.mute != nil:
 		s.mute = true
 		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for its model does not answer: "+j.mute.Error()

@@ -39,9 +39,6 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 		}
 	}
 	hits, more, err := k.find(ctx, engine, seen, q)
-	if err != nil && ctx.Err() == nil {
-		k.again(engine)
-	}
 	for i := range hits {
 		hits[i].State = commitOf(hits[i].State)
 	}

@@ -87,7 +87,7 @@ func (j *job) web(ctx context.Context, w *spec.KnowledgeWeb) error {
 		if !f.Time.IsZero() && !broken[p.url] {
 			f.Blob = "lastmod:" + p.changed + " " + p.url
 		}
-		if f.Blob == "" || had[p.url] != f.Blob {
+		if f.Blob == "" || had[p.url] != f.Blob && kept < maxKept { // What cannot be kept is read when it is taken in.
 			d, blob, err := j.page(ctx, w, p.url)
 			if away := (unavailable{}); errors.As(err, &away) && ctx.Err() == nil {
 				// A page that fails stays as it was. Where they all do, or many, it is the site.
