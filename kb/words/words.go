@@ -126,7 +126,10 @@ func (c *Cutter) Terms(run string) []string {
 	} else {
 		c.parts = splitRunes(c.parts[:0], run)
 	}
-	if len(c.parts) == 1 {
+	switch len(c.parts) {
+	case 0:
+		return nil
+	case 1:
 		switch w := c.parts[0]; {
 		case stop[w]:
 			return nil
@@ -181,7 +184,8 @@ func version(run string) string {
 	return v
 }
 
-// splitRunes divides a run at its joints and where capitals begin a word, and drops the s of a genitive. It appends what that gives.
+// splitRunes divides a run at its joints and where capitals begin a word, and drops the s of a genitive. It appends what that gives. A
+// letter may be a blank and a mark when it is normalized, so that what is no part of a word divides as well.
 func splitRunes(parts []string, run string) []string {
 	runes := []rune(run)
 	begin := 0
@@ -193,7 +197,7 @@ func splitRunes(parts []string, run string) []string {
 	}
 	for i, r := range runes {
 		switch {
-		case joins(r):
+		case !inWord(r):
 			cut(i)
 			begin = i + 1
 			if rest := string(runes[begin:]); (r == '\'' || r == '’') && (rest == "s" || rest == "S") {

@@ -190,19 +190,19 @@ func TestPushThroughABadLine(t *testing.T) {
 }
 
 func TestAServerThatNeverEndsItsListOfBranches(t *testing.T) {
-	sent := 0
+	var sent atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
 		line := func(text string) []byte { return fmt.Appendf(nil, "%04x%s", len(text)+4, text) }
 		_, err := w.Write(append(line("# service=git-upload-pack\n"), "0000"...))
-		for n := 0; err == nil && sent < 4*maxRefs; n++ {
+		for n := 0; err == nil && sent.Load() < 4*maxRefs; n++ {
 			ref := fmt.Sprintf("%040x refs/heads/%s-%d", 1, strings.Repeat("branch", 30), n)
 			if n == 0 {
 				ref += "\x00ofs-delta"
 			}
 			var wrote int
 			wrote, err = w.Write(line(ref + "\n"))
-			sent += wrote
+			sent.Add(int64(wrote))
 		}
 	}))
 	defer server.Close()
@@ -210,7 +210,7 @@ func TestAServerThatNeverEndsItsListOfBranches(t *testing.T) {
 	if _, err := r.Fetch(t.Context()); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "lists more than 64 MiB of branches and tags") {
 		t.Errorf("fetched with %v", err)
 	}
-	if sent >= 2*maxRefs {
+	if sent := sent.Load(); sent >= 2*maxRefs {
 		t.Errorf("the server sent %d bytes", sent)
 	}
 }
