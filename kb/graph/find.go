@@ -51,8 +51,9 @@ func (g *Graph) Find(text string, most int) (found []Found, suggestions []string
 	slices.SortFunc(hits, func(a, b hit) int {
 		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(len(g.nodes[a.id].Name), len(g.nodes[b.id].Name)), g.order(a.id, b.id))
 	})
+	var places []Place
 	for _, h := range hits[:min(len(hits), most)] {
-		found = append(found, g.found(h.id, 0))
+		found = append(found, g.found(h.id, 0, &places))
 	}
 	if len(hits) == 0 {
 		suggestions = g.alike(text)

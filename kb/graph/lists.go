@@ -7,9 +7,10 @@ func (g *Graph) Entities() []Found {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var found []Found
+	var places []Place
 	for _, id := range g.ids {
 		if slices.ContainsFunc(g.nodes[id].declared, func(d declaration) bool { return d.index >= 0 }) {
-			found = append(found, g.found(id, 0))
+			found = append(found, g.found(id, 0, &places))
 		}
 	}
 	slices.SortFunc(found, func(a, b Found) int { return a.Node.Compare(b.Node) })

@@ -1,9 +1,6 @@
 package graph
 
-import (
-	"cmp"
-	"strings"
-)
+import "strings"
 
 // Node names an entity, whether or not it is declared anywhere.
 type Node struct {
@@ -65,5 +62,14 @@ func (n Node) String() string {
 
 // Compare orders nodes by kind, namespace, name and group.
 func (n Node) Compare(o Node) int {
-	return cmp.Or(cmp.Compare(n.Kind, o.Kind), cmp.Compare(n.Namespace, o.Namespace), cmp.Compare(n.Name, o.Name), cmp.Compare(n.Group, o.Group))
+	if c := strings.Compare(n.Kind, o.Kind); c != 0 {
+		return c
+	}
+	if c := strings.Compare(n.Namespace, o.Namespace); c != 0 {
+		return c
+	}
+	if c := strings.Compare(n.Name, o.Name); c != 0 {
+		return c
+	}
+	return strings.Compare(n.Group, o.Group)
 }

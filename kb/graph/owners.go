@@ -80,8 +80,9 @@ func (g *Graph) Owners(of Node, most int) Answer {
 // tell adds edges and what they led to, sorted and within the limit.
 func (g *Graph) tell(answer *Answer, edges []hop, depth map[int32]int, most int) {
 	most = atMost(most)
+	var places []Place
 	for id, d := range depth {
-		answer.Found = append(answer.Found, g.found(id, d))
+		answer.Found = append(answer.Found, g.found(id, d, &places))
 	}
 	slices.SortFunc(answer.Found, func(a, b Found) int {
 		if a.Depth != b.Depth {

@@ -94,9 +94,10 @@ func (g *Graph) spread(of Node, depth, most int, follow func(hop) direction) Ans
 		level = next
 	}
 	answer.Found, answer.Edges = make([]Found, len(told)), make([]Edge, len(told))
+	places := make([]Place, 0, len(told)) // Of all, since most are declared once.
 	for i, id := range told {
-		v := g.visits.of[id]
-		answer.Found[i], answer.Edges[i] = g.found(id, int(v.depth)), g.edge(v.via)
+		v := &g.visits.of[id]
+		answer.Found[i], answer.Edges[i] = g.found(id, int(v.depth), &places), g.edge(v.via)
 	}
 	return answer
 }
@@ -117,18 +118,27 @@ func (g *Graph) before(a, b hop) bool {
 	return g.edge(a).Compare(g.edge(b)) < 0
 }
 
-func (g *Graph) found(id int32, depth int) Found {
-	f := Found{Node: g.nodes[id].Node, Depth: depth}
-	for _, d := range g.nodes[id].declared {
+// found is an entity as it is told. Its places are appended to those of others, so that an answer has one list of them.
+func (g *Graph) found(id int32, depth int, places *[]Place) Found {
+	n := &g.nodes[id]
+	f := Found{Node: n.Node, Depth: depth}
+	first := len(*places)
+	for _, d := range n.declared {
 		p := Place{File: d.file.path}
 		if d.index >= 0 {
-			p.First, p.Last = d.file.entities[d.index].First, d.file.entities[d.index].Last
+			e := &d.file.entities[d.index]
+			p.First, p.Last = e.First, e.Last
 		}
-		f.Declared = append(f.Declared, p)
+		*places = append(*places, p)
 	}
-	if len(f.Declared) == 0 && g.exists(id) {
-		f.Declared = []Place{{File: f.Node.Name}} // A folder.
+	if len(n.declared) == 0 && g.exists(id) {
+		*places = append(*places, Place{File: n.Name}) // A folder.
 	}
+	end := len(*places)
+	if end == first {
+		return f
+	}
+	f.Declared = (*places)[first:end:end]
 	if len(f.Declared) > 1 {
 		slices.SortFunc(f.Declared, Place.compare)
 		f.Declared = slices.Compact(f.Declared)
@@ -165,11 +175,12 @@ func (g *Graph) Path(from, to Node) Answer {
 	if !found {
 		return answer
 	}
+	var places []Place
 	at := a
-	answer.Found = append(answer.Found, g.found(a, 0))
+	answer.Found = append(answer.Found, g.found(a, 0, &places))
 	for i, h := range way {
 		if at = h.from + h.to - at; i < MaxDepth {
-			answer.Found = append(answer.Found, g.found(at, i+1))
+			answer.Found = append(answer.Found, g.found(at, i+1, &places))
 			answer.Edges = append(answer.Edges, g.edge(h))
 		} else {
 			answer.LeftOut++
