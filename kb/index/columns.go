@@ -101,6 +101,13 @@ func (d *dictionary) sound() bool {
 	if !ascending(d.ends, len(d.text)) || len(d.table) == 0 || len(d.table)&(len(d.table)-1) != 0 {
 		return false
 	}
+	begin := uint32(0)
+	for _, end := range d.ends {
+		if end-begin > maxKey {
+			return false
+		}
+		begin = end
+	}
 	free := false
 	for _, i := range d.table {
 		free = free || i == 0

@@ -43,7 +43,7 @@ func (b *Builder) build(m *Meaning) *Index {
 	if _, err := b.to.Build(m); err != nil {
 		panic(err) // There is no file that could fail.
 	}
-	s, err := openSections(b.to.out.kept)
+	s, err := openSections(b.to.out.kept, b.to.out.records)
 	if err != nil {
 		panic(err) // It was made just now.
 	}

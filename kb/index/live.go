@@ -90,7 +90,7 @@ func (l *Live) Without(entries []int) *Live {
 			}
 			n.chunks--
 			n.length -= float64(l.Segment.lengths[c])
-			chunk, _ := decodeChunk(piece(l.records, l.recordEnds, int(c)))
+			chunk, _ := decodeChunk(l.record(c))
 			n.bytes -= int64(len(chunk.Text))
 			n.lengths[c] = infinite
 		}

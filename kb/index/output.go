@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // output writes a file in sections, each of which begins at a multiple of 8 bytes. Where they lie is told at the end, with a checksum, so
@@ -15,9 +16,10 @@ type output struct {
 	sum      uint32
 	sections []uint64 // where each begins, and how long it is
 	err      error
-	// kept are the sections where there is no file, and parts what was written of one that has begun.
-	kept  [][]byte
-	parts pieces
+	// kept are the sections where there is no file, and part what was written of one that has begun. The records are in pieces of their own.
+	kept    [][]byte
+	part    []byte
+	records pieces
 }
 
 func newOutput(to io.Writer, sections int) *output {
@@ -31,7 +33,7 @@ func newMemory(sections int) *output { return &output{kept: make([][]byte, secti
 
 func (o *output) write(b []byte) {
 	if o.kept != nil {
-		o.parts.add(b)
+		o.part = append(o.part, b...)
 		return
 	}
 	if o.err == nil {
@@ -47,21 +49,32 @@ func (o *output) section(i int, b []byte) {
 		o.kept[i] = b
 		return
 	}
-	o.begin(i)
+	o.begin(i, len(b))
 	o.write(b)
 	o.end(i)
 }
 
-// begin and end are around what is written of a section.
-func (o *output) begin(i int) {
-	if o.kept == nil {
-		o.sections[2*i] = uint64(o.at)
+// record writes one of the records, which all are in a section.
+func (o *output) record(b []byte) {
+	if o.kept != nil {
+		o.records.add(b)
+		return
 	}
+	o.write(b)
+}
+
+// begin and end are around what is written of a section, whose size tells how much room it takes in memory.
+func (o *output) begin(i, size int) {
+	if o.kept != nil {
+		o.part = make([]byte, 0, size)
+		return
+	}
+	o.sections[2*i] = uint64(o.at)
 }
 
 func (o *output) end(i int) {
 	if o.kept != nil {
-		o.kept[i], o.parts = o.parts.bytes(), pieces{}
+		o.kept[i], o.part = o.part, nil
 		return
 	}
 	o.sections[2*i+1] = uint64(o.at) - o.sections[2*i]
@@ -88,32 +101,37 @@ func (o *output) close() (Written, error) {
 	return w, o.to.Flush()
 }
 
-// pieces are bytes that grow without being copied.
+// pieces are bytes that grow without being copied. What is added is never divided.
 type pieces struct {
 	pieces [][]byte
-	size   int
+	begins []uint64 // Where each piece begins among all of the bytes.
+	size   uint64
 }
 
-// pieceSize is how large a piece is.
+// pieceSize is how large a piece is, if nothing larger is added.
 const pieceSize = 1 << 20
 
 func (p *pieces) add(b []byte) {
-	p.size += len(b)
-	for len(b) > 0 {
-		if n := len(p.pieces); n == 0 || len(p.pieces[n-1]) == pieceSize {
-			p.pieces = append(p.pieces, make([]byte, 0, pieceSize))
-		}
-		last := &p.pieces[len(p.pieces)-1]
-		n := min(len(b), pieceSize-len(*last))
-		*last, b = append(*last, b[:n]...), b[n:]
+	last := len(p.pieces) - 1
+	if last < 0 || cap(p.pieces[last])-len(p.pieces[last]) < len(b) {
+		p.pieces, p.begins = append(p.pieces, make([]byte, 0, max(len(b), pieceSize))), append(p.begins, p.size)
+		last++
 	}
+	p.pieces[last] = append(p.pieces[last], b...)
+	p.size += uint64(len(b))
 }
 
-// bytes are all of them. The pieces are of no use afterwards.
-func (p *pieces) bytes() []byte {
-	all := make([]byte, 0, p.size)
-	for i, b := range p.pieces {
-		all, p.pieces[i] = append(all, b...), nil
+// one is what lies in one piece already.
+func one(b []byte) pieces { return pieces{[][]byte{b}, []uint64{0}, uint64(len(b))} }
+
+// between is what was added between two places, both of which what was added begins or ends.
+func (p *pieces) between(begin, end uint64) []byte {
+	i := 0
+	if len(p.begins) > 1 {
+		var begins bool
+		if i, begins = slices.BinarySearch(p.begins, begin); !begins {
+			i--
+		}
 	}
-	return all
+	return p.pieces[i][begin-p.begins[i] : end-p.begins[i]]
 }

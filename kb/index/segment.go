@@ -97,7 +97,7 @@ type Segment struct {
 	dense, denseEnds []uint32
 	denseMost        []uint8
 	recordEnds       []uint64
-	records          []byte
+	records          pieces
 	meanings         lsa.Packed
 	vectors          *vectors.Set // nil where there are none
 	byPath           func() map[string]int
@@ -138,10 +138,19 @@ func (s *Segment) Document(entry int) kb.Document {
 	return d
 }
 
+// record is what a chunk was written as.
+func (s *Segment) record(chunk uint32) []byte {
+	begin := uint64(0)
+	if chunk > 0 {
+		begin = s.recordEnds[chunk-1]
+	}
+	return s.records.between(begin, s.recordEnds[chunk])
+}
+
 // Chunk is one of them. It has memory of its own.
 func (s *Segment) Chunk(chunk uint32) kb.Chunk {
 	// All records have been read when the segment was opened.
-	c, _ := decodeChunk(piece(s.records, s.recordEnds, int(chunk)))
+	c, _ := decodeChunk(s.record(chunk))
 	for i, h := range c.Heading {
 		c.Heading[i] = strings.Clone(h)
 	}
@@ -214,10 +223,10 @@ func Open(file []byte) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openSections(of)
+	return openSections(of, one(of[sectionRecords]))
 }
 
-func openSections(of [][]byte) (*Segment, error) {
+func openSections(of [][]byte, records pieces) (*Segment, error) {
 	s := &Segment{
 		dict:          dictionary{of[sectionTerms], view[uint32](of[sectionTermEnds]), view[uint32](of[sectionTable])},
 		postingEnds:   view[uint32](of[sectionPostingEnds]),
@@ -231,7 +240,7 @@ func openSections(of [][]byte) (*Segment, error) {
 		denseEnds:     view[uint32](of[sectionDenseEnds]),
 		denseMost:     of[sectionDenseMost],
 		recordEnds:    view[uint64](of[sectionRecordEnds]),
-		records:       of[sectionRecords],
+		records:       records,
 	}
 	err := json.Unmarshal(of[sectionMeta], &s.meta)
 	if err != nil {
@@ -284,7 +293,7 @@ func (s *Segment) sound() bool {
 	if int(begin) != chunks || !s.dict.sound() ||
 		len(s.postingEnds) != terms || len(s.postings) != len(s.postingCounts) || !ascending(s.postingEnds, len(s.postings)) ||
 		len(s.ownEnds) != chunks || len(s.own) != len(s.ownCounts) || !ascending(s.ownEnds, len(s.own)) ||
-		len(s.recordEnds) != chunks || !ascending(s.recordEnds, len(s.records)) || !below(s.postings, chunks) || !below(s.own, terms) || !below(s.dense, terms) ||
+		len(s.recordEnds) != chunks || !ascending(s.recordEnds, int(s.records.size)) || !below(s.postings, chunks) || !below(s.own, terms) || !below(s.dense, terms) ||
 		len(s.denseEnds) != len(s.dense)*s.blocks() || len(s.denseMost) != len(s.denseEnds) || !(s.meta.Mean >= 0) || math.IsInf(s.meta.Mean, 1) {
 		return false
 	}
@@ -303,7 +312,7 @@ func (s *Segment) sound() bool {
 		}
 	}
 	for c := range chunks {
-		if _, ok := decodeChunk(piece(s.records, s.recordEnds, c)); !ok || !(s.lengths[c] >= 0) {
+		if _, ok := decodeChunk(s.record(uint32(c))); !ok || !(s.lengths[c] >= 0) {
 			return false
 		}
 	}
@@ -338,20 +347,19 @@ func appendEntry(b []byte, e Entry) []byte {
 }
 
 func decodeEntries(b []byte) ([]Entry, error) {
-	var entries []Entry
-	r := reader{b: b}
-	begin := uint32(0)
-	for len(r.b) > 0 {
-		var e Entry
-		e.File.Path, e.File.Blob = strings.Clone(r.text()), strings.Clone(r.text())
-		seconds := r.signed()
-		e.File.Time = time.Unix(seconds, int64(r.number()%1e9)).UTC()
-		e.Kind, e.Title, e.Problem = kb.Kind(strings.Clone(r.text())), strings.Clone(r.text()), strings.Clone(r.text())
-		e.Begin, e.End = begin, uint32(r.number())
-		if r.bad {
+	n := 0
+	for r := (reader{b: b}); len(r.b) > 0; n++ {
+		if r.entry(); r.bad {
 			return nil, errDamaged
 		}
-		begin = e.End
+	}
+	entries := make([]Entry, 0, n)
+	begin := uint32(0)
+	for r := (reader{b: b}); len(r.b) > 0; {
+		e := r.entry()
+		e.File.Path, e.File.Blob = strings.Clone(e.File.Path), strings.Clone(e.File.Blob)
+		e.Kind, e.Title, e.Problem = kb.Kind(strings.Clone(string(e.Kind))), strings.Clone(e.Title), strings.Clone(e.Problem)
+		e.Begin, begin = begin, e.End
 		entries = append(entries, e)
 	}
 	return entries, nil
@@ -418,4 +426,14 @@ func (r *reader) text() string {
 	s := text(r.b[:n])
 	r.b = r.b[n:]
 	return s
+}
+
+// entry shares the memory of what is read. Where it begins is not said.
+func (r *reader) entry() (e Entry) {
+	e.File.Path, e.File.Blob = r.text(), r.text()
+	seconds := r.signed()
+	e.File.Time = time.Unix(seconds, int64(r.number()%1e9)).UTC()
+	e.Kind, e.Title, e.Problem = kb.Kind(r.text()), r.text(), r.text()
+	e.End = uint32(r.number())
+	return e
 }

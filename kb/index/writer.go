@@ -57,7 +57,7 @@ func NewWriter(space string, to io.Writer) *Writer {
 
 func newWriterTo(space string, out *output) *Writer {
 	w := &Writer{out: out, meta: meta{Space: space}, cutter: words.NewCutter(), placed: map[int]placed{}}
-	w.out.begin(sectionRecords)
+	w.out.begin(sectionRecords, 0)
 	return w
 }
 
@@ -100,7 +100,7 @@ func (w *Writer) addRecord(record []byte) {
 		end += w.recordEnds[n-1]
 	}
 	w.recordEnds = append(roomy(w.recordEnds), end)
-	w.out.write(record)
+	w.out.record(record)
 }
 
 // entry ends a document. Its chunks are those since the last one.
@@ -181,7 +181,7 @@ func (c *Copier) Copy(entry int, as kb.File) {
 			w.placed[len(w.lengths)] = placed{s, i}
 		}
 		w.lengths = append(roomy(w.lengths), s.lengths[i])
-		record := piece(s.records, s.recordEnds, int(i))
+		record := s.record(i)
 		chunk, _ := decodeChunk(record)
 		w.meta.Bytes += int64(len(chunk.Text))
 		w.addRecord(record)
@@ -227,7 +227,7 @@ func (w *Writer) Build(meaning *Meaning) (Written, error) {
 	out := w.out
 	out.end(sectionRecords)
 	out.section(sectionRecordEnds, raw(w.recordEnds))
-	out.begin(sectionEntries)
+	out.begin(sectionEntries, int(w.entries.size))
 	for _, some := range w.entries.pieces {
 		out.write(some)
 	}
@@ -281,12 +281,12 @@ func (w *Writer) writeOwn() {
 		ends[c] = end
 	}
 	w.out.section(sectionOwnEnds, raw(ends))
-	w.out.begin(sectionOwn)
+	w.out.begin(sectionOwn, 4*int(end))
 	for _, some := range w.own.terms {
 		w.out.write(raw(some))
 	}
 	w.out.end(sectionOwn)
-	w.out.begin(sectionOwnCounts)
+	w.out.begin(sectionOwnCounts, int(end))
 	for _, some := range w.own.counts {
 		w.out.write(some)
 	}
