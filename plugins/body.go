@@ -13,6 +13,11 @@ const (
 	KindCheck  = "check"
 )
 
+// Window is how many bytes a side takes of a stream, and of a connection, before it has read them: HTTP/2's initial window (RFC 9113,
+// section 6.9.2). gRPC finds out which one suits by pings, two more messages for each, where it is not told; on a socket within a machine
+// there is nothing to find out. A runtime may choose another.
+const Window = 1 << 20
+
 // The limits of the protocol. The host enforces all of them.
 const (
 	// MaxMessage is the largest message on a run's stream, in bytes, in either direction.

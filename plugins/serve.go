@@ -44,7 +44,8 @@ func Serve(info Info, agent Agent) {
 		HandshakeConfig: Handshake,
 		Plugins:         plugin.PluginSet{Name: &Plugin{Runtime: NewServer(info, agent)}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage))...)
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
+				grpc.StaticStreamWindowSize(Window), grpc.StaticConnWindowSize(Window))...)
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr, JSONFormat: true}),
 	})

@@ -64,6 +64,7 @@ func startInstance(ctx context.Context, prog program, out *output) (*instance, e
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithContextDialer(i.dial),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(plugins.MaxMessage), grpc.MaxCallSendMsgSize(plugins.MaxMessage)),
+			grpc.WithStaticStreamWindowSize(plugins.Window), grpc.WithStaticConnWindowSize(plugins.Window),
 		},
 	})
 	// go-plugin's start takes no context: ending the process ends it.
