@@ -131,3 +131,24 @@ func TestRanks(t *testing.T) {
 		}
 	})
 }
+
+// In short messages the words of asking are rare, and yet say nothing of what is asked; where there are no others they are all there is.
+func TestWordsOfAskingCountLittle(t *testing.T) {
+	var messages []index.Document
+	for i := range 40 {
+		messages = append(messages, index.Document{ID: fmt.Sprint("m", i), Text: fmt.Sprintf("The pool of the gateway drained, connection %d.", i)})
+	}
+	x := of(append(messages,
+		index.Document{ID: "chat", Text: "What did she say, and when did she?"},
+		index.Document{ID: "answer", Text: "Ana restarted the gateway and the pool on Monday."})...)
+	for question, want := range map[string]string{
+		"What did she do when the gateway was restarted?": "answer",
+		"what did she": "chat",
+	} {
+		for name, search := range map[string]func(string, int) []index.Hit{"all": x.Search, "words": x.SearchWords} {
+			if hits := search(question, 1); len(hits) != 1 || hits[0].ID != want {
+				t.Errorf("%s, by %s: found %v, want %s", question, name, hits, want)
+			}
+		}
+	}
+}

@@ -53,7 +53,13 @@ func NewCollection(chunks int, length float64) Collection {
 }
 
 // Weight is what a term counts, once, that stands in so many of the chunks.
-func (c Collection) Weight(in int) float32 { return rarity(c.Chunks, in) * (k1 + 1) }
+func (c Collection) Weight(term string, in int) float32 {
+	w := rarity(c.Chunks, in) * (k1 + 1)
+	if words.Asking(term) {
+		w *= askingWeight
+	}
+	return w
+}
 
 // Norm is what is added to how often a term stands in a chunk: base, and by for each term of the chunk. The term counts its weight
 // multiplied with n/(n+base+by*length).

@@ -10,9 +10,10 @@ import (
 	"github.com/mainstay-dev/mainstay/kb/vectors"
 )
 
-// How a question is asked. One setting serves all collections. It was chosen on three of different kinds, abstracts of aerodynamics with
-// questions in sentences, titles of electrical engineering with keywords, and long conversations of which a single message is right:
-// around it little changes in any of them, and all of it together is better than words alone in the first two and as good in the third.
+// How a question is asked. One setting serves all collections. It was chosen on six of different kinds: abstracts of aerodynamics, of
+// computer science and of library science with questions in sentences, titles of electrical engineering with keywords, and long
+// conversations of which a single message is right, or a whole day. Around it little changes in any of them, and all of it together is
+// better than words alone in the abstracts and titles, and as good in the conversations.
 const (
 	// first is how many chunks are taken to be right at first, further how many of their terms are asked for besides, and
 	// furtherWeight how much those count together, beside the question's own.
@@ -29,6 +30,9 @@ const (
 	// meaning.
 	near       = 200
 	nearWeight = 0.5
+	// askingWeight is what the words of asking count, beside others: in short messages they are rare, and yet say nothing. The meaning
+	// of a question is that of all its words.
+	askingWeight = 0.1
 	// maxAsked bounds the terms of a question.
 	maxAsked = 200
 )
@@ -186,7 +190,7 @@ func (c *search) score(terms []Term, most int) []found {
 	best := c.best(most)
 	rare := make([]float32, len(terms))
 	for i, a := range terms {
-		rare[i] = c.collection.Weight(c.standsIn(a.Text))
+		rare[i] = c.collection.Weight(a.Text, c.standsIn(a.Text))
 	}
 	for i, s := range c.segments {
 		c.scorer.terms = c.scorer.terms[:0]

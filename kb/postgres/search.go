@@ -169,13 +169,13 @@ const whole = 1 << 30
 func (s *search) score(ctx context.Context, terms []index.Term, most int) ([]found, error) {
 	total := 0.0
 	for _, t := range terms {
-		total += float64(t.Weight * s.collection.Weight(s.known[t.Text].in))
+		total += float64(t.Weight * s.collection.Weight(t.Text, s.known[t.Text].in))
 	}
 	var ids []int64
 	var weights []float64
 	for _, t := range terms {
 		for _, id := range s.known[t.Text].ids {
-			ids, weights = append(ids, id), append(weights, float64(t.Weight*s.collection.Weight(s.known[t.Text].in))/total*whole)
+			ids, weights = append(ids, id), append(weights, float64(t.Weight*s.collection.Weight(t.Text, s.known[t.Text].in))/total*whole)
 		}
 	}
 	if len(ids) == 0 {

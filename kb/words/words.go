@@ -25,6 +25,26 @@ var stop = func() map[string]bool {
 	return m
 }()
 
+// asking are terms of the words with which people ask, and speak of what they do not name. They are in what is indexed, since there are
+// names among them, such as us and can.
+var asking = func() map[string]bool {
+	m := map[string]bool{}
+	for w := range strings.FieldsSeq(`
+		what when where who whom whose which how why
+		do did does done doing has have had having were been being am
+		can could would should may might must shall
+		i me my we us our you your he him his she her them its those`) {
+		for _, term := range Terms(w) {
+			m[term] = true
+		}
+	}
+	return m
+}()
+
+// Asking reports whether a term, as Terms returns it, is of a word with which people ask, and speak of what they do not name: what, did
+// and she tell little of what somebody looks for, however rare they are where they are searched.
+func Asking(term string) bool { return asking[term] }
+
 // joins reports whether a rune stands within words, and not at their ends.
 func joins(r rune) bool { return r == '-' || r == '_' || r == '.' || r == '\'' || r == '’' }
 

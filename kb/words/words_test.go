@@ -52,6 +52,19 @@ func TestWaysOfJoining(t *testing.T) {
 	}
 }
 
+func TestAsking(t *testing.T) {
+	for _, w := range []string{"What", "did", "does", "Who's", "she", "them", "doing"} {
+		if found := terms(w); len(found) != 1 || !words.Asking(found[0]) {
+			t.Errorf("%s is %q, which is not for asking", w, found)
+		}
+	}
+	for _, w := range []string{"deploy", "whatever", "us-east-1", "down", "node"} {
+		if found := terms(w); len(found) == 0 || words.Asking(found[len(found)-1]) {
+			t.Errorf("%s is %q, which is for asking", w, found)
+		}
+	}
+}
+
 func FuzzTerms(f *testing.F) {
 	f.Add("The quick-brown fooBar's v1.2.3 知識 \xff\xfe a\u0301")
 	f.Fuzz(func(t *testing.T, text string) {
