@@ -194,5 +194,5 @@ func (r *renderer) problemOf(m *made, name string) string {
 	if len(m.Problems) == 0 || r.shapes[name].Head != name {
 		return ""
 	}
-	return fmt.Sprintf("what it renders to is not whole: %s (correct it, or leave it out with exclude)", strings.Join(m.Problems, "; "))
+	return fmt.Sprintf("what it renders to is not whole: %s (correct it, or leave it out with exclude)", kb.Without(strings.Join(m.Problems, "; "), m.leftOut()))
 }
