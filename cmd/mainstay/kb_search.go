@@ -91,10 +91,20 @@ func newKBSearch(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, n := range notes {
-				if !stale {
-					fmt.Fprintln(cmd.ErrOrStderr(), n)
+			if stale { // What is not up to date is what was asked for.
+				var asked []string
+				for _, s := range seen {
+					if len(sources) == 0 || slices.Contains(sources, s.Name) {
+						asked = append(asked, s.Name)
+					}
 				}
+				notes = nil
+				if err := l.tellMissing(cmd, asked, "search without --no-update, or run `mainstay kb index`"); err != nil {
+					return err
+				}
+			}
+			for _, n := range notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), n)
 			}
 			return printHits(cmd.OutOrStdout(), output, hits)
 		},
