@@ -328,6 +328,14 @@ func newKBIndex(env environment) *cobra.Command {
 			failed := false
 			for _, name := range slices.Sorted(maps.Keys(states)) {
 				failed = tellSource(cmd, name, states[name], true) || failed
+				source := l.fleet.Knowledge[name]
+				globs, err := l.keeper.Unmatched(source)
+				if err != nil {
+					return err
+				}
+				if text := unmatched(source, globs); text != "" {
+					fmt.Fprintln(cmd.ErrOrStderr(), "note: "+text)
+				}
 			}
 			if failed {
 				return errSilent

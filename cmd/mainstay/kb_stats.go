@@ -42,6 +42,17 @@ func newKBStats(env environment) *cobra.Command {
 			if err := l.tellMissing(cmd, slices.Sorted(maps.Keys(l.fleet.Knowledge)), "run `mainstay kb index`"); err != nil {
 				return err
 			}
+			files, err := l.here.History.Snapshot(l.here.Commit)
+			if err != nil {
+				return err
+			}
+			globs, err := unmatchedHere(l.fleet, files)
+			if err != nil {
+				return err
+			}
+			for _, text := range globs {
+				fmt.Fprintln(cmd.ErrOrStderr(), "note: "+text)
+			}
 			t.items = rows
 			return t.print(cmd.OutOrStdout(), output)
 		},
