@@ -75,7 +75,7 @@ func added(t *testing.T, of render.Tree) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range out.Problems {
+		for _, p := range append(out.Problems, out.Lacks...) {
 			all = append(all, fmt.Sprintf("%s problem: %s", u.Head, p))
 		}
 		var known []graph.Facts

@@ -279,7 +279,11 @@ func matches(globs []string, name string) bool {
 func (j *job) file(ctx context.Context, r *renderer, name string) (kb.Document, error) {
 	content, err := r.files.ReadFile(name)
 	if errors.Is(err, remote.ErrTooLarge) {
-		return kb.Document{Problem: "it is too large to be read (split it, or leave it out with exclude)"}, nil
+		is := err
+		if at, ok := errors.AsType[*fs.PathError](err); ok {
+			is = at.Err // Whoever tells the problem names the file.
+		}
+		return kb.Document{Problem: fmt.Sprintf("it is %v (split it, or leave it out with exclude)", is)}, nil
 	}
 	if err != nil {
 		return kb.Document{}, unavailable{err}

@@ -243,3 +243,9 @@ func TestGlobsThatMatchNothingAreKnown(t *testing.T) {
 	w.bring(git, here, Indexed)
 	equal(t, "of another one", unmatched(git), "runbooks/**")
 }
+
+func TestAFileThatIsTooLargeIsToldWithTheLimit(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	state := w.bring(filesSource(t, "**"), r.here(r.commit(map[string]string{"large.md": strings.Repeat("a line\n", 16<<20/7+1)})), Indexed)
+	equal(t, "the problems", fmt.Sprint(state.Problems), "[{large.md it is too large: 16777222 bytes, and the limit is 16777216 (split it, or leave it out with exclude)}]")
+}
