@@ -31,6 +31,7 @@ type KnowledgeSourceSpec struct {
 	// none.
 	Rewrite string `json:"rewrite,omitempty"`
 	// Graph says whether entities and relations are taken from what declares them: services, owners, images, manifests.
+	// Only Files and Git have such files.
 	Graph bool `json:"graph,omitempty"`
 	// Labels are what searches may filter by.
 	Labels map[string]string `json:"labels,omitempty" check:"max=64"`

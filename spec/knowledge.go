@@ -35,6 +35,9 @@ func (l *loader) resolveKnowledge() map[string]*KnowledgeSource {
 		}
 		if w.Web != nil {
 			l.knowledgeWeb(n.at("web"), w.Web)
+			if w.Graph && set == 1 {
+				l.error(n.keyOf("graph"), "leave it out", "a graph is taken from files, and pages of a site declare nothing")
+			}
 		}
 		if w.History != nil {
 			l.knowledgeHistory(n.at("history"), w.History)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -65,6 +67,16 @@ func newKBEval(env environment) *cobra.Command {
 }
 
 func measure(folder string, now func() time.Time) (collection, error) {
+	info, err := os.Stat(folder)
+	if err == nil && !info.IsDir() {
+		err = errors.New("it is no folder")
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("there is no such folder")
+	}
+	if err != nil {
+		return collection{}, fmt.Errorf("%w: give one with corpus.jsonl, queries.jsonl and qrels/test.tsv", err)
+	}
 	from, err := beir.Open(os.DirFS(folder))
 	if err != nil {
 		return collection{}, err

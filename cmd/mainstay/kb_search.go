@@ -54,6 +54,9 @@ func newKBSearch(env environment) *cobra.Command {
 			if q.Most < 1 || q.Most > kb.MaxHits {
 				return usageError{fmt.Errorf("--limit %d is out of range: use 1 to %d", q.Most, kb.MaxHits)}
 			}
+			if q.Text = strings.TrimSpace(strings.Join(words, " ")); q.Text == "" {
+				return usageError{errors.New("the question is empty: say what to look for, as in mainstay kb search \"how do I roll back a deployment\"")}
+			}
 			for _, k := range kinds {
 				if !slices.Contains(kb.Kinds, kb.Kind(k)) {
 					return usageError{fmt.Errorf("unknown kind %q: use some of %v", k, kb.Kinds)}
@@ -86,15 +89,25 @@ func newKBSearch(env environment) *cobra.Command {
 					tellSource(cmd, name, states[name], false)
 				}
 			}
-			q.Text, q.Sources, q.Filter.Labels = strings.Join(words, " "), sources, labels
+			q.Sources, q.Filter.Labels = sources, labels
 			hits, notes, err := l.keeper.Search(cmd.Context(), seen, q)
 			if err != nil {
 				return err
 			}
-			for _, n := range notes {
-				if !stale {
-					fmt.Fprintln(cmd.ErrOrStderr(), n)
+			if stale { // What is not up to date is what was asked for.
+				var asked []string
+				for _, s := range seen {
+					if len(sources) == 0 || slices.Contains(sources, s.Name) {
+						asked = append(asked, s.Name)
+					}
 				}
+				notes = nil
+				if err := l.tellMissing(cmd, asked, "search without --no-update, or run `mainstay kb index`"); err != nil {
+					return err
+				}
+			}
+			for _, n := range notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), n)
 			}
 			return printHits(cmd.OutOrStdout(), output, hits)
 		},

@@ -216,6 +216,16 @@ func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
 	}
 	o := openKnowledge(dir, localProviders(env, d.dir))
 	o.Now, o.Past = env.clock(), pastIn(state)
+	engine := o.Engine
+	o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
+		e, err := engine(ctx, in)
+		if kept, ok := e.(*disk.Engine); ok && err == nil {
+			for _, emptied := range kept.Emptied() {
+				f.repo.note(fmt.Sprintf("note: the index %s: %v", dir, emptied))
+			}
+		}
+		return e, err
+	}
 	l.keeper = knowledge.New(o)
 	if f.index == "" {
 		l.keeper.Use(d.fleet)
@@ -266,6 +276,17 @@ func (l *library) bring(cmd *cobra.Command, names []string) (map[string]knowledg
 	return states, nil
 }
 
+// tellMissing tells which of some sources are not in the index, and how they come into it.
+func (l *library) tellMissing(cmd *cobra.Command, sources []string, how string) error {
+	all, err := l.keeper.Stats(cmd.Context())
+	for _, name := range sources {
+		if err == nil && !slices.ContainsFunc(all, func(s kb.Stats) bool { return s.Source == name }) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s is not in the index: %s\n", name, how)
+		}
+	}
+	return err
+}
+
 // known refuses names that are no source's.
 func (l *library) known(names []string) error {
 	for _, name := range names {
@@ -307,6 +328,14 @@ func newKBIndex(env environment) *cobra.Command {
 			failed := false
 			for _, name := range slices.Sorted(maps.Keys(states)) {
 				failed = tellSource(cmd, name, states[name], true) || failed
+				source := l.fleet.Knowledge[name]
+				globs, err := l.keeper.Unmatched(source)
+				if err != nil {
+					return err
+				}
+				if text := unmatched(source, globs); text != "" {
+					fmt.Fprintln(cmd.ErrOrStderr(), "note: "+text)
+				}
 			}
 			if failed {
 				return errSilent

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +38,20 @@ func newKBStats(env environment) *cobra.Command {
 				rows = append(rows, statsRow{s.Source, s.State, s.Documents, s.Chunks, s.Vectors, s.Unread, s.Bytes, s.Disk, s.Problems})
 				t.rows = append(t.rows, []string{s.Source, knowledge.Short(s.State), fmt.Sprint(s.Documents), fmt.Sprint(s.Chunks), fmt.Sprint(s.Vectors),
 					fmt.Sprint(s.Unread), sizeText(s.Bytes), sizeText(s.Disk)})
+			}
+			if err := l.tellMissing(cmd, slices.Sorted(maps.Keys(l.fleet.Knowledge)), "run `mainstay kb index`"); err != nil {
+				return err
+			}
+			files, err := l.here.History.Snapshot(l.here.Commit)
+			if err != nil {
+				return err
+			}
+			globs, err := unmatchedHere(l.fleet, files)
+			if err != nil {
+				return err
+			}
+			for _, text := range globs {
+				fmt.Fprintln(cmd.ErrOrStderr(), "note: "+text)
 			}
 			t.items = rows
 			return t.print(cmd.OutOrStdout(), output)

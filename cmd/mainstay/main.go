@@ -190,6 +190,7 @@ func newRoot(env environment) *cobra.Command {
 		// Nothing that this program starts may read its memory or environment.
 		PersistentPreRunE: func(*cobra.Command, []string) error { return host.Harden() },
 	}
+	root.SetHelpFunc(writeHelp)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})

@@ -68,6 +68,7 @@ func newPlan(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			p.noteGlobs()
 			change.After.Name, change.Notes = p.declared.name, append(change.Notes, p.notes...)
 			switch output {
 			case "":

@@ -129,7 +129,7 @@ func judgements(files fs.FS) (map[string]map[string]int, error) {
 		return err == nil && !info.IsDir()
 	})
 	if i < 0 {
-		return nil, fmt.Errorf("there are no judgements: none of %s", strings.Join(names, ", "))
+		return nil, fmt.Errorf("there are no judgements: none of %s is there, each line of which is a question, a document and a grade", strings.Join(names, ", "))
 	}
 	name, n := names[i], 0
 	right := map[string]map[string]int{}

@@ -259,6 +259,8 @@ func TestAFullDiskEndsReading(t *testing.T) {
 	disk.left = 1 // The file is made, and nothing can be written to it.
 	if err := e.Update(t.Context(), u); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk is full, and it says %v", err)
+	} else if want := "the disk is full that the index " + e.folder + " is on: free some of it, or keep the index on another one"; err.Error() != want {
+		t.Errorf("it says %q, want %q", err, want)
 	}
 	if read == 0 || read > 100 {
 		t.Errorf("%d documents were read", read)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"syscall"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/index"
@@ -19,8 +20,12 @@ import (
 
 // Update brings a source to another state. What it needs in memory is a few times the text that is new.
 func (e *Engine) Update(ctx context.Context, u kb.Update) error {
-	if err := e.update(ctx, u); err != nil {
-		return fmt.Errorf("update source %q to %q: %w", u.Source, u.To, err)
+	err := e.update(ctx, u)
+	switch {
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		return &kb.FullError{Folder: e.folder, Err: err}
+	case err != nil:
+		return fmt.Errorf("update source %q: %w", u.Source, err)
 	}
 	return nil
 }

@@ -21,6 +21,9 @@ func indented(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// maxColumn is how wide the column of names is at most, in characters. A longer one sticks out, and moves no other.
+const maxColumn = 60
+
 // Text writes the answer for people: what was found, with its distance and a place that declares it, and then how each is related and
 // where that is written.
 func (a Answer) Text(w io.Writer) error {
@@ -30,9 +33,10 @@ func (a Answer) Text(w io.Writer) error {
 	}
 	width := 0
 	for _, f := range a.Found {
-		width = max(width, len([]rune(visible(f.Node.String()))))
+		if n := len([]rune(visible(f.Node.String()))); n <= maxColumn {
+			width = max(width, n)
+		}
 	}
-	width = min(width, 80)
 	for _, f := range a.Found {
 		fmt.Fprintf(&b, "%d  %-*s  %s\n", f.Depth, width, visible(f.Node.String()), declared(f.Declared))
 	}

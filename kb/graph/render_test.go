@@ -55,6 +55,29 @@ digraph {
 	}
 }
 
+// A name that is far longer than the others, such as a pattern of CODEOWNERS, moves none of them.
+func TestALongNameMovesNoOther(t *testing.T) {
+	long := strings.Repeat("/deep", 60)
+	g := graph.New()
+	g.Put(graph.Extract("CODEOWNERS", []byte(long+" @shop/checkout\n/cart @shop/cart\n")))
+	a, err := g.Ask(graph.Question{Ask: "list", Depth: 1, Most: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var short, other string
+	for line := range strings.Lines(text(t, a.Text)) {
+		if strings.Contains(line, "/cart") {
+			short += line
+		}
+		if strings.Contains(line, long) {
+			other += line
+		}
+	}
+	if !strings.Contains(other, long+"  CODEOWNERS:1\n") || short == "" || strings.Contains(short, strings.Repeat(" ", 40)) {
+		t.Errorf("got\n%s%s", short, other)
+	}
+}
+
 // TestHostileNamesDoNotLeaveTheirLabels shows names that would end a label, begin an escape, or be acted on by a terminal.
 func TestHostileNamesDoNotLeaveTheirLabels(t *testing.T) {
 	name := "x\\\"]; evil [label=\\\"<script>\\u001b[31m\\n\\u202e#quot; `|end"

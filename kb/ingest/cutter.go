@@ -26,6 +26,8 @@ type cutter struct {
 	// at is where each line stands in the document as it is written; nil means in the same place.
 	at []span
 
+	// secrets are left out of headings, besides what is secret wherever it stands.
+	secrets []string
 	// above is the heading above all others, where there is one.
 	above   string
 	heading []string
@@ -61,7 +63,7 @@ func (c *cutter) section(heading []string, blocks ...block) {
 	c.flush()
 	c.heading = nil
 	for _, h := range append([]string{c.above}, heading...) {
-		if h = brief(concealLine(h)); h != "" {
+		if h = brief(concealLine(kb.Without(h, c.secrets))); h != "" {
 			c.heading = append(c.heading, h)
 		}
 	}

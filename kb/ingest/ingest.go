@@ -22,7 +22,7 @@ import (
 )
 
 // version counts the changes after which files are read differently.
-const version = 3
+const version = 4
 
 // Limits of a document.
 const (

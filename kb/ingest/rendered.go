@@ -26,9 +26,9 @@ func ReadRendered(ctx context.Context, name string, content []byte, objects []kb
 			d, err = kb.Document{}, &Error{Path: name, Message: fmt.Sprintf("the parser of what it renders to failed: %.200v", p), Hint: "leave it out with exclude"}
 		}
 	}()
-	c := &cutter{ctx: ctx, path: path.Join(path.Dir(name), "rendered.yaml"), size: o.size(), overlap: o.Overlap}
+	c := &cutter{ctx: ctx, path: path.Join(path.Dir(name), "rendered.yaml"), size: o.size(), overlap: o.Overlap, secrets: secrets}
 	for _, object := range objects {
-		if err := c.rendered(object, secrets); err != nil {
+		if err := c.rendered(object); err != nil {
 			return kb.Document{}, err
 		}
 	}
@@ -41,7 +41,7 @@ func ReadRendered(ctx context.Context, name string, content []byte, objects []kb
 }
 
 // rendered adds an object.
-func (c *cutter) rendered(o kb.Rendered, secrets []string) error {
+func (c *cutter) rendered(o kb.Rendered) error {
 	raw := linesOf(strings.ToValidUTF8(o.Text, "\ufffd"))
 	documents, err := c.yamlDocuments(raw)
 	if err != nil {
@@ -53,10 +53,7 @@ func (c *cutter) rendered(o kb.Rendered, secrets []string) error {
 		}
 	}
 	for i, line := range raw {
-		for _, s := range secrets {
-			line = strings.ReplaceAll(line, s, leftOut)
-		}
-		raw[i] = line
+		raw[i] = kb.Without(line, c.secrets)
 	}
 	c.lines = conceal(raw)
 	concealSettings(c.lines)

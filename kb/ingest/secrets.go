@@ -4,10 +4,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/kb"
 )
 
 // leftOut stands where a secret stood.
-const leftOut = "(secret left out)"
+const leftOut = kb.LeftOut
 
 // conceal leaves out of a text what is secret wherever it stands: private keys, what SOPS has encrypted, passwords in URLs and headers,
 // tokens of known forms, what is given to a name of a credential, and the values of Kubernetes Secrets, as they stand in examples too.

@@ -75,7 +75,7 @@ func added(t *testing.T, of render.Tree) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range out.Problems {
+		for _, p := range append(out.Problems, out.Lacks...) {
 			all = append(all, fmt.Sprintf("%s problem: %s", u.Head, p))
 		}
 		var known []graph.Facts
@@ -84,7 +84,7 @@ func added(t *testing.T, of render.Tree) []string {
 		}
 		for _, name := range slices.Sorted(maps.Keys(out.Objects)) {
 			was := told(graph.Extract(name, files[name]))
-			for _, line := range told(graph.ExtractRendered(name, files[name], out.Objects[name], known...)) {
+			for _, line := range told(graph.ExtractRendered(name, files[name], out.Objects[name], nil, known...)) {
 				if !slices.Contains(was, line) {
 					all = append(all, line)
 				}

@@ -87,11 +87,11 @@ func (s *Session) Render(ctx context.Context, u *Unit, files map[string][]byte) 
 	case ctx.Err() != nil:
 		return Output{}, context.Cause(ctx)
 	case errors.Is(err, child.ErrTimeout):
-		return Output{Problems: []string{fmt.Sprintf("rendering it takes longer than %s (look for a template that loops or includes itself)", s.timeout)}}, nil
+		return Output{Problems: []string{fmt.Sprintf("rendering it takes longer than %s: look for a template that loops or includes itself", s.timeout)}}, nil
 	case errors.Is(err, child.ErrTooLong):
 		return Output{Problems: []string{fmt.Sprintf("it renders to more than %d MiB", maxText>>20)}}, nil
 	case errors.Is(err, child.ErrEnded):
-		return Output{Problems: []string{"rendering it needs more memory or time than there is (look for a template that loops or includes itself)"}}, nil
+		return Output{Problems: []string{"rendering it needs more memory or time than there is: look for a template that loops or includes itself"}}, nil
 	case err != nil:
 		return Output{}, fmt.Errorf("start the process that renders charts: %w", err)
 	}
@@ -99,7 +99,7 @@ func (s *Session) Render(ctx context.Context, u *Unit, files map[string][]byte) 
 	if err := json.Unmarshal(text, &a); err != nil {
 		return Output{}, fmt.Errorf("the process that renders charts answered something else: %w", err)
 	}
-	o := Output{Objects: map[string][]kb.Rendered{}, Problems: a.Problems}
+	o := Output{Objects: map[string][]kb.Rendered{}, Problems: a.Problems, Lacks: a.Lacks}
 	for _, name := range slices.Sorted(maps.Keys(a.Objects)) {
 		at := u.Head
 		if f, ok := u.files[name]; ok && slices.Contains(u.Shapes, f.path) {

@@ -44,8 +44,9 @@ const (
 type Output struct {
 	// Objects are the resources, by the path of the file that they are cited as.
 	Objects map[string][]kb.Rendered
-	// Problems say, for people, what is wrong with the unit. There may be objects besides.
-	Problems []string
+	// Problems say, for people, what is wrong with the unit, and Lacks what it is rendered without, since that is right and is not here: a
+	// remote base, a chart that is not vendored. There may be objects besides.
+	Problems, Lacks []string
 }
 
 // kinds of units.
@@ -65,16 +66,22 @@ type request struct {
 
 // answer is what it answers: objects by the names of files in the build.
 type answer struct {
-	Objects  map[string][]kb.Rendered
-	Problems []string
+	Objects         map[string][]kb.Rendered
+	Problems, Lacks []string
 }
 
-// problem adds one, as long as there is room. Of a long one the beginning and the end are told: they nest, and the reason is the last.
-func (a *answer) problem(text string) {
+// problem adds one, as long as there is room.
+func (a *answer) problem(text string) { add(&a.Problems, text) }
+
+// lacks adds what the unit is rendered without.
+func (a *answer) lacks(text string) { add(&a.Lacks, text) }
+
+// add adds what is told to a list. Of a long text the beginning and the end are told: they nest, and the reason is the last.
+func add(all *[]string, text string) {
 	if n := len(text); n > maxProblem {
 		text = strings.ToValidUTF8(text[:maxProblem/3], "") + " … " + strings.ToValidUTF8(text[n-maxProblem*2/3:], "")
 	}
-	if len(a.Problems) < 100 { // They are sorted before the first are told.
-		a.Problems = append(a.Problems, text)
+	if len(*all) < 100 { // They are sorted before the first are told.
+		*all = append(*all, text)
 	}
 }

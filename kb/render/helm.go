@@ -48,7 +48,7 @@ func renderChart(r request, a *answer) {
 		values = map[string]any{}
 	}
 	for _, missing := range missingCharts(c) {
-		a.problem("the chart " + missing + " is rendered without, since it is not in charts (commit what helm dependency update writes there)")
+		a.lacks("the chart " + missing + " is rendered without, since it is not in charts: commit what helm dependency update writes there")
 	}
 	if err := chartutil.ProcessDependencies(c, values); err != nil {
 		a.problem("its dependencies cannot be read: " + oneLine(err.Error()))

@@ -199,7 +199,7 @@ func prepared(r request, name string, a *answer) []byte {
 	for key, v := range fields(n) {
 		if slices.Contains(inflates, key) {
 			if key != "helmGlobals" {
-				a.problem(fmt.Sprintf("%s is built without its Helm charts, which a program would have to fetch and render", name))
+				a.lacks(fmt.Sprintf("%s is built without its Helm charts, which a program would have to fetch and render", name))
 			}
 			continue
 		}
@@ -209,7 +209,7 @@ func prepared(r request, name string, a *answer) []byte {
 				if !remote(r, path.Dir(name), item) {
 					return false
 				}
-				a.problem(fmt.Sprintf("%s is built without %.100q, which is not of this commit (vendor it, so that it is pinned)", name, item.Value))
+				a.lacks(fmt.Sprintf("%s is built without %.100q, which is not of this commit, and is not fetched", name, item.Value))
 				return true
 			})
 		}

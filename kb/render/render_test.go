@@ -77,7 +77,7 @@ func renderAll(t testing.TB, of Tree, s *Session) string {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(&b, "# %s shapes %s\n", u.Head, strings.Join(u.Shapes, " "))
-		for _, p := range out.Problems {
+		for _, p := range append(out.Problems, out.Lacks...) {
 			fmt.Fprintf(&b, "! %s\n", p)
 		}
 		for _, name := range slices.Sorted(maps.Keys(out.Objects)) {

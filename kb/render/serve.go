@@ -68,9 +68,11 @@ func rendered(asked []byte) (a answer) {
 	if text > maxText || n > maxObjects {
 		a = answer{Problems: []string{tooMuch}}
 	}
-	slices.Sort(a.Problems)
-	a.Problems = slices.Compact(a.Problems)
-	a.Problems = a.Problems[:min(len(a.Problems), maxProblems)]
+	for _, told := range []*[]string{&a.Problems, &a.Lacks} {
+		slices.Sort(*told)
+		*told = slices.Compact(*told)
+		*told = (*told)[:min(len(*told), maxProblems)]
+	}
 	return a
 }
 

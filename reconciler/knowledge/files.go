@@ -214,6 +214,48 @@ func listed(to *remote.Snapshot, selection spec.KnowledgeFiles) (files []kb.File
 	return files, nil
 }
 
+// Unmatched are the globs under include of a source, in their order, that match nothing it reads among the files of its repository. A
+// source that is a site or past runs has none.
+func Unmatched(files fs.FS, source *spec.KnowledgeSource) ([]string, error) {
+	if source.Spec.Files == nil && source.Spec.Git == nil {
+		return nil, nil
+	}
+	var unmatched []string
+	selection := selectionOf(source)
+	for _, glob := range selection.Include {
+		found := false
+		err := doublestar.GlobWalk(files, glob, func(name string, d fs.DirEntry) error {
+			if !d.Type().IsRegular() || !selects(selection, name) {
+				return nil
+			}
+			found = true
+			return fs.SkipAll
+		}, doublestar.WithNoFollow(), doublestar.WithFilesOnly(), doublestar.WithFailOnIOErrors())
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.SkipAll) {
+			return nil, err
+		}
+		if !found {
+			unmatched = append(unmatched, glob)
+		}
+	}
+	return unmatched, nil
+}
+
+// Unmatched is [Unmatched] of a source as it was brought last; nothing where it never was.
+func (k *Keeper) Unmatched(source *spec.KnowledgeSource) ([]string, error) {
+	k.mu.Lock()
+	at, ok := k.located[source.Name]
+	k.mu.Unlock()
+	if !ok {
+		return nil, nil
+	}
+	files, err := at.history.Snapshot(at.commit)
+	if err != nil {
+		return nil, err
+	}
+	return Unmatched(files, source)
+}
+
 type identified string
 
 func (i identified) ID() string { return string(i) }
@@ -237,7 +279,11 @@ func matches(globs []string, name string) bool {
 func (j *job) file(ctx context.Context, r *renderer, name string) (kb.Document, error) {
 	content, err := r.files.ReadFile(name)
 	if errors.Is(err, remote.ErrTooLarge) {
-		return kb.Document{Problem: "it is too large to be read (split it, or leave it out with exclude)"}, nil
+		is := err
+		if at, ok := errors.AsType[*fs.PathError](err); ok {
+			is = at.Err // Whoever tells the problem names the file.
+		}
+		return kb.Document{Problem: fmt.Sprintf("it is %v (split it, or leave it out with exclude)", is)}, nil
 	}
 	if err != nil {
 		return kb.Document{}, unavailable{err}

@@ -223,3 +223,29 @@ func TestOneOfManyFiles(t *testing.T) {
 	w.bring(s, r.here(r.commit(map[string]string{"docs/0/1/f.md": "# Other\n"})), Indexed)
 	equal(t, "one file", w.engine.reads(), "docs/0/1/f.md")
 }
+
+func TestGlobsThatMatchNothingAreKnown(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# A\n", "docs/b.txt": "b\n", "images/a.png": "no image\n"}))
+	unmatched := func(s *spec.KnowledgeSource) string {
+		t.Helper()
+		globs, err := w.keeper.Unmatched(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(globs, " ")
+	}
+	files := source(t, "docs", spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"docs/*.md", "doc/**", "images/**", "**/*.txt"}, Exclude: []string{"**/*.txt"}}})
+	equal(t, "before it is read", unmatched(files), "")
+	w.bring(files, here, Indexed)
+	equal(t, "of this repository", unmatched(files), "doc/** images/** **/*.txt")
+	git := source(t, "other", spec.KnowledgeSourceSpec{Git: &spec.KnowledgeGit{URL: r.dir, Branch: "main", KnowledgeFiles: spec.KnowledgeFiles{Include: []string{"docs/**", "runbooks/**"}}}})
+	w.bring(git, here, Indexed)
+	equal(t, "of another one", unmatched(git), "runbooks/**")
+}
+
+func TestAFileThatIsTooLargeIsToldWithTheLimit(t *testing.T) {
+	r, w := newRepository(t), newWorld(t)
+	state := w.bring(filesSource(t, "**"), r.here(r.commit(map[string]string{"large.md": strings.Repeat("a line\n", 16<<20/7+1)})), Indexed)
+	equal(t, "the problems", fmt.Sprint(state.Problems), "[{large.md it is too large: 16777222 bytes, and the limit is 16777216 (split it, or leave it out with exclude)}]")
+}

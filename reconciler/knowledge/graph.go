@@ -171,7 +171,7 @@ func (k *Keeper) factsOf(ctx context.Context, r *renderer, path, blob string) (g
 	}
 	var facts graph.Facts
 	if m != nil && len(m.Objects[path]) > 0 {
-		facts = graph.ExtractRendered(path, content, m.Objects[path], m.written()...)
+		facts = graph.ExtractRendered(path, content, m.Objects[path], m.leftOut(), m.written()...)
 	} else {
 		facts = graph.Extract(path, content)
 	}

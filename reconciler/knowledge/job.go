@@ -90,14 +90,14 @@ func (j *job) git(ctx context.Context, g *spec.KnowledgeGit) (time.Duration, err
 	if g.Commit != "" {
 		if _, err := r.Commit(g.Commit); err != nil {
 			if err := r.FetchCommit(ctx, g.Commit); err != nil {
-				return 0, fmt.Errorf("fetch commit %s of %s: %w", Short(g.Commit), r.URL(), err)
+				return 0, fmt.Errorf("commit %s: %w", Short(g.Commit), err)
 			}
 		}
 		return never, j.commit(ctx, r, g.Commit, g.KnowledgeFiles)
 	}
 	branches, err := r.Fetch(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("fetch %s: %w", r.URL(), err)
+		return 0, err // It names the URL.
 	}
 	commit := branches[g.Branch]
 	if commit == "" {

@@ -171,7 +171,10 @@ func TestABranchIsFollowed(t *testing.T) {
 	w.keep(Here{}, pinned)
 	equal(t, "pinned", w.files("other"), "a.md")
 	w.keep(Here{}, gitSource(t, spec.KnowledgeGit{URL: r.dir, Commit: strings.Repeat("1", 40)}))
-	says(t, w.state("other", SourceUnavailable).Message, "fetch commit 1111111 of ")
+	if message := w.state("other", SourceUnavailable).Message; strings.Count(message, "fetch ") != 1 {
+		t.Errorf("what was done is not told once: %s", message)
+	}
+	says(t, w.state("other", SourceUnavailable).Message, "commit 1111111: fetch file://")
 	w.keep(Here{}, gitSource(t, spec.KnowledgeGit{URL: r.dir, Branch: "gone"}))
 	says(t, w.state("other", SourceUnavailable).Message, `has no branch "gone": write another one under spec.git.branch of knowledge/other.yaml`)
 	equal(t, "what was known stays", w.files("other"), "a.md")

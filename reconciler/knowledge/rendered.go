@@ -189,10 +189,17 @@ func (r *renderer) of(ctx context.Context, name string) (*made, error) {
 	return m, nil
 }
 
-// problemOf is what is wrong with the unit whose head a file is.
+// problemOf is what is wrong with the unit whose head a file is. What it lacks is right, and is not corrected.
 func (r *renderer) problemOf(m *made, name string) string {
-	if len(m.Problems) == 0 || r.shapes[name].Head != name {
+	if len(m.Problems)+len(m.Lacks) == 0 || r.shapes[name].Head != name {
 		return ""
 	}
-	return fmt.Sprintf("what it renders to is not whole: %s (correct it, or leave it out with exclude)", strings.Join(m.Problems, "; "))
+	hint := "correct it, or leave it out with exclude"
+	switch {
+	case len(m.Problems) == 0:
+		hint = "vendor what is missing, or leave it out with exclude"
+	case len(m.Lacks) > 0:
+		hint = "correct it, vendor what is missing, or leave it out with exclude"
+	}
+	return fmt.Sprintf("what it renders to is not whole: %s (%s)", kb.Without(strings.Join(slices.Concat(m.Problems, m.Lacks), "; "), m.leftOut()), hint)
 }

@@ -92,6 +92,48 @@ func TestChartsAndKustomizationsAreFoundAsTheyAreRendered(t *testing.T) {
 	}
 }
 
+func TestNothingIsCalledByASecret(t *testing.T) {
+	r, w := newRepository(t), newWorld(t, rendering)
+	s := source(t, "docs", spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"**"}}, Graph: true})
+	state := w.bring(s, r.here(r.commit(map[string]string{
+		"chart/Chart.yaml":          "apiVersion: v2\nname: cart\nversion: 1.0.0\n",
+		"chart/values.yaml":         "database: {password: correct-horse}\n",
+		"chart/templates/cart.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: 'cart-{{ .Values.database.password }}', namespace: {{ .Values.database.password }}}\nspec: {selector: {app: cart}}\n",
+		"failing/Chart.yaml":        "apiVersion: v2\nname: failing\nversion: 1.0.0\n",
+		"failing/values.yaml":       "database: {password: failing-horse}\n",
+		"failing/templates/a.yaml":  "{{ fail .Values.database.password }}\n",
+		"app/secret.yaml":           "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {user: battery-staple}\n",
+		"app/web.yaml":              "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: cart}}\n",
+		"app/kustomization.yaml": "resources: [secret.yaml, web.yaml]\nreplacements:\n" +
+			"  - {source: {kind: Secret, fieldPath: stringData.user}, targets: [{select: {kind: Service}, fieldPaths: [metadata.name]}]}\n",
+	})), Indexed)
+	all, _, err := w.keeper.Graphs(t.Context(), []*spec.KnowledgeSource{s})
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	told := fmt.Sprintf("%+v\n%s", state, w.everything("docs"))
+	for _, e := range all[0].Edges() {
+		told += fmt.Sprintln(e.From, e.Relation, e.To)
+	}
+	for _, secret := range []string{"correct-horse", "failing-horse", "battery-staple"} {
+		for line := range strings.Lines(told) {
+			if strings.Contains(line, secret) {
+				t.Errorf("a secret is told: %s", line)
+			}
+		}
+	}
+	for _, want := range []string{
+		"[Helm chart cart, rendered with its own values Service (secret left out)/cart-(secret left out)]",
+		"[kustomize build app, of app/web.yaml Service (secret left out)]",
+		"Service:(secret left out)/cart-(secret left out) selects Pods:(secret left out)/app=cart",
+		"Service:(secret left out) selects Pods:app=cart",
+	} {
+		if !strings.Contains(told, want) {
+			t.Errorf("%s is missing in\n%s", want, told)
+		}
+	}
+}
+
 func TestOnlyWhatChangedIsRenderedAgain(t *testing.T) {
 	r, w := newRepository(t), newWorld(t, rendering)
 	s := filesSource(t, "**")

@@ -129,7 +129,7 @@ const (
 
 // send tries an update, and finds out what became of it unless the server plainly says.
 func (r *Remote) send(ctx context.Context, u update) error {
-	sending, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	sending, cancel := r.bounded(ctx)
 	defer cancel()
 	came, err := r.attempt(sending, u)
 	switch {

@@ -8,18 +8,22 @@ import (
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing/transport/client"
+	"github.com/go-git/go-git/v5/plumbing/transport/git"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"github.com/go-git/go-git/v5/plumbing/transport/ssh"
 )
 
 // maxRefs bounds the list of a remote's branches and tags, in bytes, which go-git keeps in memory: a server that never ends it must not take
 // all there is. A million of them fit.
 const maxRefs = 64 << 20
 
-// boundRefs has go-git ask through a client that bounds that list. go-git has one client for all.
+// boundRefs has go-git ask through a client that bounds that list, and how long it is waited for. go-git has one client for all.
 var boundRefs = sync.OnceFunc(func() {
 	bounded := githttp.NewClient(&http.Client{Transport: refsBound{http.DefaultTransport}})
-	client.InstallProtocol("http", bounded)
-	client.InstallProtocol("https", bounded)
+	client.InstallProtocol("http", impatient{bounded, answers})
+	client.InstallProtocol("https", impatient{bounded, answers})
+	client.InstallProtocol("ssh", impatient{ssh.DefaultClient, answers})
+	client.InstallProtocol("git", impatient{git.DefaultClient, answers})
 })
 
 // refsBound bounds the answers that list refs.

@@ -30,7 +30,7 @@ type Options struct {
 	// Dir is the folder of the bare store. One process uses it at a time. Empty keeps everything in memory.
 	Dir  string
 	Auth Auth
-	// Timeout bounds each exchange with the remote; 5 minutes by default.
+	// Timeout bounds each exchange with the remote; 5 minutes by default. A server that has not answered at all is given up after one.
 	Timeout time.Duration
 	// MaxFetch bounds what one fetch may bring, in bytes; 4 GiB by default, 512 MiB in memory.
 	MaxFetch int64
@@ -168,7 +168,7 @@ func (r *Remote) FetchCommit(ctx context.Context, id string) error {
 
 // Tips asks the remote for its branches, without fetching anything.
 func (r *Remote) Tips(ctx context.Context) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	auth, err := r.at.login(ctx)
 	if err != nil {
@@ -189,7 +189,7 @@ func (r *Remote) Tips(ctx context.Context) (map[string]string, error) {
 
 // fetch runs one fetch. The caller holds the token.
 func (r *Remote) fetch(ctx context.Context, spec string, prune bool) error {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	auth, err := r.at.login(ctx)
 	if err != nil {
@@ -208,6 +208,11 @@ func (r *Remote) fetch(ctx context.Context, spec string, prune bool) error {
 		return err
 	}
 	return r.unreachable(ctx, "fetch", err)
+}
+
+// bounded is a context for one exchange with the remote.
+func (r *Remote) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, r.opts.Timeout, fmt.Errorf("it was not done after %s: %w", r.opts.Timeout, context.DeadlineExceeded))
 }
 
 func (r *Remote) config() *config.RemoteConfig {

@@ -58,7 +58,7 @@ func (r *Remote) TagsOf(ctx context.Context, commit string) ([]Tag, error) {
 
 // listTags asks the remote for the tags of a commit: their names, and the ids of their own objects.
 func (r *Remote) listTags(ctx context.Context, commit string) (map[string]plumbing.Hash, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	auth, err := r.at.login(ctx)
 	if err != nil {
