@@ -163,7 +163,7 @@ func newScene(t *testing.T) *scene {
 	s.Mark = fmt.Sprintf("%s-%d", grandchild, os.Getpid())
 	dir := temporary(t)
 	s.Secret, s.Open = filepath.Join(dir, "secret"), filepath.Join(dir, "open")
-	if err := errors.Join(os.WriteFile(s.Secret, []byte("a secret of the host"), 0o600), os.Mkdir(s.Open, 0o700), os.Chmod(s.Open, 0o777)); err != nil {
+	if err := errors.Join(os.WriteFile(s.Secret, []byte(secret), 0o600), os.Mkdir(s.Open, 0o700), os.Chmod(s.Open, 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	s.Abstract = fmt.Sprintf("@mainstay-test-%d", os.Getpid())
