@@ -192,7 +192,7 @@ func (b *base) readable(path string) (string, error) {
 
 // copy copies an executable to where agents can read it, once.
 func (b *base) copy(path string) (string, error) {
-	source, err := os.Open(path)
+	source, err := openFile(path)
 	if err != nil {
 		return "", fmt.Errorf("copy the executable: %w", err)
 	}
