@@ -27,6 +27,8 @@ type prey struct {
 	Secret, Folder, Socket, Open string
 	// Abstract is an abstract unix socket, TCP and UDP are addresses of this machine.
 	Abstract, TCP, UDP string
+	// Inherited is the number of a file that the host was started with.
+	Inherited int
 	// Mark is the argument by which a process that is left behind is known.
 	Mark string
 }
@@ -56,14 +58,18 @@ var attacks = map[string]func(prey) (string, error){
 		return "", os.Chtimes(p.Secret, time.Unix(0, 0), time.Unix(0, 0))
 	},
 	"set the mode of a file of the host": setMode,
-	"watch a folder of the host":         watch,
-	"process_vm_readv of the host":       func(p prey) (string, error) { return "", peek(p.Host) },
-	"process_vm_readv of another agent":  func(p prey) (string, error) { return "", peek(p.Agent) },
-	"signal the host":                    func(p prey) (string, error) { return "", unix.Kill(p.Host, 0) },
-	"signal another agent":               func(p prey) (string, error) { return "", unix.Kill(p.Agent, 0) },
-	"signal everyone":                    func(prey) (string, error) { return "", unix.Kill(-1, 0) },
-	"signal a thread of the host":        func(p prey) (string, error) { return "", unix.Tgkill(p.Host, p.Host, 0) },
-	"have a file signal a process":       setOwner,
+	"read a file that the host inherited": func(p prey) (string, error) {
+		_, err := unix.Pread(p.Inherited, make([]byte, 1), 0)
+		return "", err
+	},
+	"watch a folder of the host":        watch,
+	"process_vm_readv of the host":      func(p prey) (string, error) { return "", peek(p.Host) },
+	"process_vm_readv of another agent": func(p prey) (string, error) { return "", peek(p.Agent) },
+	"signal the host":                   func(p prey) (string, error) { return "", unix.Kill(p.Host, 0) },
+	"signal another agent":              func(p prey) (string, error) { return "", unix.Kill(p.Agent, 0) },
+	"signal everyone":                   func(prey) (string, error) { return "", unix.Kill(-1, 0) },
+	"signal a thread of the host":       func(p prey) (string, error) { return "", unix.Tgkill(p.Host, p.Host, 0) },
+	"have a file signal a process":      setOwner,
 	"set the limits of another agent": func(p prey) (string, error) {
 		return "", unix.Prlimit(p.Agent, unix.RLIMIT_NOFILE, nil, &unix.Rlimit{})
 	},

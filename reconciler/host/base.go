@@ -90,6 +90,7 @@ func (b *base) open() error {
 	}
 	b.path, b.uids = path, root && reachable(path) && executesIn(path)
 	b.cgroups, b.noCgroups = newCgroups()
+	keepFiles()
 	return nil
 }
 

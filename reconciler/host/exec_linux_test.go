@@ -118,10 +118,10 @@ func TestAChildHoldsNoMoreThanItsParent(t *testing.T) {
 	if raced {
 		t.Skip("SKIPPED: the race detector takes more memory than there is")
 	}
+	s := newScene(t)
 	h := executing(t, os.Args[0])
 	start(t, h, host.Agent{Name: "b", Digest: "d", Runtime: "r", Scale: host.Scale{Warm: 1}})
 	eventually(t, "the agent b is ready", func() bool { return h.Agents()["b"].State == host.StateReady })
-	s := newScene(t)
 	defer s.doom(t)()
 	s.Agent = h.Agents()["b"].Processes[0].PID
 	s.Folder, s.Socket = host.Places(h, "b")
