@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -344,4 +345,48 @@ func enterable(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// first names the variable of a test that is the first process of a namespace, as in a container.
+const first = "MAINSTAY_TEST_FIRST"
+
+// In a container mainstay may be the process that is given those whose parents have ended, and then nobody else waits for them.
+func TestTheFirstProcessOfAContainerBuriesWhatAgentsLeave(t *testing.T) {
+	if os.Getenv(first) == "" {
+		if os.Getuid() != 0 {
+			t.Skip("SKIPPED: only root makes the namespaces that this takes")
+		}
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), first+"=yes")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS}
+		out, err := cmd.CombinedOutput()
+		if errors.Is(err, unix.EPERM) || strings.Contains(string(out), "SKIPPED: ") {
+			t.Skipf("SKIPPED: %v\n%s", err, out)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		t.Skipf("SKIPPED: mount /proc: %v", err)
+	}
+	h := executingWithout(t, host.Namespaces, os.Args[0])
+	for range 3 {
+		text, err := json.Marshal(prey{Mark: grandchild + "-buried"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, h, "attack "+withExec+"leave a grandchild behind|"+string(text))
+		if m, err := s.Recv(); err != nil || m.Failure != nil {
+			t.Fatalf("%+v, %v", m.Failure, err)
+		}
+		s.Close()
+	}
+	if err := h.Stop(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if left := host.Children(1); len(left) > 0 {
+		t.Errorf("the processes %v are left", left)
+	}
 }
