@@ -65,7 +65,7 @@ const (
 
 	perm   = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 	nosys  = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
-	ignore = unix.SECCOMP_RET_ERRNO | 0
+	ignore = unix.SECCOMP_RET_ERRNO // of no error
 	allow  = unix.SECCOMP_RET_ALLOW
 	murder = unix.SECCOMP_RET_KILL_PROCESS
 )
