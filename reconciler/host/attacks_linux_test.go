@@ -27,11 +27,16 @@ type prey struct {
 	Secret, Folder, Socket, Open string
 	// Abstract is an abstract unix socket, TCP and UDP are addresses of this machine.
 	Abstract, TCP, UDP string
+	// Inherited is the number of a file that the host was started with.
+	Inherited int
 	// Mark is the argument by which a process that is left behind is known.
 	Mark string
 }
 
 const mib, piece = 1 << 20, 16 << 20
+
+// secret is what the file of the host's user holds.
+const secret = "a secret of the host"
 
 // The attacks, as the agent carries them out. Where one returns no error it came through, unless it says what became of it.
 var attacks = map[string]func(prey) (string, error){
@@ -47,13 +52,24 @@ var attacks = map[string]func(prey) (string, error){
 	"list another agent's folder":        func(p prey) (string, error) { _, err := os.ReadDir(p.Folder); return "", err },
 	"trace the host":                     func(p prey) (string, error) { return "", seize(p.Host) },
 	"trace another agent":                func(p prey) (string, error) { return "", seize(p.Agent) },
-	"process_vm_readv of the host":       func(p prey) (string, error) { return "", peek(p.Host) },
-	"process_vm_readv of another agent":  func(p prey) (string, error) { return "", peek(p.Agent) },
-	"signal the host":                    func(p prey) (string, error) { return "", unix.Kill(p.Host, 0) },
-	"signal another agent":               func(p prey) (string, error) { return "", unix.Kill(p.Agent, 0) },
-	"signal everyone":                    func(prey) (string, error) { return "", unix.Kill(-1, 0) },
-	"signal a thread of the host":        func(p prey) (string, error) { return "", unix.Tgkill(p.Host, p.Host, 0) },
-	"have a file signal a process":       setOwner,
+	"outlive the host":                   func(prey) (string, error) { return "", unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0) },
+	"cut a file of the host":             func(p prey) (string, error) { return "", unix.Truncate(p.Secret, int64(len(secret))) },
+	"set the times of a file of the host": func(p prey) (string, error) {
+		return "", os.Chtimes(p.Secret, time.Unix(0, 0), time.Unix(0, 0))
+	},
+	"set the mode of a file of the host": setMode,
+	"read a file that the host inherited": func(p prey) (string, error) {
+		_, err := unix.Pread(p.Inherited, make([]byte, 1), 0)
+		return "", err
+	},
+	"watch a folder of the host":        watch,
+	"process_vm_readv of the host":      func(p prey) (string, error) { return "", peek(p.Host) },
+	"process_vm_readv of another agent": func(p prey) (string, error) { return "", peek(p.Agent) },
+	"signal the host":                   func(p prey) (string, error) { return "", unix.Kill(p.Host, 0) },
+	"signal another agent":              func(p prey) (string, error) { return "", unix.Kill(p.Agent, 0) },
+	"signal everyone":                   func(prey) (string, error) { return "", unix.Kill(-1, 0) },
+	"signal a thread of the host":       func(p prey) (string, error) { return "", unix.Tgkill(p.Host, p.Host, 0) },
+	"have a file signal a process":      setOwner,
 	"set the limits of another agent": func(p prey) (string, error) {
 		return "", unix.Prlimit(p.Agent, unix.RLIMIT_NOFILE, nil, &unix.Rlimit{})
 	},
@@ -163,6 +179,13 @@ var attacks = map[string]func(prey) (string, error){
 	},
 }
 
+// A process's first thread is the one that is told of the host's end. An undying one would rather not know.
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == "undying" {
+		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0)
+	}
+}
+
 // attack carries out `<attack>|<prey as JSON>`.
 func attack(task string) (string, error) {
 	name, text, _ := strings.Cut(task, "|")
@@ -178,6 +201,32 @@ func asError(errno syscall.Errno) error {
 		return nil
 	}
 	return errno
+}
+
+// setMode lets others read a file of the host.
+func setMode(p prey) (string, error) {
+	before, err := os.Stat(p.Secret)
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(p.Secret, before.Mode()^0o044); err != nil {
+		return "", err
+	}
+	if after, err := os.Stat(p.Secret); err == nil && after.Mode() == before.Mode() {
+		return contained, nil
+	}
+	return "", nil
+}
+
+// watch is told the names of what is made in a folder that it may not list.
+func watch(p prey) (string, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	_, err = unix.InotifyAddWatch(fd, p.Open, unix.IN_CREATE)
+	return "", err
 }
 
 func read(format string, what any) (string, error) {

@@ -163,9 +163,18 @@ func newScene(t *testing.T) *scene {
 	s.Mark = fmt.Sprintf("%s-%d", grandchild, os.Getpid())
 	dir := temporary(t)
 	s.Secret, s.Open = filepath.Join(dir, "secret"), filepath.Join(dir, "open")
-	if err := errors.Join(os.WriteFile(s.Secret, []byte("a secret of the host"), 0o600), os.Mkdir(s.Open, 0o700), os.Chmod(s.Open, 0o777)); err != nil {
+	if err := errors.Join(os.WriteFile(s.Secret, []byte(secret), 0o600), os.Mkdir(s.Open, 0o700), os.Chmod(s.Open, 0o777)); err != nil {
 		t.Fatal(err)
 	}
+	f, err := os.Open(s.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if s.Inherited, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD, 100); err != nil { // without FD_CLOEXEC
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(s.Inherited) })
 	s.Abstract = fmt.Sprintf("@mainstay-test-%d", os.Getpid())
 	listenUnix(t, s.Abstract)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -328,7 +337,7 @@ func (s *scene) outcome(t *testing.T, h *host.Host, session *host.Session, name 
 // outcomeOf is what became of an attack by what the agent says has kept it from it, or "".
 func outcomeOf(text string) string {
 	for outcome, reasons := range map[string][]string{
-		denied: {"not permitted", "permission denied", "no such process", "unreachable", "no effect", "connection refused", "function not implemented"},
+		denied: {"not permitted", "permission denied", "no such process", "unreachable", "no effect", "bad file descriptor", "connection refused", "function not implemented"},
 		contained: {"too many open files", "file too large", "resource temporarily unavailable", "larger than", "bytes, more than",
 			"not supported"},
 	} {

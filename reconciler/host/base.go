@@ -90,6 +90,7 @@ func (b *base) open() error {
 	}
 	b.path, b.uids = path, root && reachable(path) && executesIn(path)
 	b.cgroups, b.noCgroups = newCgroups()
+	keepFiles()
 	return nil
 }
 
@@ -192,7 +193,7 @@ func (b *base) readable(path string) (string, error) {
 
 // copy copies an executable to where agents can read it, once.
 func (b *base) copy(path string) (string, error) {
-	source, err := os.Open(path)
+	source, err := openFile(path)
 	if err != nil {
 		return "", fmt.Errorf("copy the executable: %w", err)
 	}

@@ -336,6 +336,25 @@ func (g *cgroup) starved() bool {
 	return false
 }
 
+// private is how many bytes of memory that no file backs the processes of the group hold; 0 where that cannot be told.
+func (g *cgroup) private() int64 {
+	if g == nil {
+		return 0
+	}
+	name := "rss "
+	if g.cgroups.v2 {
+		name = "anon "
+	}
+	text, _ := os.ReadFile(filepath.Join(g.path("memory"), "memory.stat"))
+	for line := range strings.Lines(string(text)) {
+		if bytes, ok := strings.CutPrefix(line, name); ok {
+			held, _ := strconv.ParseInt(strings.TrimSpace(bytes), 10, 64)
+			return held
+		}
+	}
+	return 0
+}
+
 // remove ends what is left in the group and removes it.
 func (g *cgroup) remove(sleep func(context.Context, time.Duration) error) {
 	if g == nil {

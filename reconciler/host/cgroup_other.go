@@ -14,3 +14,5 @@ func (*cgroups) close() {}
 type cgroup struct{}
 
 func (*cgroup) kill() {}
+
+func (*cgroup) private() int64 { return 0 }

@@ -60,7 +60,7 @@ type checksum struct {
 func (c *checksums) of(path string) (spec.Digest, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return "", fmt.Errorf("read the executable: %w", err)
 	}

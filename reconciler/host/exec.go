@@ -33,13 +33,8 @@ func executables(declared []string, lookPath func(string) (string, error)) ([]ex
 		if e.real, err = filepath.EvalSymlinks(e.path); err != nil {
 			return nil, fmt.Errorf("isolation.exec names %q: %w", program, err)
 		}
-		switch info, err := os.Stat(e.real); {
-		case err != nil:
-			return nil, fmt.Errorf("isolation.exec names %q: %w", program, err)
-		case info.IsDir():
-			return nil, fmt.Errorf("isolation.exec names %q, which is a folder: name the programs in it", program)
-		case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
-			return nil, fmt.Errorf("isolation.exec names %q, which is not an executable file", program)
+		if err := e.check(); err != nil {
+			return nil, err
 		}
 		all = append(all, e)
 	}
@@ -49,6 +44,20 @@ func executables(declared []string, lookPath func(string) (string, error)) ([]ex
 		}
 	}
 	return all, nil
+}
+
+// check looks whether e is a program. It is again when a process is started: whoever may write to its folder could have put something
+// else in its place, such as a link to a file that only the host may read.
+func (e executable) check() error {
+	switch info, err := os.Lstat(e.real); {
+	case err != nil:
+		return fmt.Errorf("isolation.exec names %q: %w", e.path, err)
+	case info.IsDir():
+		return fmt.Errorf("isolation.exec names %q, which is a folder: name the programs in it", e.path)
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
+		return fmt.Errorf("isolation.exec names %q, which is not an executable file", e.path)
+	}
+	return nil
 }
 
 // runnable checks that what runs e, where that is a script, may be executed, too.
@@ -92,13 +101,16 @@ func (b *base) equip(prog program, slot int, executables []executable) (program,
 		return program{}, fmt.Errorf("make the folder of what the process may execute: %w", err)
 	}
 	for _, e := range executables {
+		if err := e.check(); err != nil {
+			return program{}, err
+		}
 		path, real := e.path, e.real
 		if prog.uid >= 0 {
 			var err error
 			if real, err = b.readable(e.real); err != nil {
 				return program{}, err
 			}
-			if real != e.real {
+			if real != e.real || !reachable(e.path) {
 				path = real
 			}
 		}

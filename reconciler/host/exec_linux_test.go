@@ -1,6 +1,9 @@
 package host_test
 
 import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mainstay-dev/mainstay/reconciler/host"
 )
@@ -113,10 +119,10 @@ func TestAChildHoldsNoMoreThanItsParent(t *testing.T) {
 	if raced {
 		t.Skip("SKIPPED: the race detector takes more memory than there is")
 	}
+	s := newScene(t)
 	h := executing(t, os.Args[0])
 	start(t, h, host.Agent{Name: "b", Digest: "d", Runtime: "r", Scale: host.Scale{Warm: 1}})
 	eventually(t, "the agent b is ready", func() bool { return h.Agents()["b"].State == host.StateReady })
-	s := newScene(t)
 	defer s.doom(t)()
 	s.Agent = h.Agents()["b"].Processes[0].PID
 	s.Folder, s.Socket = host.Places(h, "b")
@@ -141,7 +147,7 @@ func TestAChildHoldsNoMoreThanItsParent(t *testing.T) {
 		t.Fatalf("%v: %q, %s", err, output, failure)
 	}
 	for name, outcome := range came {
-		if outcomeOf(outcome) == "" {
+		if outcome != contained && outcomeOf(outcome) == "" {
 			t.Errorf("%s behind %s: it came through: %q", name, reached, outcome)
 		}
 	}
@@ -234,5 +240,153 @@ func TestWhatIsDeclaredMustBeAProgram(t *testing.T) {
 				t.Errorf("%v, want %q", err, tt.refused)
 			}
 		})
+	}
+}
+
+// Whoever may write to the folder of a program can put anything in its place. What is no program by the time that a process is
+// started is not opened to it, and no file of the host is copied to where others can read it.
+func TestAProgramThatIsReplacedOpensNothingElse(t *testing.T) {
+	folder := enterable(t)
+	tool, secret := filepath.Join(folder, "tool"), filepath.Join(folder, "secret")
+	place := func(t *testing.T) {
+		t.Helper()
+		text, err := os.ReadFile(shell(t))
+		if err := errors.Join(err, os.RemoveAll(tool), os.WriteFile(tool, text, 0o755), os.WriteFile(secret, []byte("of the host"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	place(t)
+	h := executing(t, tool)
+	for name, replace := range map[string]func() error{
+		"a link to a folder":       func() error { return os.Symlink(folder, tool) },
+		"a link to a file":         func() error { return os.Symlink(secret, tool) },
+		"a link to a program":      func() error { return os.Symlink("/bin/cat", tool) },
+		"a pipe that nobody fills": func() error { return unix.Mkfifo(tool, 0o755) },
+		"a folder":                 func() error { return os.Mkdir(tool, 0o755) },
+		"nothing":                  func() error { return nil },
+		"text":                     func() error { return os.WriteFile(tool, []byte("no program"), 0o755) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			place(t)
+			if output, failure := run(t, h, "tool", "-c", "echo done"); output != "done\n" {
+				t.Fatalf("%q, %s", output, failure)
+			}
+			if err := errors.Join(os.Remove(tool), replace()); err != nil {
+				t.Fatal(err)
+			}
+			s, err := h.Open(t.Context(), "a", host.Start{Run: "run", Task: "read " + secret})
+			if err == nil {
+				m, err := s.Recv()
+				s.Close()
+				t.Fatalf("it was started: %+v, %v", m, err)
+			}
+			if !strings.Contains(err.Error(), tool) {
+				t.Errorf("it does not tell what is wrong: %v", err)
+			}
+		})
+	}
+}
+
+// A program names the file that loads it, which the process may read and execute from then on. It is a loader, or the process is not started.
+func TestALoaderIsNoOtherFile(t *testing.T) {
+	shell(t)
+	executing(t, "sh")
+	folder := enterable(t)
+	secret := filepath.Join(folder, "secret")
+	if err := os.WriteFile(secret, []byte("of the host"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, named := range []string{secret, folder, "/", "."} {
+		tool := filepath.Join(folder, "tool")
+		if err := os.WriteFile(tool, loadedBy(t, named), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		h := newHost(t, nil, "honest")
+		a := agentA
+		a.Exec = []string{tool}
+		if err := h.Check(t.Context(), a); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("names the loader %q, which is none", named)) {
+			t.Errorf("%s: %v", named, err)
+		}
+	}
+}
+
+// loadedBy is the beginning of a program that names its loader.
+func loadedBy(t *testing.T, loader string) []byte {
+	t.Helper()
+	header := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT), Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1}
+	copy(header.Ident[:], elf.ELFMAG+string([]byte{byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)}))
+	segment := elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 56, Filesz: uint64(len(loader) + 1), Memsz: uint64(len(loader) + 1)}
+	var b bytes.Buffer
+	for _, part := range []any{header, segment, []byte(loader + "\x00")} {
+		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes()
+}
+
+// A name may lie where the agent's user cannot go, as long as the program does not.
+func TestALinkToAProgramMayLieInAPrivateFolder(t *testing.T) {
+	private := filepath.Join(enterable(t), "private")
+	link := filepath.Join(private, "shell")
+	if err := errors.Join(os.Mkdir(private, 0o700), os.Symlink(shell(t), link)); err != nil {
+		t.Fatal(err)
+	}
+	if output, failure := run(t, executing(t, link), "shell", "-c", "echo hello"); output != "hello\n" {
+		t.Errorf("%q, %s", output, failure)
+	}
+}
+
+// enterable is a folder that everybody may enter.
+func enterable(t *testing.T) string {
+	t.Helper()
+	dir := temporary(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// first names the variable of a test that is the first process of a namespace, as in a container.
+const first = "MAINSTAY_TEST_FIRST"
+
+// In a container mainstay may be the process that is given those whose parents have ended, and then nobody else waits for them.
+func TestTheFirstProcessOfAContainerBuriesWhatAgentsLeave(t *testing.T) {
+	if os.Getenv(first) == "" {
+		if os.Getuid() != 0 {
+			t.Skip("SKIPPED: only root makes the namespaces that this takes")
+		}
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), first+"=yes")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS}
+		out, err := cmd.CombinedOutput()
+		if errors.Is(err, unix.EPERM) || strings.Contains(string(out), "SKIPPED: ") {
+			t.Skipf("SKIPPED: %v\n%s", err, out)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		t.Skipf("SKIPPED: mount /proc: %v", err)
+	}
+	h := executingWithout(t, host.Namespaces, os.Args[0])
+	for range 3 {
+		text, err := json.Marshal(prey{Mark: grandchild + "-buried"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, h, "attack "+withExec+"leave a grandchild behind|"+string(text))
+		if m, err := s.Recv(); err != nil || m.Failure != nil {
+			t.Fatalf("%+v, %v", m.Failure, err)
+		}
+		s.Close()
+	}
+	if err := h.Stop(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if left := host.Children(1); len(left) > 0 {
+		t.Errorf("the processes %v are left", left)
 	}
 }

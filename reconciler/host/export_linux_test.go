@@ -16,3 +16,6 @@ func LandlockABI() int {
 	}
 	return int(version)
 }
+
+// Children are what a process has started.
+var Children = children

@@ -75,7 +75,7 @@ func serve(args []string) {
 		}
 		fmt.Printf("1|1|unix|%s|grpc\n", path)
 		time.Sleep(time.Hour)
-	case "stubborn":
+	case "stubborn", "undying":
 		plugins.Serve(plugins.Info{Name: "hostile"}, agent)
 		time.Sleep(time.Hour)
 	case "bare":
@@ -233,7 +233,7 @@ func probe(verb, rest string) (string, error) {
 // doomedHost starts an agent, tells its process, and waits to be killed. With a mark, the process of the agent is shut in by its control
 // group alone, and leaves another behind.
 func doomedHost(dir string, mark []string) {
-	h := host.New(host.Options{Dir: dir, Runtimes: runtimes("honest")})
+	h := host.New(host.Options{Dir: dir, Runtimes: runtimes("undying")})
 	if len(mark) > 0 {
 		if err := abandon(h, mark[0]); err != nil {
 			fmt.Println(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"unsafe"
 
@@ -100,9 +101,14 @@ func restrictFiles(prog program) (bool, error) {
 	return true, nil
 }
 
-// allowFiles adds a rule; what does not exist needs none.
+// allowFiles adds a rule; what does not exist needs none. What may be executed must look like it: the program that names it as its loader, or
+// the folder that it is in, may be in other hands.
 func allowFiles(ruleset uintptr, path string, rights uint64) error {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	how := unix.O_PATH
+	if rights&unix.LANDLOCK_ACCESS_FS_EXECUTE != 0 {
+		how = unix.O_RDONLY | unix.O_NONBLOCK
+	}
+	fd, err := unix.Open(path, how|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -113,6 +119,9 @@ func allowFiles(ruleset uintptr, path string, rights uint64) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return fmt.Errorf("stat %s for Landlock: %w", path, err)
+	}
+	if rights&unix.LANDLOCK_ACCESS_FS_EXECUTE != 0 && (stat.Mode&unix.S_IFMT != unix.S_IFREG || !isProgram(fd)) {
+		return fmt.Errorf("%s is not an executable", path)
 	}
 	if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		rights &= fileRights
@@ -127,28 +136,52 @@ func allowFiles(ruleset uintptr, path string, rights uint64) error {
 	return nil
 }
 
+// isProgram says whether an open file begins as executables and scripts do.
+func isProgram(fd int) bool {
+	var head [len(elf.ELFMAG)]byte
+	n, _ := unix.Pread(fd, head[:], 0)
+	return string(head[:n]) == elf.ELFMAG || n > 2 && string(head[:2]) == "#!"
+}
+
 // loader returns the dynamic loader that an executable names, or "" where it is static or a script.
 func loader(path string) (string, error) {
 	if _, script, err := firstLine(path); err != nil || script {
 		return "", err
 	}
-	f, err := os.Open(path)
+	f, exe, err := openELF(path)
 	if err != nil {
-		return "", fmt.Errorf("open the executable: %w", err)
+		return "", err
 	}
 	defer f.Close()
-	exe, err := elf.NewFile(f)
-	if err != nil {
-		return "", fmt.Errorf("%s is not an executable: %w", path, err)
-	}
 	for _, segment := range exe.Progs {
 		if segment.Type == elf.PT_INTERP {
 			name, err := io.ReadAll(io.LimitReader(segment.Open(), unix.PathMax))
 			if err != nil {
 				return "", fmt.Errorf("read the loader of %s: %w", path, err)
 			}
-			return string(bytes.TrimRight(name, "\x00")), nil
+			loader := string(bytes.TrimRight(name, "\x00"))
+			f, _, err := openELF(loader)
+			switch {
+			case errors.Is(err, unix.ENOENT): // The kernel will say so.
+				return "", nil
+			case err != nil || !filepath.IsAbs(loader):
+				return "", fmt.Errorf("%s names the loader %q, which is none", path, loader)
+			}
+			return loader, f.Close()
 		}
 	}
 	return "", nil
+}
+
+func openELF(path string) (*os.File, *elf.File, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the executable: %w", err)
+	}
+	exe, err := elf.NewFile(f)
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, fmt.Errorf("%s is not an executable: %w", path, err)
+	}
+	return f, exe, nil
 }

@@ -173,13 +173,25 @@ func (h *Host) watch() {
 			h.mu.Unlock()
 			return
 		}
+		held := map[*worker]int64{}
+		for _, w := range h.schedule.workers {
+			if w.state == workerReady {
+				held[w] = 0
+			}
+		}
+		h.mu.Unlock()
+		for w := range held { // Each may have started hundreds, and nobody else need wait until they are looked at.
+			held[w] = w.live.proc.memory()
+		}
+		h.mu.Lock()
 		now := h.options.Now()
 		for _, w := range h.schedule.workers {
-			if w.state != workerReady {
+			memory, looked := held[w]
+			if w.state != workerReady || !looked {
 				continue
 			}
-			if w.memory = w.live.proc.memory(); w.memory > 0 {
-				w.pool.memory = w.memory
+			if w.memory = memory; memory > 0 {
+				w.pool.memory = memory
 			}
 			if w.runs > 0 && !w.asking && now.Sub(w.proved) >= h.options.Alive {
 				w.asking = true

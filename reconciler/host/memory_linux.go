@@ -37,13 +37,19 @@ const maxDescendants = 1024
 func descendants(pid int) []int {
 	all := []int{pid}
 	for i := 0; i < len(all) && len(all) < maxDescendants; i++ {
-		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
-		for _, file := range files {
-			text, _ := os.ReadFile(file)
-			for field := range strings.FieldsSeq(string(text)) {
-				if child, err := strconv.Atoi(field); err == nil {
-					all = append(all, child)
-				}
+		all = append(all, children(all[i])...)
+	}
+	return all
+}
+
+// children are what a process has started, and in the first process of a namespace those whose parents have ended.
+func children(pid int) (all []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		for field := range strings.FieldsSeq(string(text)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				all = append(all, child)
 			}
 		}
 	}

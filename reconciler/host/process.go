@@ -121,6 +121,9 @@ func (p *process) memory() int64 {
 	if !p.executes {
 		return processMemory(p.pid)
 	}
+	if held := p.group.private(); held > 0 {
+		return held
+	}
 	var sum int64
 	for _, pid := range descendants(p.pid) {
 		sum += processMemory(pid)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -56,6 +58,9 @@ func launch(prog program) (*process, error) {
 			p.blame(fmt.Sprintf("it wanted more memory than the %d MiB that are the most", prog.limits.resident>>20))
 		}
 		p.group.remove(prog.sleep)
+		if os.Getpid() == 1 {
+			p.bury(prog)
+		}
 		close(p.exited)
 		p.unblock()
 	}()
@@ -367,6 +372,26 @@ func (p *process) reap() {
 	}
 	if !p.reaped { // as one that was never let go on
 		p.ended(status)
+	}
+}
+
+// bury reaps what the process has started and left. Where the host is the first process of a container, and that of an agent has no
+// namespace, these are the host's children, and no one else waits for them. They are known by the user that they share with no one.
+func (p *process) bury(prog program) {
+	if !p.executes || p.isolation&UID == 0 || p.isolation&Namespaces != 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for left := true; left; left = left && prog.sleep(ctx, time.Millisecond) == nil {
+		left = false
+		for _, pid := range children(os.Getpid()) {
+			var stat unix.Stat_t
+			if unix.Stat(fmt.Sprintf("/proc/%d", pid), &stat) == nil && int(stat.Uid) == prog.uid {
+				reaped, _ := syscall.Wait4(pid, nil, unix.WNOHANG, nil)
+				left = left || reaped != pid
+			}
+		}
 	}
 }
 

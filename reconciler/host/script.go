@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // maxShebang is the longest first line of a script, in bytes, as in the kernel.
@@ -71,7 +72,7 @@ func readScript(path string, lookPath func(string) (string, error)) (*script, er
 
 // firstLine returns what follows #! in the first line of a file, and whether the file begins so.
 func firstLine(path string) (string, bool, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return "", false, fmt.Errorf("open the executable: %w", err)
 	}
@@ -90,6 +91,24 @@ func firstLine(path string) (string, bool, error) {
 		return "", false, fmt.Errorf("the first line of the script %s is longer than %d bytes", path, maxShebang)
 	}
 	return strings.TrimSpace(line), true, nil
+}
+
+// openFile opens what was a file when it was looked at. Others may write to its folder, and have put there what makes whoever opens
+// it wait.
+func openFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", path)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // realPath is the absolute path without symbolic links.

@@ -32,7 +32,15 @@ var deniedCalls = []uint32{
 	unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_OPEN_TREE,
 	unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_MOUNT_SETATTR,
 	unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_MKNODAT, unix.SYS_FANOTIFY_INIT,
+	// What Landlock knows nothing of, though the files of the host's user may be this process's own: their owners, times and attributes, and what
+	// happens to them. Before version 3 it does not know that files can be cut, either.
+	unix.SYS_FCHOWN, unix.SYS_FCHOWNAT, unix.SYS_UTIMENSAT, unix.SYS_REMOVEXATTR, unix.SYS_LREMOVEXATTR, unix.SYS_FREMOVEXATTR,
+	unix.SYS_REMOVEXATTRAT, unix.SYS_FILE_SETATTR, unix.SYS_INOTIFY_ADD_WATCH, unix.SYS_TRUNCATE,
 }
+
+// ignoredCalls do nothing, and answer that they have. Landlock knows nothing of modes either, but runtimes set that of their socket, which
+// lies in a folder that lets no one else in.
+var ignoredCalls = []uint32{unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2}
 
 // The words of a classic BPF program over struct seccomp_data. All architectures here are little-endian, so the lower
 // half of an argument comes first.
@@ -57,6 +65,7 @@ const (
 
 	perm   = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 	nosys  = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	ignore = unix.SECCOMP_RET_ERRNO // of no error
 	allow  = unix.SECCOMP_RET_ALLOW
 	murder = unix.SECCOMP_RET_KILL_PROCESS
 )
@@ -110,6 +119,9 @@ func filter(secret uint32, executes bool) []unix.SockFilter {
 	}
 	for _, call := range denied {
 		p = append(p, jump(ifEqual, call, 0, 1), statement(answer, perm))
+	}
+	for _, call := range slices.Concat(ignoredCalls, archIgnored) {
+		p = append(p, jump(ifEqual, call, 0, 1), statement(answer, ignore))
 	}
 	// clone3 hides its flags behind a pointer: as if the kernel had none, libraries then use clone.
 	p = append(p, jump(ifEqual, unix.SYS_CLONE3, 0, 1), statement(answer, nosys))
@@ -189,6 +201,11 @@ func callRules(secret uint32) []callRule {
 		{[]uint32{unix.SYS_IOCTL}, []unix.SockFilter{
 			statement(load, atArg1), jump(ifEqual, fioSetOwn, 1, 0), jump(ifEqual, unix.SIOCSPGRP, 0, 1),
 			statement(answer, perm), statement(answer, allow),
+		}},
+		// It ends with the host, and cannot choose not to.
+		{[]uint32{unix.SYS_PRCTL}, []unix.SockFilter{
+			statement(load, atArg0), jump(ifEqual, unix.PR_SET_PDEATHSIG, 0, 3),
+			statement(load, atArg1), jump(ifEqual, uint32(unix.SIGKILL), 1, 0), statement(answer, perm), statement(answer, allow),
 		}},
 		// Its own limits, which cannot grow, and with the secret those that this thread sets.
 		{[]uint32{unix.SYS_PRLIMIT64}, unlessSecret(secret, atArg0H, atArg0, jump(ifEqual, 0, 1, 0))},

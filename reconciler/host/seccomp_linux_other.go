@@ -5,4 +5,4 @@ package host
 // arch 0 means that there is no filter for this architecture.
 const arch = 0
 
-var archDenied, archForks []uint32
+var archDenied, archIgnored, archForks []uint32
