@@ -173,15 +173,16 @@ func (h *Host) watch() {
 			h.mu.Unlock()
 			return
 		}
-		held := map[*worker]int64{}
+		processes := map[*worker]*process{}
 		for _, w := range h.schedule.workers {
 			if w.state == workerReady {
-				held[w] = 0
+				processes[w] = w.live.proc
 			}
 		}
 		h.mu.Unlock()
-		for w := range held { // Each may have started hundreds, and nobody else need wait until they are looked at.
-			held[w] = w.live.proc.memory()
+		held := map[*worker]int64{}
+		for w, p := range processes { // Each may have started hundreds, and nobody else need wait until they are looked at.
+			held[w] = p.memory()
 		}
 		h.mu.Lock()
 		now := h.options.Now()
