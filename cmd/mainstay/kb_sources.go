@@ -31,12 +31,20 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// openKnowledge says how knowledge is read and kept: its index and the repositories that it fetches are in a folder.
-func openKnowledge(dir string, models model.Providers) knowledge.Options {
+// openKnowledge says how knowledge is read and kept: its index and the repositories that it fetches are in a folder. damaged is told what
+// of the index was, and is empty now.
+func openKnowledge(dir string, models model.Providers, damaged func(error)) knowledge.Options {
 	o := knowledge.Options{
 		Engine: func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
 			if in == nil {
-				return disk.Open(filepath.Join(dir, "index"))
+				engine, err := disk.Open(filepath.Join(dir, "index"))
+				if err != nil {
+					return nil, err
+				}
+				for _, emptied := range engine.Emptied() {
+					damaged(fmt.Errorf("the index %s: %w", dir, emptied))
+				}
+				return engine, nil
 			}
 			now := func(ctx context.Context) (string, error) {
 				connection, err := models.Secret(ctx, in.Connection)
@@ -124,7 +132,8 @@ func renderManifests() int {
 // of the same repository, so that not all is read each time. If others use that one now, or it cannot be had, all is read anew. Past runs
 // are then those of the state folder where a daemon on this machine would keep them.
 func keptKnowledge(state, repo string, w wiring, models model.Providers) (knowledge.Options, error) {
-	own := openKnowledge(filepath.Join(state, "knowledge"), models)
+	damaged := func(err error) { w.log.Warn("what was damaged of knowledge is read again", "error", err) }
+	own := openKnowledge(filepath.Join(state, "knowledge"), models, damaged)
 	if !w.travels {
 		return own, nil
 	}
@@ -137,7 +146,7 @@ func keptKnowledge(state, repo string, w wiring, models model.Providers) (knowle
 	if err != nil {
 		return own, nil // No folder is known that lasts.
 	}
-	o := openKnowledge(dir, models)
+	o := openKnowledge(dir, models, damaged)
 	lasting := o.Engine
 	o.Repository, o.Past = own.Repository, own.Past
 	o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
@@ -214,18 +223,8 @@ func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
 			return nil, err
 		}
 	}
-	o := openKnowledge(dir, localProviders(env, d.dir))
+	o := openKnowledge(dir, localProviders(env, d.dir), func(err error) { f.repo.note(fmt.Sprintf("note: %v", err)) })
 	o.Now, o.Past = env.clock(), pastIn(state)
-	engine := o.Engine
-	o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
-		e, err := engine(ctx, in)
-		if kept, ok := e.(*disk.Engine); ok && err == nil {
-			for _, emptied := range kept.Emptied() {
-				f.repo.note(fmt.Sprintf("note: the index %s: %v", dir, emptied))
-			}
-		}
-		return e, err
-	}
 	l.keeper = knowledge.New(o)
 	if f.index == "" {
 		l.keeper.Use(d.fleet)

@@ -126,7 +126,7 @@ func (s *store) newPackWriter() (*packWriter, error) {
 func (w *packWriter) Write(p []byte) (int, error) {
 	w.size += int64(len(p))
 	if w.size > w.s.maxPack {
-		return 0, fmt.Errorf("%w: the remote sends more than %d bytes at once: raise the limit, or watch a smaller repository", ErrTooLarge, w.s.maxPack)
+		return 0, fmt.Errorf("%w: the remote sends more than %d MiB at once: watch a smaller repository", ErrTooLarge, w.s.maxPack>>20)
 	}
 	if w.file == nil {
 		return w.buf.Write(p)
