@@ -15,7 +15,8 @@ import (
 
 const (
 	// guardPause is how often a process is looked at, where there are no more than guardMany. The more there are the less often,
-	// since a look takes a tenth of a millisecond: all of them take a twentieth of a processor at most.
+	// since a look takes a tenth of a millisecond: all of them take a twentieth of a processor at most. One that has no control group and
+	// has started hundreds takes more, half of a processor: memory that hundreds take is soon gone, so that they are looked at as often.
 	guardPause = 250 * time.Millisecond
 	guardMany  = 100
 	// maxEntries is how many files and folders it may have in its private folder.
