@@ -278,12 +278,15 @@ func (l *library) bring(cmd *cobra.Command, names []string) (map[string]knowledg
 // tellMissing tells which of some sources are not in the index, and how they come into it.
 func (l *library) tellMissing(cmd *cobra.Command, sources []string, how string) error {
 	all, err := l.keeper.Stats(cmd.Context())
+	if err != nil {
+		return err
+	}
 	for _, name := range sources {
-		if err == nil && !slices.ContainsFunc(all, func(s kb.Stats) bool { return s.Source == name }) {
+		if !slices.ContainsFunc(all, func(s kb.Stats) bool { return s.Source == name }) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s is not in the index: %s\n", name, how)
 		}
 	}
-	return err
+	return nil
 }
 
 // known refuses names that are no source's.

@@ -102,7 +102,7 @@ func (d *dictionary) sound() bool {
 		return false
 	}
 	begin := uint32(0)
-	for _, end := range d.ends {
+	for _, end := range d.ends { // A table takes them in where the segment is copied.
 		if end-begin > maxKey {
 			return false
 		}
