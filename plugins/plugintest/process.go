@@ -80,7 +80,7 @@ func (p *process) execute(o Options) *Failure {
 		plugins.Handshake.MagicCookieKey + "=" + plugins.Handshake.MagicCookieValue,
 		"PLUGIN_MIN_PORT=10000", "PLUGIN_MAX_PORT=25000",
 		fmt.Sprintf("PLUGIN_PROTOCOL_VERSIONS=%d", plugins.ProtocolVersion),
-		"PLUGIN_UNIX_SOCKET_DIR=" + sockets, "TMPDIR=" + p.dir,
+		"PLUGIN_UNIX_SOCKET_DIR=" + sockets, "TMPDIR=" + p.dir, "GOMAXPROCS=1",
 	}
 	ownGroup(p.cmd)
 	p.cmd.WaitDelay = time.Second // for what a grandchild holds open

@@ -27,7 +27,7 @@ type Runtime struct {
 	Path string
 	// Args follow the executable's name.
 	Args []string
-	// Env are `NAME=value` entries. They are the only ones besides those of the handshake and TMPDIR.
+	// Env are `NAME=value` entries. They are the only ones besides those of the handshake, TMPDIR and GOMAXPROCS.
 	Env []string
 	// Read are files and folders that the process reads besides its executable, such as the program that an interpreter
 	// runs. Missing ones are ignored.
