@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/graph"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -160,16 +158,15 @@ func (b *Broker) searchKnowledge(ctx context.Context, c toolCall) (Reply, error)
 	if strings.TrimSpace(args.Query) == "" || len(args.Query) > maxQuestion {
 		return Reply{}, refuse("the query has %d bytes: write a question of 1 to %d", len(args.Query), maxQuestion)
 	}
-	q := kb.Query{Text: args.Query, Sources: args.Sources, Most: hitsAsked, Filter: kb.Filter{Paths: args.Paths, Kinds: args.Kinds, Labels: args.Labels}}
+	q := kb.Query{Text: args.Query, Sources: args.Sources, Most: hitsAsked, Filter: kb.Filter{Kinds: args.Kinds, Labels: args.Labels}}
 	for _, s := range args.Sources {
 		if err := c.mayRead(s); err != nil {
 			return Reply{}, err
 		}
 	}
-	for _, glob := range args.Paths {
-		if !doublestar.ValidatePattern(glob) {
-			return Reply{}, refuse("%.100q is not a glob over paths, such as docs/**", glob)
-		}
+	var err error
+	if q.Filter.Paths, err = plainGlobs(args.Paths); err != nil {
+		return Reply{}, err
 	}
 	for _, k := range args.Kinds {
 		if !slices.Contains(kb.Kinds, k) {
@@ -177,7 +174,6 @@ func (b *Broker) searchKnowledge(ctx context.Context, c toolCall) (Reply, error)
 		}
 	}
 	if args.Since != "" {
-		var err error
 		if q.Filter.Since, err = time.Parse(time.DateOnly, args.Since); err != nil {
 			return Reply{}, refuse("%.40q is not a day: write it as 2006-01-02", args.Since)
 		}

@@ -98,6 +98,7 @@ func TestKnowledgeThatIsNotTheAgents(t *testing.T) {
 		{"no question", "search", `{"query":"  "}`, "write a question of 1 to 4096"},
 		{"a question without end", "search", `{"query":"` + strings.Repeat("x", 5000) + `"}`, "5000 bytes"},
 		{"no glob", "search", `{"query":"x","paths":["["]}`, "is not a glob"},
+		{"a glob that takes until the end of time", "search", `{"query":"x","paths":["` + strings.Repeat("{*,*}", 40) + `"]}`, "too many alternatives"},
 		{"no kind", "search", `{"query":"x","kinds":["novel"]}`, `"novel" is not a kind of document`},
 		{"no day", "search", `{"query":"x","since":"yesterday"}`, "is not a day"},
 		{"another type", "search", `{"query":7}`, "do not fit"},

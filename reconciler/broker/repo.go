@@ -45,8 +45,9 @@ func (b *Broker) listFiles(c toolCall) (Reply, error) {
 	if args.Glob == "" {
 		args.Glob = "**"
 	}
-	if len(args.Glob) > maxPath || !doublestar.ValidatePattern(args.Glob) || strings.HasPrefix(args.Glob, "/") || slices.Contains(strings.Split(args.Glob, "/"), "..") {
-		return Reply{}, refuse("%.100q is not a glob over paths from the repository's root, such as manifests/**", args.Glob)
+	globs, err := plainGlobs([]string{args.Glob})
+	if err != nil {
+		return Reply{}, err
 	}
 	files, err := b.files(c.Task.Revision)
 	if err != nil {
@@ -55,7 +56,7 @@ func (b *Broker) listFiles(c toolCall) (Reply, error) {
 	paths, more := []string{}, false
 	for _, glob := range c.Agent.ReadPaths {
 		err := doublestar.GlobWalk(files, glob, func(name string, d fs.DirEntry) error {
-			if matches, _ := doublestar.Match(args.Glob, name); !matches || !d.Type().IsRegular() || slices.Contains(paths, name) {
+			if !matchesAny(globs, name) || !d.Type().IsRegular() || slices.Contains(paths, name) {
 				return nil
 			}
 			if len(paths) == maxListed {

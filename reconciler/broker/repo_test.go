@@ -17,6 +17,7 @@ func TestFilesAreListed(t *testing.T) {
 		{"all that may be read, and no links", `{}`, `{"files":[{"path":"docs/a.md"},{"path":"manifests/deep/api.yaml"},{"path":"manifests/huge.yaml"},` +
 			`{"path":"manifests/key.yaml"},{"path":"manifests/logo.png"},{"path":"manifests/web.yaml"}],"more":false}`},
 		{"as the glob says", `{"glob":"manifests/**/a*.yaml"}`, `{"files":[{"path":"manifests/deep/api.yaml"}],"more":false}`},
+		{"with alternatives", `{"glob":"{docs,manifests}/{a,w}*.{md,yaml}"}`, `{"files":[{"path":"docs/a.md"},{"path":"manifests/web.yaml"}],"more":false}`},
 		{"but not outside of what may be read", `{"glob":"secrets/**"}`, `{"files":[],"more":false}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -30,6 +31,7 @@ func TestFilesAreListed(t *testing.T) {
 	for _, glob := range []string{"[", "/etc/*", "../**", "a/../../b"} {
 		w.refused(w.tool("repo__list", fmt.Sprintf(`{"glob":%q}`, glob)), "default: read", "is not a glob")
 	}
+	w.refused(w.tool("repo__list", `{"glob":"`+strings.Repeat("{*,*}", 40)+`"}`), "default: read", "too many alternatives")
 }
 
 func TestALongListingSaysThatThereIsMore(t *testing.T) {
