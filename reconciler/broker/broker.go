@@ -157,6 +157,8 @@ type refusal struct {
 	message string
 	rule    string
 	model   *spec.ModelDecision
+	// sources are the knowledge sources that the message has words of.
+	sources []string
 }
 
 func (r *refusal) Error() string { return r.message }
@@ -186,7 +188,7 @@ func (b *Broker) Answer(ctx context.Context, call Call, delta func(string)) (Rep
 		err = refuse("request kind %q is not known: use model, tool, time, random or check", call.Request.Kind)
 	}
 	if refused, ok := err.(*refusal); ok {
-		reply = Reply{Answer: &spec.Answer{Error: refused.message, Rule: refused.rule, Model: refused.model}}
+		reply = Reply{Answer: &spec.Answer{Error: refused.message, Rule: refused.rule, Model: refused.model, Sources: refused.sources}}
 	} else if err != nil {
 		return Reply{}, fmt.Errorf("answer request %d: %w", call.N, b.opts.Redactor.Error(err))
 	}

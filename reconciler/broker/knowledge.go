@@ -273,12 +273,19 @@ func (b *Broker) askGraph(ctx context.Context, c toolCall) (Reply, error) {
 	if err != nil {
 		return Reply{}, b.noKnowledge(ctx, err)
 	}
+	var sources []string
+	for _, s := range c.Agent.Knowledge {
+		if s.Spec.Graph {
+			sources = append(sources, s.Name)
+		}
+	}
+	slices.Sort(sources)
 	var text strings.Builder
-	failed := errors.New("no graph is read yet")
+	failed := refuse("no graph is read yet")
 	for _, g := range all {
 		answer, err := g.Ask(q)
 		if err != nil {
-			failed = err // It is told where no other repository has it.
+			failed = &refusal{message: err.Error(), sources: sources} // It is told where no other repository has it, and names what may be meant.
 			continue
 		}
 		if err := answer.Text(&text); err != nil {
@@ -286,13 +293,7 @@ func (b *Broker) askGraph(ctx context.Context, c toolCall) (Reply, error) {
 		}
 	}
 	if text.Len() == 0 {
-		return Reply{}, refuse("%v", failed)
-	}
-	var sources []string
-	for _, s := range c.Agent.Knowledge {
-		if s.Spec.Graph {
-			sources = append(sources, s.Name)
-		}
+		return Reply{}, failed
 	}
 	return b.fromSources(map[string]any{"text": text.String(), "notes": append([]string{}, notes...)}, sources)
 }

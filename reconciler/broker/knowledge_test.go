@@ -149,7 +149,12 @@ func TestTheGraphAnswersWithPlaces(t *testing.T) {
 	if fmt.Sprint(reply.Answer.Sources) != "[handbook]" {
 		t.Errorf("the answer is from %v", reply.Answer.Sources)
 	}
-	w.refused(w.tool("knowledge__graph", `{"ask":"owner","of":["carte"]}`), "default: read", "nothing is called", "cart")
+	// What is not found is told with names that stand in the files, and so with their source.
+	reply = w.tool("knowledge__graph", `{"ask":"owner","of":["carte"]}`)
+	w.refused(reply, "default: read", "nothing is called", "cart")
+	if fmt.Sprint(reply.Answer.Sources) != "[handbook]" {
+		t.Errorf("the refusal is from %v", reply.Answer.Sources)
+	}
 }
 
 func TestKnowledgeThatCannotBeReadNowIsNoAnswer(t *testing.T) {
