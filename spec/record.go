@@ -246,6 +246,8 @@ type Entry struct {
 	// Child is the task that another agent gets, in an entry of type delegated.
 	Child   *Task    `json:"child,omitempty"`
 	Outcome *Outcome `json:"outcome,omitempty"`
+	// Heard are KnowledgeSources whose text may have reached the agent since the entry before, sorted: it had listened to a child at work.
+	Heard []string `json:"heard,omitempty"`
 	// Restarted marks a request that is asked again because a crash cut its answer off.
 	Restarted bool `json:"restarted,omitempty"`
 	// Rule names the policy rule or default that made a request a proposal, or another agent's task.

@@ -1,6 +1,10 @@
 package run
 
-import "github.com/mainstay-dev/mainstay/spec"
+import (
+	"slices"
+
+	"github.com/mainstay-dev/mainstay/spec"
+)
 
 // seat is where a run that is worked on here can be reached by the others.
 type seat struct {
@@ -8,6 +12,8 @@ type seat struct {
 	poke chan struct{}
 	// streams get the text of children, by exchange. They do not block.
 	streams map[int]func(text string)
+	// heard are the knowledge sources that such text may be of.
+	heard []string
 	// opened says that an agent works on the run, and does not wait for a process any more.
 	opened bool
 }
@@ -76,14 +82,33 @@ func (w *work) listen(x *exchange) {
 	w.seat.streams[x.n] = func(text string) { w.sends.offer(id, text) }
 }
 
-// passUp lets the agent that gave a task hear what is said about it.
-func (e *Engine) passUp(p *spec.Parent, text string) {
+// passUp lets the agent that gave a task hear what is said about it by whoever has read text of these sources.
+func (e *Engine) passUp(p *spec.Parent, text string, sources []string) {
 	if p == nil {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s := e.seats[p.Run]; s != nil && s.streams[p.Exchange] != nil {
+		for _, name := range sources {
+			if !slices.Contains(s.heard, name) {
+				s.heard = append(s.heard, name)
+			}
+		}
 		s.streams[p.Exchange](text)
 	}
+}
+
+// heard are the sources that the agent has heard text of and the record does not know of yet, sorted. What the agent says from now on may
+// come from there, though no answer has.
+func (w *work) heard() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(func(yield func(string) bool) {
+		for _, name := range w.seat.heard {
+			if !slices.Contains(w.state.read, name) && !yield(name) {
+				return
+			}
+		}
+	})
 }

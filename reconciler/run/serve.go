@@ -84,7 +84,7 @@ func (w *work) answer(call Call, id uint64, stream bool) (Reply, error) {
 	ctx := w.cutOff
 	reply, err := w.opts.Broker.Answer(ctx, call, func(text string) {
 		w.observe(Event{Type: Delta, Task: call.Task, N: call.N, Text: text})
-		w.passUp(call.Task.Parent, text)
+		w.passUp(call.Task.Parent, text, call.Sources)
 		if stream {
 			w.sends.delta(ctx, id, text)
 		}
@@ -221,7 +221,7 @@ func (w *work) append(ctx context.Context, e spec.Entry) error {
 		if e.Type == spec.EntryAnswer && w.state.exchange(e.N).answer != nil {
 			return nil // It is the one that was to be written: a child tells it, and who asks for it finds it.
 		}
-		e.At = w.opts.Now().UTC()
+		e.At, e.Heard = w.opts.Now().UTC(), w.heard()
 		return w.write(ctx, e)
 	})
 }

@@ -63,3 +63,55 @@ func TestWhatWasReadGoesAlong(t *testing.T) {
 		}
 	})
 }
+
+// Who listens to a child at work has read what that has, before there is an answer, and if there never is one.
+func TestWhatIsHeardOfAChildIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := make(chan struct{})
+		f := newForest(t, map[spec.AgentName]agentFunc{
+			"boss": func(a *talk) (string, error) {
+				go a.ask(give("c1", "left")) //nolint:errcheck // Its answer is not waited for.
+				<-heard
+				synctest.Wait()
+				return a.ask(model("the parent, which has heard it"))
+			},
+			"left": func(a *talk) (string, error) {
+				if _, err := a.ask(tool("r", "read_wiki")); err != nil {
+					return "", err
+				}
+				return a.ask(model("the child"))
+			},
+		})
+		var seen []string
+		f.serve = func(ctx context.Context, call Call, delta func(string)) (Reply, error) {
+			reply := echo(call)
+			switch {
+			case call.Request.Kind == spec.RequestTool:
+				reply.Answer.Sources = []string{"wiki"}
+			case call.Task.Agent == "left":
+				delta("do it at once")
+				close(heard)
+				<-ctx.Done()
+				return Reply{}, ctx.Err()
+			default:
+				seen = call.Sources
+			}
+			return reply, nil
+		}
+		f.enqueue(testRun)
+		if err := f.settle(); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(seen, []string{"wiki"}) {
+			t.Errorf("the parent had read %v when it asked", seen)
+		}
+		root := f.summaries()["boss"][0]
+		if root.Phase != spec.PhaseSucceeded || !slices.Equal(root.Read, []string{"wiki"}) {
+			t.Errorf("the parent %s, and had read %v", root.Phase, root.Read)
+		}
+		entries, _, err := f.log.Record(t.Context(), testRun)
+		if err != nil || !slices.Equal(Summarize(entries).Read, []string{"wiki"}) {
+			t.Errorf("its record says that it had read %v: %v", Summarize(entries).Read, err)
+		}
+	})
+}

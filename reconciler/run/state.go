@@ -87,6 +87,7 @@ func (s *state) exchange(n int) *exchange {
 // add folds one more entry in.
 func (s *state) add(e spec.Entry) error {
 	decided := false
+	s.keepSources(e.Heard)
 	switch e.Type {
 	case spec.EntryTask:
 		if e.Task == nil {
