@@ -88,13 +88,16 @@ func (k *Keeper) rewrite(ctx context.Context, engine kb.Engine, sources []*spec.
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		if err != nil {
+		if err != nil || len(said.Questions) == 0 {
 			notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so %s is searched without other words", m.Name, strings.Join(names[m], ", ")))
 			continue
 		}
 		other := q
 		other.Sources = names[m]
-		with := slices.DeleteFunc(slices.Clone(sources), func(s *spec.KnowledgeSource) bool { return s.Rewrite != m })
+		// A model that has made no vector of the question itself is not waited for again.
+		with := slices.DeleteFunc(slices.Clone(sources), func(s *spec.KnowledgeSource) bool {
+			return s.Rewrite != m || s.Embed == nil || q.Vectors[space(s.Embed)] == nil
+		})
 		for _, text := range said.Questions[:min(rewritings, len(said.Questions))] {
 			if other.Text = cut(text, maxRewriting); strings.TrimSpace(other.Text) == "" {
 				continue
@@ -157,7 +160,7 @@ func (k *Keeper) rerank(ctx context.Context, sources []*spec.KnowledgeSource, te
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err != nil {
+		if err != nil || !slices.ContainsFunc(said.Order, func(n int) bool { return n >= 1 && n <= len(places) }) {
 			notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so what %s says stands as the search has it", m.Name, strings.Join(names[m], ", ")))
 			continue
 		}

@@ -71,7 +71,7 @@ func model(name string) *spec.Model {
 
 func TestAModelPutsWhatIsFoundInOrder(t *testing.T) {
 	a := newAsked(t, func(s *spec.KnowledgeSource) { s.Rerank = model("judge") })
-	a.say = func(*spec.Model, string) (string, error) { return `{"order":[]}`, nil }
+	a.say = func(*spec.Model, string) (string, error) { return `{"order":[1,2]}`, nil }
 	q := kb.Query{Text: "rollback of a deployment", Most: 9}
 	before, _ := a.search(q)
 	files := strings.Fields(before)
@@ -102,6 +102,8 @@ func TestAModelPutsWhatIsFoundInOrder(t *testing.T) {
 		"down":    func(*spec.Model, string) (string, error) { return "", errors.New("connection refused") },
 		"no JSON": func(*spec.Model, string) (string, error) { return "I cannot say.", nil },
 		"another": func(*spec.Model, string) (string, error) { return `{"order":"2,1"}`, nil },
+		"nothing": func(*spec.Model, string) (string, error) { return `{"order":[]}`, nil },
+		"of none": func(*spec.Model, string) (string, error) { return `{"order":[0,-1,99]}`, nil },
 	} {
 		a.say = say
 		got, notes := a.search(q)
@@ -152,6 +154,9 @@ func TestAModelSaysAQuestionInOtherWords(t *testing.T) {
 	got, notes := a.search(q)
 	equal(t, "without", got, "")
 	equal(t, "without", notes, "the model writer cannot be asked, so "+a.source.Name+" is searched without other words")
+	a.say = func(*spec.Model, string) (string, error) { return `{"questions":[]}`, nil }
+	_, notes = a.search(q)
+	equal(t, "with none", notes, "the model writer cannot be asked, so "+a.source.Name+" is searched without other words")
 	a.say = func(_ *spec.Model, message string) (string, error) {
 		equal(t, "the model is asked", message, `{"question":"revert"}`)
 		return `{"questions":["undo", "", "` + strings.Repeat("x ", 5000) + `", "rollback"]}`, nil
@@ -184,4 +189,20 @@ func TestAnOrderIsOneOfAllThatThereIs(t *testing.T) {
 			t.Fatalf("%v of %d is %v", order, n, got)
 		}
 	})
+}
+
+// A model that makes no vectors is waited for once, and not for each way to ask the question.
+func TestAMuteModelIsNotAskedForOtherWords(t *testing.T) {
+	asked := 0
+	a := newAsked(t, func(s *spec.KnowledgeSource) { s.Rewrite = model("writer") })
+	a.source.Embed = model("nomic")
+	a.keeper.opts.Embed = func(context.Context, *spec.Model, []string) ([][]float32, error) {
+		asked++
+		return nil, errors.New("connection refused")
+	}
+	a.say = func(*spec.Model, string) (string, error) { return `{"questions":["undo","rollback","return"]}`, nil }
+	got, notes := a.search(kb.Query{Text: "revert", Most: 9})
+	if asked != 1 || got == "" || strings.Count(notes, "nomic") != 1 {
+		t.Errorf("asked %d times, found %q, and told %q", asked, got, notes)
+	}
 }
