@@ -17,6 +17,9 @@ type told struct{ error }
 
 func (t told) Unwrap() error { return t.error }
 
+// errGone says that a table is not there, which was there when the engine was opened.
+var errGone = errors.New("somebody has dropped it; where all of the schema is gone, it is made and filled anew when a source is looked at next, and else drop the rest of it")
+
 // explained makes of an error one that says what to do, and nothing of the connection string. Errors that are not of the database stay.
 func explained(ctx context.Context, err error) error {
 	if err == nil || errors.As(err, new(told)) {
@@ -76,6 +79,8 @@ func forbidden(err error) bool {
 func server(pg *pgconn.PgError) error {
 	says := fmt.Sprintf("PostgreSQL: %s (SQLSTATE %s)", pg.Message, pg.Code)
 	switch {
+	case pg.Code == "42P01" || pg.Code == "3F000":
+		return fmt.Errorf("%s: %w", says, errGone)
 	case pg.Code == "42501":
 		return errors.New(says + ": grant the user CREATE on the database, or make the schema and give it to the user (CREATE SCHEMA ... AUTHORIZATION ...)")
 	case pg.Code == "57014":

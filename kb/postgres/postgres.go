@@ -28,6 +28,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,7 +57,7 @@ type Engine struct {
 	pool    *pgxpool.Pool
 	options Options
 	// names puts the names of schemas where SQL has {kb} and {vector}.
-	names *strings.Replacer
+	names atomic.Pointer[strings.Replacer]
 
 	mu      sync.Mutex
 	closed  bool
@@ -189,7 +190,7 @@ func (e *Engine) within(ctx context.Context, o pgx.TxOptions, timeout time.Durat
 		defer cancel()
 		_ = began.Rollback(ctx) // After a commit there is nothing to do, and without a connection the server does it.
 	}()
-	t := &tx{began, e.names}
+	t := &tx{began, e.names.Load()}
 	if err := t.limit(ctx, timeout); err != nil {
 		return err
 	}
@@ -276,15 +277,23 @@ func (t *tx) sources(ctx context.Context, names ...string) ([]source, error) {
 		WHERE s.key = ANY($1) ORDER BY s.name`, keys)
 }
 
-// State is the state a source is in.
+// State is the state a source is in. Where the schema is gone, as after another database was put in the place of this one, it is made anew:
+// nothing is known of any source then.
 func (e *Engine) State(ctx context.Context, source string) (state string, err error) {
-	err = e.asking(ctx, func(ctx context.Context, t *tx) error {
-		found, err := t.sources(ctx, source)
-		if len(found) > 0 {
-			state = string(found[0].state)
+	ask := func() error {
+		return e.asking(ctx, func(ctx context.Context, t *tx) error {
+			found, err := t.sources(ctx, source)
+			if len(found) > 0 {
+				state = string(found[0].state)
+			}
+			return err
+		})
+	}
+	if err = ask(); errors.Is(err, errGone) {
+		if err = explained(ctx, e.prepare(ctx)); err == nil {
+			err = ask()
 		}
-		return err
-	})
+	}
 	return state, err
 }
 

@@ -147,6 +147,33 @@ func TestSchemasOfOthers(t *testing.T) {
 	}
 }
 
+// A schema that is dropped while an engine is open is made anew when it is asked what it has, and not by a search, which would find nothing.
+func TestASchemaThatIsDropped(t *testing.T) {
+	name := schema(t)
+	e := opened(t, name)
+	defer e.Close()
+	u := kb.Update{Source: "docs", To: "1", Put: []kb.File{{Path: "a", Blob: "a"}}, Read: func(context.Context, kb.File) (kb.Document, error) {
+		return kb.Document{Chunks: []kb.Chunk{{Text: "words"}}}, nil
+	}}
+	if err := e.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	sql(t, `DROP SCHEMA "`+strings.ReplaceAll(name, `"`, `""`)+`" CASCADE`)
+	q := kb.Query{Text: "words", Sources: []string{"docs"}, Most: 1}
+	if _, err := e.Search(t.Context(), q); err == nil || !strings.Contains(err.Error(), "somebody has dropped it") {
+		t.Errorf("a search says %v", err)
+	}
+	if state, err := e.State(t.Context(), "docs"); err != nil || state != "" {
+		t.Fatalf("the state is %q: %v", state, err)
+	}
+	if err := e.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	if hits, err := e.Search(t.Context(), q); err != nil || len(hits) != 1 {
+		t.Errorf("found %v: %v", hits, err)
+	}
+}
+
 // Two engines are two processes to the server.
 func TestTwoProcesses(t *testing.T) {
 	name := schema(t)

@@ -48,7 +48,7 @@ CREATE TABLE {kb}.layout (version integer NOT NULL)`
 // prepare makes the schema where it is not there, and checks that it is as it is expected.
 func (e *Engine) prepare(ctx context.Context) error {
 	name := pgx.Identifier{e.options.Schema}.Sanitize()
-	e.names = strings.NewReplacer("{kb}", name)
+	e.names.CompareAndSwap(nil, strings.NewReplacer("{kb}", name))
 	return e.within(ctx, pgx.TxOptions{}, e.options.SearchTimeout, func(ctx context.Context, t *tx) error {
 		if _, err := t.exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "mainstay schema "+e.options.Schema); err != nil {
 			return err
@@ -63,8 +63,8 @@ func (e *Engine) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		e.names = strings.NewReplacer("{kb}", name, "{vector}", pgx.Identifier{vector}.Sanitize())
-		t.names = e.names
+		t.names = strings.NewReplacer("{kb}", name, "{vector}", pgx.Identifier{vector}.Sanitize())
+		e.names.Store(t.names)
 		switch {
 		case known:
 			version := 0
