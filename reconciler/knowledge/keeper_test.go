@@ -418,3 +418,46 @@ func TestASearchSaysThatASourceIsBeingRead(t *testing.T) {
 	close(goOn)
 	w.keeper.Wait()
 }
+
+// Whatever others have put into a shared index in the place of a source, or removed from it, is mended soon, though the source stays as it is.
+func TestASharedIndexIsWhatIsDeclaredHere(t *testing.T) {
+	w := newWorld(t)
+	r := newRepository(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Ours\n\nA rollback.\n"}))
+	s := filesSource(t, "docs/**")
+	f := fleet(s)
+	f.KnowledgeIn = &spec.Postgres{Schema: "shared"}
+	keep := func() {
+		w.keeper.Keep(t.Context(), f, here)
+		w.keeper.Wait()
+	}
+	keep()
+	w.state("docs", Indexed)
+	for what, change := range map[string]func() error{
+		"removed": func() error { return w.engine.Forget(t.Context(), "docs") },
+		"replaced": func() error {
+			other := newRepository(t)
+			k := New(w.opts)
+			there := other.here(other.commit(map[string]string{"docs/b.md": "# Theirs\n\nA rollback.\n"}))
+			if s := k.Bring(t.Context(), s, there, func(State) {}); s.Reason != Indexed {
+				t.Errorf("it is %+v", s)
+			}
+			return nil // To close it is to close the engine.
+		},
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		w.later(follow)
+		keep()
+		equal(t, what, w.found("rollback", s), "docs/a.md")
+	}
+	updates := w.engine.updates
+	for range 3 {
+		w.later(follow)
+		keep()
+	}
+	if w.engine.updates != updates {
+		t.Errorf("%d updates of what is as it was", w.engine.updates-updates)
+	}
+}

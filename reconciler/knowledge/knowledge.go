@@ -53,13 +53,16 @@ type State struct {
 
 	// mute says that words are found, and that the source's model has not answered yet.
 	mute bool
+	// reached is the state of it in an engine that others write to as well, and due is when the source itself is to be looked at again.
+	reached string
+	due     time.Time
 }
 
 // The time after which something is looked at again.
 const (
 	// refresh is for a site that does not say.
 	refresh = 24 * time.Hour
-	// follow is for the branch of another repository, and for runs, which may be forgotten.
+	// follow is for the branch of another repository, for runs, which may be forgotten, and for an engine that others write to as well.
 	follow = time.Minute
 	// retry is for what failed, doubled each time up to maxRetry.
 	retry    = 5 * time.Second
@@ -366,6 +369,10 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	if err != nil {
 		return State{Reason: IndexFailed, Message: err.Error()}, 0
 	}
+	shared := source.Spec.History == nil && k.shares()
+	if is, _ := k.State(source.Name); shared && is.Reason == Indexed && is.reached == was && k.opts.Now().Before(is.due) {
+		return is, min(follow, is.due.Sub(k.opts.Now())) // Nobody else has put anything in its place.
+	}
 	j := &job{Keeper: k, engine: engine, source: source, here: here, was: was}
 	j.tell = func(done, of int) {
 		tell(State{Reason: Indexing, Message: fmt.Sprintf("%d of %d files are read", done, of), Commit: commitOf(was), Done: done, Of: of})
@@ -378,6 +385,11 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	case j.mute != nil:
 		s.mute = true
 		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for its model does not answer: "+j.mute.Error()
+	case shared && s.Reason == Indexed:
+		if s.reached, err = engine.State(ctx, source.Name); err != nil {
+			s.Reason, s.Message = IndexFailed, err.Error()
+		}
+		s.due, next = k.opts.Now().Add(next), min(next, follow)
 	}
 	return s, next
 }
