@@ -27,6 +27,7 @@ func (r *Reconciler) join() {
 		sources.Own = true
 		sources.Past = func(context.Context) (knowledge.Past, func(), error) { return r.parts.Store, func() {}, nil }
 	}
+	sources = r.hidden(sources)
 	r.knowledge = knowledge.New(sources)
 	r.broker = broker.New(broker.Options{
 		Models: r.parts.Models, Chat: r.keeper.Chat, Tools: r.parts.Tools, Lock: r.lock, Policies: r.policies, Begun: r.begun, Describe: r.describe, Files: r.files,

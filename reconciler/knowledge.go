@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
@@ -18,6 +19,23 @@ func (r *Reconciler) keepKnowledge(ctx context.Context) {
 		return
 	}
 	r.knowledge.Keep(ctx, fleet, knowledge.Here{Commit: revision.Commit(), History: r.parts.Remote})
+}
+
+// hidden is how sources are read with nothing secret told to the models that searches ask: what stands in a document is hidden from an
+// agent only once it is found.
+func (r *Reconciler) hidden(o knowledge.Options) knowledge.Options {
+	ask, embed := o.Ask, o.Embed
+	o.Ask = func(ctx context.Context, m *spec.Model, instructions, message string, schema json.RawMessage) (string, error) {
+		return ask(ctx, m, instructions, r.broker.Redactor().Text(message), schema)
+	}
+	o.Embed = func(ctx context.Context, m *spec.Model, texts []string) ([][]float32, error) {
+		clean := make([]string, len(texts))
+		for i, text := range texts {
+			clean[i] = r.broker.Redactor().Text(text)
+		}
+		return embed(ctx, m, clean)
+	}
+	return o
 }
 
 // settle waits until what goes on beside the passes has come to an end, and gives free what it holds.
