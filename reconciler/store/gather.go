@@ -31,7 +31,8 @@ const (
 
 // gather publishes messages, those together that come at once.
 type gather struct {
-	js jetstream.JetStream
+	writes context.Context // ends when the server takes no more
+	js     jetstream.JetStream
 
 	mu      sync.Mutex
 	waiting []*publishing
@@ -98,7 +99,7 @@ func (g *gather) work() {
 }
 
 func (g *gather) alone(p *publishing) (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	ctx, cancel := context.WithTimeout(g.writes, writeTime)
 	defer cancel()
 	ack, err := g.js.PublishMsg(ctx, p.msg, jetstream.WithExpectLastSequencePerSubject(p.after))
 	if err != nil {
@@ -122,7 +123,7 @@ func (g *gather) together(some []*publishing) bool {
 			err = g.js.Conn().PublishMsg(msg)
 		} else {
 			msg.Header.Set(batchCommit, "1")
-			ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+			ctx, cancel := context.WithTimeout(g.writes, writeTime)
 			ack, err = g.js.PublishMsg(ctx, msg)
 			cancel()
 		}

@@ -37,6 +37,9 @@ type embedded struct {
 	server *server.Server
 	done   sync.WaitGroup
 	logger *slog.Logger
+	// writes ends when the server takes no more of them, as where the disk is full. It does not answer the one that fails.
+	writes context.Context
+	broken context.CancelFunc
 
 	mu    sync.Mutex
 	lines []string
@@ -45,6 +48,7 @@ type embedded struct {
 
 func startServer(dir string, logger *slog.Logger) (*embedded, error) {
 	e := &embedded{logger: logger, fatal: make(chan struct{})}
+	e.writes, e.broken = context.WithCancel(context.Background())
 	s, err := server.NewServer(&server.Options{
 		ServerName: "mainstay", DontListen: true, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: dir, SyncAlways: true, DisableJetStreamBanner: true,
@@ -93,6 +97,11 @@ func (e *embedded) complain(level slog.Level, format string, args []any) {
 	defer e.mu.Unlock()
 	if len(e.lines) < maxSaid {
 		e.lines = append(e.lines, line)
+	}
+	for _, sign := range []string{"failed to store a msg", "will be DISABLED", "disabling JetStream"} {
+		if strings.Contains(line, sign) {
+			e.broken()
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -80,6 +81,7 @@ type Store struct {
 	opts   Options
 	lock   *lock
 	server *embedded
+	named  bool // the server's files have second names, and what it has done to them does not count yet
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	// appends are the writes to the records.
@@ -145,6 +147,14 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := putBack(s.opts.Dir); err != nil {
+		return err
+	}
+	if made {
+		if s.named, err = keep(s.opts.Dir); err != nil {
+			return err
+		}
+	}
 	if s.server, err = startServer(s.opts.Dir, s.opts.Logger); err != nil {
 		return err
 	}
@@ -155,20 +165,41 @@ func (s *Store) open(ctx context.Context) error {
 	if s.js, err = jetstream.New(s.conn); err != nil {
 		return fmt.Errorf("connect to the embedded server: %w", err)
 	}
-	s.appends = &gather{js: s.js}
+	s.appends = &gather{js: s.js, writes: s.server.writes}
 	if !made {
 		if err := s.make(ctx); err != nil {
-			return err
+			return s.because(err)
 		}
 	}
 	if err := s.find(ctx); err != nil {
-		if said := s.server.said(); said != "" {
-			return fmt.Errorf("%w; the embedded server says: %s", err, said)
-		}
-		return err
+		return s.because(err)
 	}
-	return nil
+	if !s.named {
+		return nil
+	}
+	s.named = false
+	return letGo(s.opts.Dir)
 }
+
+// because adds to an error what the embedded server has said. Where the disk is full that is all there is to tell, for the
+// server then answers nothing, or that it never had a stream.
+func (s *Store) because(err error) error {
+	said := s.server.said()
+	switch {
+	case strings.Contains(said, "no space left"):
+		return fmt.Errorf("%w: free some, and start again; what was written before is kept", errNoSpace)
+	case said != "":
+		return fmt.Errorf("%w; the embedded server says: %s", err, said)
+	}
+	return err
+}
+
+var (
+	// errNoSpace says that the disk is full.
+	errNoSpace = errors.New("there is no space left on its disk")
+	// errBroken says that an earlier write has failed, or this one.
+	errBroken = errors.New("the store takes nothing more since a write has failed: start again")
+)
 
 // checkFormat reports whether the folder holds a store already.
 func (s *Store) checkFormat() (made bool, err error) {
@@ -192,7 +223,12 @@ func (s *Store) Close() error {
 	if s.server != nil {
 		s.server.stop()
 	}
-	return s.lock.release()
+	var err error
+	if s.named {
+		err = putBack(s.opts.Dir)
+		s.named = false
+	}
+	return errors.Join(err, s.lock.release())
 }
 
 // durable runs a write between its two barriers. The write is not cut off when ctx ends, because then nobody could tell
@@ -204,7 +240,14 @@ func (s *Store) durable(ctx context.Context, name string, write func(context.Con
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
 	s.opts.Barrier(name + ": before")
+	if s.server.writes.Err() != nil {
+		return s.because(errBroken)
+	}
+	defer context.AfterFunc(s.server.writes, cancel)()
 	if err := write(ctx); err != nil {
+		if s.server.writes.Err() != nil && errors.Is(err, context.Canceled) {
+			return s.because(errBroken)
+		}
 		return err
 	}
 	s.opts.Barrier(name + ": after")
