@@ -178,7 +178,7 @@ func (r *Reconciler) standing(ctx context.Context, id spec.RunID) (asked spec.Ru
 		switch err := r.Stuck(summary.Run); {
 		case summary.Outcome != nil || summary.Phase == spec.PhaseWaiting:
 		case err != nil:
-			stuck = fmt.Errorf("run %s: %w", summary.Run, err)
+			stuck = fmt.Errorf("run %s could not go on, and was tried %d times: %w", summary.Run, maxTries, err)
 		default:
 			busy = true
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler/plan"
 	"github.com/mainstay-dev/mainstay/reconciler/run"
 	"github.com/mainstay-dev/mainstay/spec"
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // FailedError says which resources and runs are not as declared, after all that could be done was done.
@@ -235,14 +236,43 @@ func (r *Reconciler) newTask(name spec.AgentName, text string) (spec.Task, error
 	fleet, revision, seen := r.fleet, r.applied, r.seen
 	r.mu.Unlock()
 	if fleet == nil {
-		return spec.Task{}, fmt.Errorf("%s does not run: it is broken, or held because its commit is not as mainstay.yaml demands; `mainstay get revisions` says why", seen.Short())
+		return spec.Task{}, fmt.Errorf("%s does not run, and nothing did before:%s", seen.Short(), r.problemsOf(seen))
 	}
 	agent, ok := fleet.Agents[name]
 	if !ok {
-		return spec.Task{}, fmt.Errorf("no agent %q at %s; there are: %s", name, revision.Short(), strings.Join(agentNames(fleet), ", "))
+		hint := "there are: " + strings.Join(agentNames(fleet), ", ")
+		if len(fleet.Agents) == 0 {
+			hint = "it declares none"
+		}
+		if meant := near.Name(string(name), agentNames(fleet)); meant != "" {
+			hint = fmt.Sprintf("did you mean %q?", meant)
+		}
+		return spec.Task{}, fmt.Errorf("no agent %q at %s; %s", spec.Visible(string(name)), revision.Short(), hint)
 	}
 	now := r.opts.Now().UTC()
 	return spec.Task{Run: run.NewID(now, r.opts.Random), Agent: name, Text: strings.ToValidUTF8(text, "\uFFFD"), Revision: revision, Digest: agent.Digest, At: now}, nil
+}
+
+// maxTold bounds how many problems of a revision an error lists.
+const maxTold = 10
+
+// problemsOf lists what keeps a revision from running, a line each.
+func (r *Reconciler) problemsOf(revision spec.Revision) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.revisions, func(s RevisionStatus) bool { return s.Revision == revision })
+	if i < 0 {
+		return " nobody knows why"
+	}
+	var b strings.Builder
+	problems := r.revisions[i].Problems
+	for _, p := range problems[:min(len(problems), maxTold)] {
+		b.WriteString("\n  " + spec.Visible(p))
+	}
+	if more := len(problems) - maxTold; more > 0 {
+		fmt.Fprintf(&b, "\n  and %s", count(more, "more problem"))
+	}
+	return b.String()
 }
 
 func agentNames(fleet *spec.Fleet) []string {

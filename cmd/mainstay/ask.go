@@ -162,6 +162,7 @@ type asking struct {
 	// beneath holds what agents beneath have said of a line, by run.
 	beneath map[spec.RunID]string
 	shown   strings.Builder // the text of the model's answer as it came
+	held    string          // why the newest revision is not the one that answers, until a run starts
 	problem string          // what was told last to have gone wrong; when it happens again it is not told again
 }
 
@@ -200,14 +201,36 @@ func (a *asking) tell(e reconciler.Event) {
 	case reconciler.Proposed:
 		a.endLine()
 		fmt.Fprintf(a.progress, "· %s: %s\n", proposalName(*e.Proposal), e.Proposal.Title)
-	case reconciler.Warned, reconciler.SourceFailed, reconciler.StepFailed, reconciler.RunRetrying:
-		a.endLine()
+	case reconciler.RevisionBroken:
+		a.held = fmt.Sprintf("%s is broken, and what was declared before answers: `mainstay get revisions` says why", e.Revision.Short())
+		if len(e.Problems) > 0 {
+			a.held = fmt.Sprintf("%s is broken, and what was declared before answers: %s", e.Revision.Short(), e.Problems[0])
+		}
+	case reconciler.RevisionHeld:
+		a.held = fmt.Sprintf("%s is held, and what was declared before answers: %v", e.Revision.Short(), e.Err)
+	case reconciler.RunStarted:
+		a.trouble(a.held)
+		a.held = ""
+	case reconciler.RunRetrying:
 		a.shown.Reset() // A model that is asked again begins anew.
 		if text := e.Err.Error(); text != a.problem {
+			a.trouble(text + "\n  it is tried again")
 			a.problem = text
-			fmt.Fprintf(a.progress, "· %s\n", text)
 		}
+	case reconciler.Warned, reconciler.SourceFailed, reconciler.StepFailed:
+		a.shown.Reset()
+		a.trouble(e.Err.Error())
 	}
+}
+
+// trouble shows what has gone wrong, once for as long as it is the same.
+func (a *asking) trouble(text string) {
+	if text == "" || text == a.problem {
+		return
+	}
+	a.problem = text
+	a.endLine()
+	fmt.Fprintf(a.progress, "· %s\n", text)
 }
 
 func (a *asking) endLine() {

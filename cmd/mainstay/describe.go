@@ -13,6 +13,7 @@ import (
 	"github.com/mainstay-dev/mainstay/reconciler"
 	runs "github.com/mainstay-dev/mainstay/reconciler/run"
 	"github.com/mainstay-dev/mainstay/spec"
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 func newDescribe() *cobra.Command {
@@ -43,7 +44,7 @@ func newDescribe() *cobra.Command {
 				for _, a := range s.Agents {
 					names = append(names, string(a.Name))
 				}
-				return fmt.Errorf("no agent %q; there are: %s", args[1], dash(strings.Join(names, ", ")))
+				return unknownAgent(args[1], names)
 			}
 			if output != "" {
 				return printItems(cmd.OutOrStdout(), output, s.Agents[i])
@@ -105,7 +106,11 @@ func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, n
 	}
 	fmt.Fprintln(w, "\nConditions:")
 	for _, c := range a.Conditions {
-		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\n", c.Type, c.Status, c.Reason, c.Message)
+		lines := strings.Split(spec.Visible(c.Message), "\n") // An agent's last words may have several.
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\n", c.Type, c.Status, c.Reason, lines[0])
+		for _, line := range lines[1:] {
+			fmt.Fprintf(tw, "  \t\t\t%s\n", line)
+		}
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -114,6 +119,18 @@ func describeAgent(w io.Writer, s reconciler.Status, a reconciler.AgentStatus, n
 	mine.Runs = slices.DeleteFunc(slices.Clone(s.Runs), func(r spec.RunSummary) bool { return r.Agent != a.Name })
 	fmt.Fprintln(w, "\nRuns:")
 	return views["runs"](mine, now).print(w, "")
+}
+
+// unknownAgent says which agents a daemon has.
+func unknownAgent(name string, names []string) error {
+	hint := "none runs in this state folder; `mainstay run` starts those that are declared"
+	if len(names) > 0 {
+		hint = "there are: " + strings.Join(names, ", ")
+	}
+	if meant := near.Name(name, names); meant != "" {
+		hint = fmt.Sprintf("did you mean %q?", meant)
+	}
+	return fmt.Errorf("no agent %q; %s", spec.Visible(name), hint)
 }
 
 func runsText(n int) string {

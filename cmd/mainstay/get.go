@@ -16,6 +16,7 @@ import (
 
 	"github.com/mainstay-dev/mainstay/reconciler"
 	"github.com/mainstay-dev/mainstay/spec"
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // table is a view of the state: rows for people, items for programs.
@@ -30,8 +31,9 @@ var views = map[string]func(s reconciler.Status, now time.Time) table{
 	"agents": func(s reconciler.Status, now time.Time) table {
 		t := table{header: []string{"NAME", "READY", "STATE", "RUNS", "ISOLATION", "RESTARTS", "REVISION", "AGE", "MESSAGE"}, items: s.Agents}
 		for _, a := range s.Agents {
+			text := strings.TrimSuffix(message(a.Conditions), ", isolation "+a.Isolation) // It has a column of its own.
 			t.rows = append(t.rows, []string{string(a.Name), readiness(a.Conditions), agentState(a), agentRuns(a), dash(a.Isolation),
-				fmt.Sprint(a.Restarts), a.Revision.Short(), since(now, a.Since), message(a.Conditions)})
+				fmt.Sprint(a.Restarts), a.Revision.Short(), since(now, a.Since), text})
 		}
 		return t
 	},
@@ -168,7 +170,15 @@ func (t table) named(kind, name string) (table, error) {
 	}
 	switch len(found) {
 	case 0:
-		return table{}, fmt.Errorf("no %s %q; `mainstay get %s` lists those there are", strings.TrimSuffix(kind, "s"), name, kind)
+		hint := fmt.Sprintf("`mainstay get %s` lists those there are", kind)
+		var names []string
+		for _, row := range t.rows {
+			names = append(names, row[0])
+		}
+		if meant := near.Name(name, names); meant != "" {
+			hint = fmt.Sprintf("did you mean %q?", meant)
+		}
+		return table{}, fmt.Errorf("no %s %q; %s", strings.TrimSuffix(kind, "s"), spec.Visible(name), hint)
 	case 1:
 	default:
 		return table{}, usageError{fmt.Errorf("%q is the beginning of %d %s; write more of it", name, len(found), kind)}

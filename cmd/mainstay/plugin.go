@@ -44,7 +44,7 @@ func newPluginTest() *cobra.Command {
 		Long: "Start PATH with ARGS as an agent's process, play the model and the tools, and say of each rule of the protocol whether\n" +
 			"the runtime keeps it. ARGS must make it an agent that asks the model with its task, calls what the model asks for, and\n" +
 			"returns the first answer without calls. It is started without walls; the last check, \"walls\", does one run behind\n" +
-			"those that this machine has.\n\n" +
+			"those that this machine has. What stands behind PATH is an argument of the runtime, -o too: give flags before it.\n\n" +
 			"Checks:\n" + wrapped(strings.Join(pluginChecks(), ", "), "  ") + "\n" +
 			"Exit status: 0 the runtime passes; 1 it does not, or the time was over; 2 the command line makes no sense.",
 		Example: "  mainstay plugin test ./mainstay-loop\n  mainstay plugin test --check cancel,replay ./my-runtime --graph demo",

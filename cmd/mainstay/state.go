@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -210,6 +211,20 @@ func (r *reader) note(s reconciler.Status, w io.Writer) {
 	if held := heldBack(s); held != "" {
 		fmt.Fprintf(w, "note: %s\n", held)
 	}
+	if n := unfinished(s.Runs); !r.live && n > 0 {
+		fmt.Fprintf(w, "note: no daemon is running, so %s until the next one: start `mainstay run`\n", cmp.Or(map[int]string{1: "1 run waits"}[n], fmt.Sprintf("%d runs wait", n)))
+	}
+}
+
+// unfinished counts the runs that a daemon would be working on.
+func unfinished(list []spec.RunSummary) int {
+	n := 0
+	for _, s := range list {
+		if s.Phase == spec.PhaseQueued || s.Phase == spec.PhaseRunning {
+			n++
+		}
+	}
+	return n
 }
 
 // heldBack says that a newer revision than the one that runs is held back, because it is broken or not signed, and why; "" where

@@ -85,7 +85,7 @@ func newResume(env environment) *cobra.Command {
 				if was {
 					fmt.Fprintf(cmd.OutOrStdout(), "resumed %s\n", reconciler.Suspension{Ref: ref}.What())
 				} else {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s was not suspended at once\n", reconciler.Suspension{Ref: ref}.What())
+					fmt.Fprintf(cmd.OutOrStdout(), "%s was not suspended with `mainstay suspend`\n", reconciler.Suspension{Ref: ref}.What())
 				}
 			}
 			return tellStillSuspended(cmd, r, refs)
