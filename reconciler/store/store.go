@@ -187,19 +187,15 @@ func (s *Store) because(err error) error {
 	said := s.server.said()
 	switch {
 	case strings.Contains(said, "no space left"):
-		return fmt.Errorf("%w: free some, and start again; what was written before is kept", errNoSpace)
+		return fmt.Errorf("there is no space left on the disk of %s: free some, and start again; what was written before is kept", s.opts.Dir)
 	case said != "":
 		return fmt.Errorf("%w; the embedded server says: %s", err, said)
 	}
 	return err
 }
 
-var (
-	// errNoSpace says that the disk is full.
-	errNoSpace = errors.New("there is no space left on its disk")
-	// errBroken says that an earlier write has failed, or this one.
-	errBroken = errors.New("the store takes nothing more since a write has failed: start again")
-)
+// errBroken says that an earlier write has failed, or this one.
+var errBroken = errors.New("the store takes nothing more since a write has failed: start again")
 
 // checkFormat reports whether the folder holds a store already.
 func (s *Store) checkFormat() (made bool, err error) {
