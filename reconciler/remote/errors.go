@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 var (
@@ -69,7 +72,16 @@ func (r *Remote) unreachable(ctx context.Context, doing string, err error) error
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s %s: %w: %w", doing, r.at.url, ErrUnreachable, context.Cause(ctx))
 	}
-	return fmt.Errorf("%s %s: %w: %s", doing, r.at.url, ErrUnreachable, r.at.clean(explain(err)))
+	why := r.at.clean(explain(err))
+	if folder, ok := strings.CutPrefix(r.at.url, "file://"); ok && errors.Is(err, transport.ErrRepositoryNotFound) && isFolder(folder) {
+		why = "this folder is no Git repository: name another, or `git init` and commit to it"
+	}
+	return fmt.Errorf("%s %s: %w: %s", doing, r.at.url, ErrUnreachable, why)
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
