@@ -99,7 +99,7 @@ var mayImport = map[string][]string{
 	"reconciler/knowledge/past": {"spec", "kb", "kb/ingest", "reconciler/transcript"},
 
 	// The loop.
-	"reconciler": {"spec", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
+	"reconciler": {"spec", "spec/near", "plugins", "reconciler/remote", "reconciler/source", "reconciler/plan", "reconciler/policy",
 		"reconciler/host", "reconciler/run", "reconciler/broker", "reconciler/broker/model", "reconciler/broker/tool", "reconciler/models", "reconciler/knowledge",
 		"reconciler/proposal", "reconciler/execute", "reconciler/undo", "reconciler/shelf", "reconciler/store", "reconciler/serve", "reconciler/notify"},
 
