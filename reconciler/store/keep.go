@@ -59,6 +59,10 @@ func letGo(dir string) error {
 	if err := os.Rename(filepath.Join(dir, keptDir), made); err != nil { // What is half removed is not put back.
 		return err
 	}
+	// A power cut must not bring the former name back: what is written from now on would be replaced.
+	if err := syncFolder(dir); err != nil {
+		return err
+	}
 	return os.RemoveAll(made)
 }
 
