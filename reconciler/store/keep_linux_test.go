@@ -12,8 +12,12 @@ import (
 
 func TestAFullDiskIsToldAndLosesNothing(t *testing.T) {
 	disk := t.TempDir()
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("no small disk can be had here: %v", err)
+	switch err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err {
+	case nil:
+	case unix.EPERM, unix.EACCES:
+		t.Skip("SKIPPED: no small disk can be mounted without being root")
+	default:
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { must(t, unix.Unmount(disk, 0)) })
 	dir := filepath.Join(disk, "store")
