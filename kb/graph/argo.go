@@ -60,10 +60,13 @@ func (r resource) rootOf(s value) Node {
 	return Node{Kind: KindPath, Namespace: repository(url).Name, Name: "."}
 }
 
-// below is a path beneath the root of a repository.
+// below is a path beneath the root of a repository, or nothing where none is written.
 func below(root Node, relative string) Node {
+	if root.Name == "" || relative == "" {
+		return Node{}
+	}
 	relative = path.Clean(strings.TrimLeft(relative, "/"))
-	if root.Name == "" || relative == ".." || strings.HasPrefix(relative, "../") {
+	if relative == ".." || strings.HasPrefix(relative, "../") {
 		return Node{}
 	}
 	root.Name = path.Join(root.Name, relative)
