@@ -244,10 +244,7 @@ func (r *Reconciler) newTask(name spec.AgentName, text string) (spec.Task, error
 		if len(fleet.Agents) == 0 {
 			hint = "it declares none"
 		}
-		if meant := near.Name(string(name), agentNames(fleet)); meant != "" {
-			hint = fmt.Sprintf("did you mean %q?", meant)
-		}
-		return spec.Task{}, fmt.Errorf("no agent %q at %s; %s", spec.Visible(string(name)), revision.Short(), hint)
+		return spec.Task{}, fmt.Errorf("no agent %q at %s; %s", spec.Visible(string(name)), revision.Short(), near.Hint(string(name), agentNames(fleet), hint))
 	}
 	now := r.opts.Now().UTC()
 	return spec.Task{Run: run.NewID(now, r.opts.Random), Agent: name, Text: strings.ToValidUTF8(text, "\uFFFD"), Revision: revision, Digest: agent.Digest, At: now}, nil

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // maxActionID is the longest name of an Action, in bytes: an agent's name, a run and a number.
@@ -74,14 +76,14 @@ func (l *loader) actionTool(e *entry[ActionSpec]) {
 		return
 	}
 	if l.servers[w.Server] == nil {
-		l.error(n.at("server"), didYouMean(w.Server, names(l.servers), "restore it, or remove the file of an action that is done"), "unknown tool server %q", w.Server)
+		l.error(n.at("server"), near.Hint(w.Server, names(l.servers), "restore it, or remove the file of an action that is done"), "unknown tool server %q", w.Server)
 		return
 	}
 	tools := l.servers[w.Server].written.Tools
 	switch t, ok := tools[w.Tool]; {
 	case w.Tool == "":
 	case !ok && !l.servers[w.Server].broken:
-		l.error(n.at("tool"), didYouMean(w.Tool, names(tools), callable(tools)), "tool server %q declares no tool %q", w.Server, w.Tool)
+		l.error(n.at("tool"), near.Hint(w.Tool, names(tools), callable(tools)), "tool server %q declares no tool %q", w.Server, w.Tool)
 	case ok && t.Effect != EffectWrite:
 		l.error(n.at("tool"), "only write tools need an approval, and denied ones get none", "the action calls %q, which is not a write tool", w.Tool)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // DefaultRuntime is the reference loop, which comes with Mainstay.
@@ -145,7 +147,7 @@ func (l *loader) agentMore(a *Agent, e *entry[AgentSpec]) {
 func (l *loader) isolation(n *node, w *Isolation) {
 	for part := range strings.SplitSeq(w.Require, "+") {
 		if !slices.Contains(isolations, part) && w.Require != "" {
-			l.error(n.at("require"), didYouMean(part, isolations, "known are "+strings.Join(isolations, ", ")+", with + between them"), "unknown isolation %q", part)
+			l.error(n.at("require"), near.Hint(part, isolations, "known are "+strings.Join(isolations, ", ")+", with + between them"), "unknown isolation %q", part)
 		}
 	}
 	byName := map[string]string{}
@@ -316,7 +318,7 @@ func (l *loader) agentTools(f *Fleet, a *Agent, e *entry[AgentSpec]) {
 			switch t, ok := server.Spec.Tools[tool]; {
 			case !ok && l.servers[use.Server].broken:
 			case !ok:
-				l.error(at, didYouMean(tool, names(server.Spec.Tools), callable(server.Spec.Tools)), "tool server %q declares no tool %q", use.Server, tool)
+				l.error(at, near.Hint(tool, names(server.Spec.Tools), callable(server.Spec.Tools)), "tool server %q declares no tool %q", use.Server, tool)
 			case t.Effect == EffectDenied:
 				l.error(at, "remove it, or change its effect", "tool server %q denies the tool %q", use.Server, tool)
 			case l.once(at, "tool", given[:j], tool):

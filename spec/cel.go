@@ -16,6 +16,8 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
 	"cel.dev/cel-go/parser"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // The bounds of one CEL expression. They stop an expression, not a fleet: whoever evaluates it gets an error.
@@ -182,7 +184,7 @@ func (l *language) checked(expression string, want *cel.Type) (*cel.Env, *cel.As
 		e := &expressionError{Line: first.Location.Line(), Column: first.Location.Column(), Message: plainMessage(first.Message)}
 		if m := noField.FindStringSubmatch(first.Message); m != nil && l.fields != nil {
 			known := slices.Sorted(maps.Keys(l.fields))
-			e.Hint = didYouMean(m[1], known, "known are "+strings.Join(known, ", "))
+			e.Hint = near.Hint(m[1], known, "known are "+strings.Join(known, ", "))
 		}
 		return nil, nil, e
 	}

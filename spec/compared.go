@@ -89,23 +89,23 @@ func (l *loader) unknownName(c comparison, tools func() map[string]bool) (noun, 
 	switch c.field {
 	case "call.server":
 		if l.servers[c.text] == nil && !slices.Contains(ownServers, c.text) {
-			return KindToolServer.word(), didYouMean(c.text, names(l.servers), otherwise)
+			return KindToolServer.word(), near.Hint(c.text, names(l.servers), otherwise)
 		}
 	case "call.agent", "change.agent", "run.agent":
 		if l.agents[c.text] == nil {
-			return KindAgent.word(), didYouMean(c.text, names(l.agents), otherwise)
+			return KindAgent.word(), near.Hint(c.text, names(l.agents), otherwise)
 		}
 	case "call.effect":
 		if known := []string{EffectRead, EffectWrite}; !slices.Contains(known, c.text) {
-			return "effect", didYouMean(c.text, known, otherwise)
+			return "effect", near.Hint(c.text, known, otherwise)
 		}
 	case "call.tool":
 		if tools()[c.text] {
 			return "", ""
 		}
 		// Mainstay's own tools are not declared: only what is close to a declared one is told.
-		if meant := near.Name(c.text, names(tools())); meant != "" {
-			return "tool", fmt.Sprintf("did you mean %q?", meant)
+		if hint := near.Hint(c.text, names(tools()), ""); hint != "" {
+			return "tool", hint
 		}
 	}
 	return "", ""

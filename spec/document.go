@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // folders are what is read beneath the root, besides .agents/skills.
@@ -190,7 +192,7 @@ func (l *loader) kind(n *node, kind Kind) bool {
 	case kind == KindSkill:
 		l.error(n.at("kind"), KindSkill.declared(), "a Skill has no manifest")
 	default:
-		l.error(n.at("kind"), didYouMean(string(kind), writtenKinds(), known), "unknown kind %q", kind)
+		l.error(n.at("kind"), near.Hint(string(kind), writtenKinds(), known), "unknown kind %q", kind)
 	}
 	return false
 }

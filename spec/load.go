@@ -201,8 +201,8 @@ func known[V any](l *loader, n *node, kind Kind, name string, resources map[stri
 		return true
 	}
 	const format = "unknown %s %q"
-	if meant := near.Name(name, names(resources)); meant != "" {
-		l.error(n, fmt.Sprintf("did you mean %q?", meant), format, kind.word(), name)
+	if hint := near.Hint(name, names(resources), ""); hint != "" {
+		l.error(n, hint, format, kind.word(), name)
 	} else {
 		l.absent(n, kind, kind.declared(), format, kind.word(), name)
 	}

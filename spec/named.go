@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // unread is why a file that a resource names cannot be read, and what to do about it.
@@ -21,7 +23,7 @@ func (l *loader) named(name string, most int64, write string) ([]byte, *unread) 
 		info, err := fs.Lstat(l.root, dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, &unread{"there is no such file", didYouMean(name, l.beside(name), write)}
+			return nil, &unread{"there is no such file", near.Hint(name, l.beside(name), write)}
 		case err != nil:
 			return nil, &unread{summary: "it cannot be read: " + reason(err)}
 		case info.Mode()&fs.ModeSymlink != 0:

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // The bounds of what one revision may hold. They are far above what people write, and keep a hostile file cheap.
@@ -232,12 +230,4 @@ func (n *node) describe() string {
 		return "a map"
 	}
 	return "nothing"
-}
-
-// didYouMean is the hint for a name that may be a misspelling, or otherwise.
-func didYouMean(name string, candidates []string, otherwise string) string {
-	if best := near.Name(name, candidates); best != "" {
-		return fmt.Sprintf("did you mean %q?", best)
-	}
-	return otherwise
 }

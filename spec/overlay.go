@@ -4,6 +4,8 @@ import (
 	"path"
 	"reflect"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // overlay notes that the folder name is an overlay, or reports why it is none.
@@ -178,7 +180,7 @@ func (l *loader) environment(env string) {
 	if len(existing) > 0 {
 		there = shorten(strings.Join(existing, ", "), 200)
 	}
-	l.errorAt(Place{File: "overlays/" + env}, didYouMean(env, existing, "make the folder, or leave the environment out"),
+	l.errorAt(Place{File: "overlays/" + env}, near.Hint(env, existing, "make the folder, or leave the environment out"),
 		"there is no overlay %q; there are %s", env, there)
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 func (l *loader) resolvePolicies() []*Policy {
@@ -86,7 +88,7 @@ func (l *loader) ruleApprovers(n *node, rule PolicyRule) {
 	}
 	for i, name := range rule.Approvers {
 		if !l.alone && !slices.Contains(known, name) {
-			l.absent(n.at("approvers", i), KindFleet, didYouMean(name, known, "mainstay.yaml lists them under spec.approvers"), "unknown approver %q", name)
+			l.absent(n.at("approvers", i), KindFleet, near.Hint(name, known, "mainstay.yaml lists them under spec.approvers"), "unknown approver %q", name)
 		}
 	}
 }

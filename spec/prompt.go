@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // PromptUse renders a Prompt with parameters.
@@ -233,7 +235,7 @@ func (l *loader) parametersIn(d *document, p *prompt, n *node, text string, used
 		name := text[at[2]:at[3]]
 		used[name] = true
 		if _, ok := p.parameters[name]; !ok && !d.broken {
-			l.errorAt(textAt(n, text, at[0]), didYouMean(name, names(p.parameters), "declare it under parameters"), "the text uses the parameter %q, which is not declared", name)
+			l.errorAt(textAt(n, text, at[0]), near.Hint(name, names(p.parameters), "declare it under parameters"), "the text uses the parameter %q, which is not declared", name)
 		}
 	}
 	for _, at := range braces.FindAllStringIndex(text, -1) {
@@ -295,7 +297,7 @@ func (l *loader) argument(n *node, what string, p Parameter, value any) {
 			if p.Type == ParameterList {
 				at = n.at(i)
 			}
-			l.error(at, didYouMean(text, p.Enum, "known are "+strings.Join(p.Enum, ", ")), "%s cannot be %q", what, text)
+			l.error(at, near.Hint(text, p.Enum, "known are "+strings.Join(p.Enum, ", ")), "%s cannot be %q", what, text)
 		}
 	}
 }
@@ -317,7 +319,7 @@ func (l *loader) usePrompt(e *entry[AgentSpec], use *PromptUse) *prompt {
 		case ok:
 			l.argument(n.at("with", name), fmt.Sprintf("%q", name), declared, use.With[name])
 		case !broken:
-			l.error(n.at("with").keyOf(name), didYouMean(name, names(p.parameters), "remove it"), "prompt %q has no parameter %q", use.Name, name)
+			l.error(n.at("with").keyOf(name), near.Hint(name, names(p.parameters), "remove it"), "prompt %q has no parameter %q", use.Name, name)
 		}
 	}
 	for _, name := range names(p.parameters) {

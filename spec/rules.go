@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // Rules are what must hold for one field of a kind, whatever else the resource says. The written form carries them in the
@@ -134,7 +136,7 @@ func (s *shape) meant(name string) string {
 	if _, ok := s.byName["from"]; ok && slices.Contains([]string{"fromEnv", "valueFrom", "env"}, name) {
 		return "write from: {env: NAME}, or file, sops or kubernetes instead of env"
 	}
-	return didYouMean(name, s.names, "known are "+strings.Join(s.names, ", "))
+	return near.Hint(name, s.names, "known are "+strings.Join(s.names, ", "))
 }
 
 // RulesOf returns the rules of all fields of a struct of the written form, with those of embedded structs among them, in
@@ -228,7 +230,7 @@ func (d *decoder) checkText(n *node, r *Rules, what string) bool {
 	case !isText:
 	case len(r.Enum) > 0 && !slices.Contains(r.Enum, text):
 		known := "known are " + strings.Join(r.Enum, ", ")
-		d.report(n.place(), fmt.Sprintf("%s cannot be %q", what, shorten(text, 60)), didYouMean(text, r.Enum, known))
+		d.report(n.place(), fmt.Sprintf("%s cannot be %q", what, shorten(text, 60)), near.Hint(text, r.Enum, known))
 		return false
 	case r.Pattern != "" && !Patterns[r.Pattern].matches(text):
 		p := Patterns[r.Pattern]

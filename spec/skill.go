@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // skillFile makes the folder it is in a skill.
@@ -137,7 +139,7 @@ func (l *loader) skillFields(s *Skill, n *node) {
 	s.Place.Line, s.Place.Column = n.line, n.column
 	for _, f := range n.fields {
 		if !slices.Contains(skillFields, f.name) {
-			l.warn(f.key, didYouMean(f.name, skillFields, "put it under metadata"), "the Agent Skills specification has no field %q", f.name)
+			l.warn(f.key, near.Hint(f.name, skillFields, "put it under metadata"), "the Agent Skills specification has no field %q", f.name)
 		}
 	}
 	text := func(field string) string {

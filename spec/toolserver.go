@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // defaultToolTimeout is how long a call may take where nothing else is said.
@@ -126,7 +128,7 @@ func (l *loader) precondition(n *node, p *Precondition, server string, tools map
 	switch t, ok := tools[p.Tool]; {
 	case p.Tool == "":
 	case !ok:
-		l.error(n.at("tool"), didYouMean(p.Tool, names(tools), "name a read tool of the same server"), "tool server %q declares no tool %q", server, p.Tool)
+		l.error(n.at("tool"), near.Hint(p.Tool, names(tools), "name a read tool of the same server"), "tool server %q declares no tool %q", server, p.Tool)
 	case t.Effect != EffectRead:
 		l.error(n.at("tool"), "name a read tool of the same server", "the precondition calls %q, which is not a read tool", p.Tool)
 	}

@@ -8,6 +8,8 @@ import (
 	_ "time/tzdata" // Time zones mean the same on machines that have no database of them.
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // taskParameters are what a Trigger's task may hold in double braces.
@@ -124,7 +126,7 @@ func (l *loader) task(d *document, n *node, w TriggerOn) string {
 		place := textAt(n.at("task"), w.Task, at[0])
 		switch {
 		case name != "changed" && name != "revision":
-			l.errorAt(place, didYouMean(name, taskParameters, "known are changed, revision"), "the task has no {{ %s }}", name)
+			l.errorAt(place, near.Hint(name, taskParameters, "known are changed, revision"), "the task has no {{ %s }}", name)
 		case name == "changed" && w.OnRevision == nil:
 			l.errorAt(place, "remove it", "{{ changed }} is filled in for onRevision alone")
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // undoExchanges is what is added to the exchange of an Action for that of its undo. No run makes as many requests, so that no
@@ -129,7 +131,7 @@ func (l *loader) undo(e *entry[ToolServerSpec], name string, t ToolSpec) {
 	}
 	to, ok := l.servers[server]
 	if !ok {
-		l.error(n.at("server"), didYouMean(server, names(l.servers), "leave server out for a tool of the same server"), "unknown tool server %q", server)
+		l.error(n.at("server"), near.Hint(server, names(l.servers), "leave server out for a tool of the same server"), "unknown tool server %q", server)
 		return
 	}
 	if u.Tool == "" {
@@ -138,7 +140,7 @@ func (l *loader) undo(e *entry[ToolServerSpec], name string, t ToolSpec) {
 	tools := to.written.Tools
 	switch by, ok := tools[u.Tool]; {
 	case !ok && !to.broken:
-		l.error(n.at("tool"), didYouMean(u.Tool, names(tools), callable(tools)), "tool server %q declares no tool %q", server, u.Tool)
+		l.error(n.at("tool"), near.Hint(u.Tool, names(tools), callable(tools)), "tool server %q declares no tool %q", server, u.Tool)
 		return
 	case ok && by.Effect != EffectWrite:
 		l.error(n.at("tool"), "only a write tool takes an effect back", "the undo calls %q, which is not a write tool", u.Tool)

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/spec/near"
 )
 
 // stepPlaceholder is `{{ parameter }}` or `{{ steps.NAME }}`.
@@ -29,7 +31,7 @@ func (l *loader) checkWorkflows() {
 			}
 			for j, need := range s.Needs {
 				if l.once(at.at("needs", j), "step", s.Needs[:j], need) && !contains(steps, need) {
-					l.error(at.at("needs", j), didYouMean(need, names(steps), "the workflow has no such step"), "unknown step %q", need)
+					l.error(at.at("needs", j), near.Hint(need, names(steps), "the workflow has no such step"), "unknown step %q", need)
 				}
 			}
 			l.condition(stepsLanguage, at.at("when"), "when", s.When)
@@ -40,7 +42,7 @@ func (l *loader) checkWorkflows() {
 		}
 		l.unreachable(e, steps)
 		if w.Output != "" && !contains(steps, w.Output) {
-			l.error(n.at("output"), didYouMean(w.Output, names(steps), "the workflow has no such step"), "unknown step %q", w.Output)
+			l.error(n.at("output"), near.Hint(w.Output, names(steps), "the workflow has no such step"), "unknown step %q", w.Output)
 		}
 		l.answer(e)
 		l.other(e.document, w, depends...)
@@ -55,10 +57,10 @@ func (l *loader) stepTask(n *node, w WorkflowSpec, s WorkflowStep) {
 		name, place := s.Task[at[2]:at[3]], textAt(n, s.Task, at[0])
 		if step, ok := strings.CutPrefix(name, "steps."); ok {
 			if !slices.Contains(s.Needs, step) {
-				l.errorAt(place, didYouMean(step, s.Needs, "add it to needs"), "the step does not need %q, whose answer the task holds", step)
+				l.errorAt(place, near.Hint(step, s.Needs, "add it to needs"), "the step does not need %q, whose answer the task holds", step)
 			}
 		} else if _, ok := w.Parameters[name]; !ok {
-			l.errorAt(place, didYouMean(name, names(w.Parameters), "declare it under parameters"), "the task uses the parameter %q, which is not declared", name)
+			l.errorAt(place, near.Hint(name, names(w.Parameters), "declare it under parameters"), "the task uses the parameter %q, which is not declared", name)
 		}
 	}
 }

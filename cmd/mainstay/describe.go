@@ -127,10 +127,7 @@ func unknownAgent(name string, names []string) error {
 	if len(names) > 0 {
 		hint = "there are: " + strings.Join(names, ", ")
 	}
-	if meant := near.Name(name, names); meant != "" {
-		hint = fmt.Sprintf("did you mean %q?", meant)
-	}
-	return fmt.Errorf("no agent %q; %s", spec.Visible(name), hint)
+	return fmt.Errorf("no agent %q; %s", spec.Visible(name), near.Hint(name, names, hint))
 }
 
 func runsText(n int) string {

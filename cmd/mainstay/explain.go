@@ -126,12 +126,10 @@ func (s *schema) find(kind spec.Kind, path []string) (at *schema, full string, r
 			if at.typeName() == "map" {
 				hint = "its fields are named by whoever writes it"
 			}
-			if meant := near.Name(name, names); meant != "" {
-				hint = fmt.Sprintf("did you mean %q?", meant)
-			} else if len(names) > 0 {
+			if len(names) > 0 {
 				hint = "known are " + strings.Join(names, ", ")
 			}
-			return nil, "", false, usageError{fmt.Errorf("%s has no field %q; %s", where, name, hint)}
+			return nil, "", false, usageError{fmt.Errorf("%s has no field %q; %s", where, name, near.Hint(name, names, hint))}
 		}
 		at, required = next, slices.Contains(owner.Required, name)
 		fields = append(fields, name)

@@ -170,14 +170,11 @@ func (t table) named(kind, name string) (table, error) {
 	}
 	switch len(found) {
 	case 0:
-		hint := fmt.Sprintf("`mainstay get %s` lists those there are", kind)
 		var names []string
 		for _, row := range t.rows {
 			names = append(names, row[0])
 		}
-		if meant := near.Name(name, names); meant != "" {
-			hint = fmt.Sprintf("did you mean %q?", meant)
-		}
+		hint := near.Hint(name, names, fmt.Sprintf("`mainstay get %s` lists those there are", kind))
 		return table{}, fmt.Errorf("no %s %q; %s", strings.TrimSuffix(kind, "s"), spec.Visible(name), hint)
 	case 1:
 	default:

@@ -89,10 +89,7 @@ func findKind(name string) (spec.Kind, error) {
 		names = append(names, string(kind))
 	}
 	slices.Sort(names)
-	hint := "known are " + strings.Join(names, ", ")
-	if meant := near.Name(name, names); meant != "" {
-		hint = fmt.Sprintf("did you mean %q?", meant)
-	}
+	hint := near.Hint(name, names, "known are "+strings.Join(names, ", "))
 	return "", usageError{fmt.Errorf("unknown kind %q; %s", name, hint)}
 }
 

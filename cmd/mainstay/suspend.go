@@ -165,10 +165,7 @@ func parseSuspendable(text string, resources []reconciler.ResourceStatus) (spec.
 		}
 	}
 	if !slices.Contains(names, name) {
-		hint := "there are: " + dash(strings.Join(names, ", "))
-		if meant := near.Name(name, names); meant != "" {
-			hint = fmt.Sprintf("did you mean %q?", meant)
-		}
+		hint := near.Hint(name, names, "there are: "+dash(strings.Join(names, ", ")))
 		return ref, fmt.Errorf("no %s %q; %s", ref.Kind, spec.Visible(name), hint)
 	}
 	if ref.Kind == spec.KindFleet {

@@ -163,9 +163,7 @@ func (p *program) reword(text string) (summary, hint string) {
 		expand := func(s string) string { return line(string(says.ExpandString(nil, s, text, m))) }
 		summary, hint = expand(w.summary), w.hint
 		if w.wanted != "" {
-			if meant := near.Name(expand(w.wanted), p.names()); meant != "" {
-				hint = fmt.Sprintf("did you mean %q?", meant)
-			}
+			hint = near.Hint(expand(w.wanted), p.names(), hint)
 		}
 		return summary, hint
 	}

@@ -2,6 +2,7 @@
 package near
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -22,6 +23,14 @@ func Name(name string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// Hint asks whether the candidate that name may be a misspelling of was meant: `did you mean "triage"?`. Where none is near it is otherwise.
+func Hint(name string, candidates []string, otherwise string) string {
+	if meant := Name(name, candidates); meant != "" {
+		return fmt.Sprintf("did you mean %q?", meant)
+	}
+	return otherwise
 }
 
 // Distance is the Levenshtein distance, in bytes, of the beginnings of two texts; two letters that changed places count once.

@@ -37,3 +37,13 @@ func TestDistanceIsAMetric(t *testing.T) {
 		}
 	})
 }
+
+func TestHint(t *testing.T) {
+	known := []string{"triage", "keeper"}
+	if got := near.Hint("traige", known, "there are two"); got != `did you mean "triage"?` {
+		t.Error(got)
+	}
+	if got := near.Hint("billing", known, "there are two"); got != "there are two" {
+		t.Error(got)
+	}
+}

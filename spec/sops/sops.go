@@ -189,11 +189,7 @@ func (f *File) find(key string) (int, error) {
 	case inside != "":
 		return 0, wrong("name one of the values in it, such as "+inside, "%q is a map there, not a single value", key)
 	default:
-		hint := "add it with sops edit " + f.name
-		if meant := near.Name(key, f.Keys()); meant != "" {
-			hint = fmt.Sprintf("did you mean %q?", meant)
-		}
-		return 0, wrong(hint, "it holds no %q", key)
+		return 0, wrong(near.Hint(key, f.Keys(), "add it with sops edit "+f.name), "it holds no %q", key)
 	}
 	switch _, sealed := f.leaves[at].sealed(); {
 	case f.leaves[at].value == nil, f.leaves[at].value == "":
