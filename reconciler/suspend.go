@@ -79,12 +79,15 @@ func suspensions(held store.Held) ([]Suspension, error) {
 }
 
 // SuspendStored suspends a resource where no reconciler runs: the next one begins with it. What is suspended already gets
-// the new reason.
+// the new reason; where none is given, it stays as it is.
 func SuspendStored(ctx context.Context, st *store.Store, s Suspension) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
 	_, err := changeSuspended(ctx, st, func(list []Suspension) []Suspension {
+		if s.Reason == "" && slices.ContainsFunc(list, func(one Suspension) bool { return one.Ref == s.Ref }) {
+			return list
+		}
 		return append(without(list, s.Ref), s)
 	})
 	return err

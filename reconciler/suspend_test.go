@@ -61,7 +61,7 @@ func TestASuspensionOutlastsTheProcess(t *testing.T) {
 	k := newTalker(t)
 	begin := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	k.poke = make(chan struct{}, 1)
-	for _, s := range []Suspension{{Ref: agentRef("keeper"), By: "ada", At: begin}, {Ref: agentRef("keeper"), By: "bob", At: begin, Reason: "still odd"}} {
+	for _, s := range []Suspension{{Ref: agentRef("keeper"), By: "ada", At: begin}, {Ref: agentRef("keeper"), By: "bob", At: begin, Reason: "still odd"}, {Ref: agentRef("keeper"), By: "eve", At: begin.Add(time.Hour)}} {
 		if err := k.Suspend(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
