@@ -28,8 +28,7 @@ func launch(prog program) (*process, error) {
 	p := &process{stdout: ours[0], stderr: ours[1], exited: make(chan struct{}), executes: len(prog.exec) > 0}
 	started := make(chan error)
 	over, reap, reaped := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread is not fit for other goroutines any more
+	onOwnThread(func() {
 		err := p.start(prog, theirs)
 		closeAll(theirs[:]...)
 		started <- err
@@ -41,7 +40,7 @@ func launch(prog program) (*process, error) {
 		<-reap
 		p.reap()
 		close(reaped)
-	}()
+	})
 	err = <-started
 	if p.pid == 0 {
 		p.group.remove(prog.sleep)
@@ -73,6 +72,33 @@ func launch(prog program) (*process, error) {
 	preferred(p.pid)
 	go p.guard(prog)
 	return p, nil
+}
+
+// onOwnThread runs f on a thread that has started no other process, and that ends with f: it is not fit for other goroutines any more.
+// Those that an earlier goroutine of the thread has started would be waited for as if they were f's, and whoever started them would
+// never hear how they ended.
+func onOwnThread(f func()) {
+	var try func(found chan<- struct{})
+	try = func(found chan<- struct{}) {
+		runtime.LockOSThread()
+		if childless() {
+			close(found)
+			f()
+			return // It stays locked.
+		}
+		next := make(chan struct{})
+		go try(next)
+		<-next // Kept until then, or the next one might get it again.
+		close(found)
+		runtime.UnlockOSThread()
+	}
+	go try(make(chan struct{}))
+}
+
+// childless reports whether this thread has no process to wait for. Where the kernel does not tell threads apart, none is waited for
+// but the own one.
+func childless() bool {
+	return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WNOTHREAD, nil) != nil
 }
 
 // start runs on the thread that is given up. Where it fails with a pid, the process is there and has to be ended.
@@ -349,7 +375,8 @@ func (p *process) awaitExit() {
 		case !ended:
 			go p.end("it had itself traced, and was stopped") // This thread may send no signal.
 		}
-		// An error means that someone else was told first, and there is no one else.
+		// It is one of its threads: this one has started nothing else. An error means that someone else was told first, and there is no
+		// one else.
 		_, _ = syscall.Wait4(int(info.pid), nil, unix.WNOTHREAD|unix.WNOHANG, nil)
 	}
 }
