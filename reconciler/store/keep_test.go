@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestWhatCannotBeReadNowIsNotDeleted(t *testing.T) {
@@ -25,6 +26,22 @@ func TestWhatCannotBeReadNowIsNotDeleted(t *testing.T) {
 	s = open(t, Options{Dir: dir})
 	if e, _, err := s.Record(t.Context(), run1); err != nil || len(e) != 1 {
 		t.Errorf("the record has %d entries, and %v", len(e), err)
+	}
+}
+
+func TestAServerThatCannotStartSaysSoAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	must(t, open(t, Options{Dir: dir}).Close())
+	must(t, os.Rename(filepath.Join(dir, serverDir), filepath.Join(dir, "other")))
+	must(t, os.WriteFile(filepath.Join(dir, serverDir), nil, 0o600)) // It is no folder.
+	begin := time.Now()
+	s, err := Open(t.Context(), Options{Dir: dir})
+	if err == nil {
+		must(t, s.Close())
+		t.Fatal("it opened")
+	}
+	if took := time.Since(begin); took > startTime/2 {
+		t.Errorf("it took %v to say: %v", took, err)
 	}
 }
 

@@ -62,13 +62,17 @@ func startServer(dir string, logger *slog.Logger) (*embedded, error) {
 	}
 	e.server = s
 	s.SetLogger(e, false, false)
-	started := make(chan bool, 1)
-	e.done.Go(s.Start)
-	e.done.Go(func() { started <- s.ReadyForConnections(startTime) })
+	started := make(chan struct{})
+	e.done.Go(func() {
+		defer close(started)
+		s.Start() // Without a listener it returns once all is ready, or nothing will be.
+	})
 	ok := false
 	select {
-	case ok = <-started:
+	case <-started:
+		ok = true
 	case <-e.fatal:
+	case <-time.After(startTime):
 	}
 	if !ok || !s.JetStreamEnabled() {
 		e.stop()
