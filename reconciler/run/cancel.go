@@ -74,7 +74,8 @@ func (e *Engine) end(ctx context.Context, run spec.RunID, outcome *spec.Outcome,
 		}
 		e.poke(run)
 		c.News = news
-		c.Run, err = e.conclude(ctx, &r, news, c)
+		// What follows is not left half done where whoever wants it leaves meanwhile: it is news only once.
+		c.Run, err = e.conclude(context.WithoutCancel(ctx), &r, news, c)
 		return err
 	}
 	return errors.New("somebody else wrote first, again and again")

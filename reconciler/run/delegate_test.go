@@ -307,6 +307,66 @@ func TestATreeIsCancelledAsAWhole(t *testing.T) {
 	})
 }
 
+// leaving is a Log with which somebody leaves once an end is written.
+type leaving struct {
+	*memory
+	leave func()
+}
+
+func (l leaving) Append(ctx context.Context, run spec.RunID, after uint64, entries ...spec.Entry) (uint64, error) {
+	defer l.leave()
+	return l.memory.Append(ctx, run, after, entries...)
+}
+
+func (l leaving) Record(ctx context.Context, run spec.RunID) ([]spec.Entry, uint64, error) {
+	if ctx.Err() != nil {
+		return nil, 0, ctx.Err()
+	}
+	return l.memory.Record(ctx, run)
+}
+
+// Who cancels a tree and does not wait for it has it cancelled all the same, and whoever follows its run hears of the end.
+func TestATreeIsCancelledAlsoForWhoeverLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		agents := family()
+		agents["left"], agents["right"] = slow, slow
+		f := newForest(t, agents)
+		f.serve = func(ctx context.Context, call Call, _ func(string)) (Reply, error) {
+			if call.Task.Agent == "boss" {
+				return echo(call), nil
+			}
+			<-ctx.Done()
+			return Reply{}, ctx.Err()
+		}
+		f.enqueue(testRun)
+		time.Sleep(5 * time.Second)
+		ctx, leave := context.WithCancel(t.Context())
+		var told []spec.RunID
+		e := New(Options{Log: leaving{f.log, leave}, Children: f, Now: time.Now, Observe: func(e Event) {
+			if e.Type == Finished {
+				told = append(told, e.Task.Run)
+			}
+		}})
+		if _, err := e.Cancel(ctx, testRun, "ada", ""); err != nil {
+			t.Error(err)
+		}
+		if len(told) == 0 || told[len(told)-1] != testRun {
+			t.Errorf("told of the ends of %v", told)
+		}
+		for name, runs := range f.summaries() {
+			if runs[0].Outcome == nil {
+				t.Errorf("%s has not ended", name)
+			}
+		}
+		for _, runs := range f.summaries() {
+			f.engine.poke(runs[0].Run) // Whoever works on it looks for what has been written.
+		}
+		if err := f.settle(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // A child that a person cancels answers its parent with that, and the parent goes on.
 func TestACancelledChildIsAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
