@@ -96,7 +96,7 @@ func (r *Reconciler) adopt(ctx context.Context, seen source.Observation) error {
 func (r *Reconciler) restoreGood(ctx context.Context) {
 	value, err := r.parts.Store.Get(ctx, goodRevisionKey)
 	if err != nil {
-		if !errors.Is(err, store.ErrNotFound) {
+		if !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
 			r.warn(fmt.Errorf("read the last good revision: %w", err))
 		}
 		return
@@ -104,7 +104,9 @@ func (r *Reconciler) restoreGood(ctx context.Context) {
 	revision := spec.Revision(value)
 	fleet, err := r.fleetAt(ctx, revision)
 	if err != nil {
-		r.warn(fmt.Errorf("run the last good revision again: %w", err))
+		if ctx.Err() == nil {
+			r.warn(fmt.Errorf("run the last good revision again: %w", err))
+		}
 		return
 	}
 	r.addRevision(RevisionStatus{Revision: revision, At: r.opts.Now(), Digest: fleet.Digest,

@@ -74,6 +74,35 @@ func TestInterruptedAtTheStart(t *testing.T) {
 	}
 }
 
+// Neither does one that comes before anything was looked at.
+func TestInterruptedBeforeTheFirstLook(t *testing.T) {
+	w := world{t, t.TempDir()}
+	path := w.path(filepath.Join("repo", "mainstay.yaml"))
+	text := "apiVersion: mainstay.dev/v1alpha1\nkind: Fleet\nmetadata: {name: shop}\nspec: {}\n"
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	w.git("repo", "init", "-q", "-b", "main")
+	w.git("repo", "add", "-A")
+	w.git("repo", "commit", "-q", "-m", "A fleet")
+	all, err := wire(t.Context(), environment{}, wiring{repo: repoFlags{repo: w.path("repo"), ref: "main"}, state: stateFlags{dir: w.path("state")}, travels: true,
+		log: slog.New(slog.DiscardHandler), getenv: os.LookupEnv, observe: func(e reconciler.Event) {
+			if e.Err != nil {
+				t.Errorf("%s: %v", e.Type, e.Err)
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	err = errors.Join(all.Once(ctx), all.close(t.Context()))
+	var stderr strings.Builder
+	if code := report(ctx, err, &stderr); code != exitFailed || stderr.String() != "mainstay: interrupted\n" {
+		t.Errorf("exit code %d: %v\n%s", code, err, stderr.String())
+	}
+}
+
 // What a program cannot be asked any more is no problem of the files.
 func TestInterruptedWhileFilesAreLoaded(t *testing.T) {
 	dir := t.TempDir()
