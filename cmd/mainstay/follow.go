@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -44,6 +45,8 @@ const maxBehind = 10_000
 // followers pass events on to those who follow a thread. A follower never holds up a run: one that does not read misses
 // events, and learns how the run ended from its record.
 type followers struct {
+	// look is [lookTime] where it is zero.
+	look  time.Duration
 	mu    sync.Mutex
 	these map[*follower]spec.ThreadID
 }
@@ -97,17 +100,19 @@ func (f *follower) push(e reconciler.Event) {
 // beneathTime is the time between two looks at the runs beneath one that waits for them, and whose events nobody follows.
 const beneathTime = 500 * time.Millisecond
 
-// next waits for events, and not for long where the run waits for others.
-func (f *follower) next(ctx context.Context, waits bool) ([]reconciler.Event, error) {
-	var look <-chan time.Time
-	if waits {
-		look = time.After(beneathTime)
-	}
+// lookTime is the time between two looks at a run of which nothing is heard. That it has ended is told once: where the record could not
+// be written to its end at that moment, nobody hears of it.
+const lookTime = 10 * time.Second
+
+// next waits for events, but no longer than until it is time to look.
+func (f *follower) next(ctx context.Context, look time.Duration) ([]reconciler.Event, error) {
+	timer := time.NewTimer(look)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-f.wake:
-	case <-look:
+	case <-timer.C:
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,7 +126,11 @@ func threadViews(w *wired, f *followers) serve.Threads {
 	// watch emits what happens in a run until it is finished, or waits with all beneath it for reviews.
 	watch := func(ctx context.Context, one *follower, thread spec.ThreadID, run spec.RunID, emit func(v any) error) error {
 		for waits := false; ; {
-			events, err := one.next(ctx, waits)
+			look := cmp.Or(f.look, lookTime)
+			if waits {
+				look = beneathTime
+			}
+			events, err := one.next(ctx, look)
 			if err != nil {
 				return err
 			}
@@ -134,7 +143,7 @@ func threadViews(w *wired, f *followers) serve.Threads {
 					return err
 				}
 			}
-			if !waits {
+			if !waits && len(events) > 0 {
 				continue
 			}
 			last, busy, err := w.Standing(ctx, thread)
