@@ -60,12 +60,22 @@ func openKnowledge(dir string, models model.Providers, damaged func(error)) know
 			}
 			return engine, nil
 		},
-		Embed: models.Embed,
+		// A model that a lock pins is asked while it is the one that its own revision's lock pins: by that, vectors are told from those of
+		// another one.
+		Embed: func(ctx context.Context, m *spec.Model, texts []string) ([][]float32, error) {
+			if err := models.CheckPin(ctx, m, nil); err != nil {
+				return nil, err
+			}
+			return models.Embed(ctx, m, texts)
+		},
 		Ask: func(ctx context.Context, m *spec.Model, instructions, message string, schema json.RawMessage) (string, error) {
 			answer, err := models.Chat(ctx, m, model.Request{
 				Instructions: instructions, Messages: []plugins.Message{{Role: plugins.RoleUser, Text: message}}, OutputSchema: schema,
 			}, nil)
 			return answer.Text, err
+			if err := models.CheckPin(ctx, m, nil); err != nil {
+				return "", err
+			}
 		},
 		Repository: func(ctx context.Context, url string, credential *spec.SecretRef) (*remote.Remote, error) {
 			key := url

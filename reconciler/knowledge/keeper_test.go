@@ -269,9 +269,13 @@ func TestModelsThatCannotBeAsked(t *testing.T) {
 	r := newRepository(t)
 	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
 	asked, down := 0, true
+	var other *spec.LockMismatch
 	w := newWorld(t, func(o *Options) {
 		o.Embed = func(_ context.Context, m *spec.Model, texts []string) ([][]float32, error) {
 			asked++
+			if other != nil {
+				return nil, other
+			}
 			if down {
 				return nil, errors.New("connection refused")
 			}
@@ -305,6 +309,18 @@ func TestModelsThatCannotBeAsked(t *testing.T) {
 		t.Errorf("%v, %v, asked %d times", hits, err, asked)
 	}
 	equal(t, "the notes", strings.Join(notes, "\n"), "the model small cannot be asked, so a is searched without it\nthe model small cannot be asked, so b is searched without it")
+
+	// What is there under its name is not what is pinned.
+	other = &spec.LockMismatch{File: spec.LockFile}
+	_, notes, err = w.keeper.Search(t.Context(), []*spec.KnowledgeSource{a}, kb.Query{Text: "alpha", Most: 9})
+	if err != nil {
+		t.Error(err)
+	}
+	equal(t, "the notes", strings.Join(notes, "\n"), "the model small is not what mainstay.lock pins, so a is searched without it")
+	c := declare("c", "one")
+	w.keep(here, a, b, c)
+	says(t, w.state("c", SourceUnavailable).Message, "it is found by its words alone, for its model is not asked", "is not what mainstay.lock pins, and is refused until you run `mainstay lock`")
+	other = nil
 
 	// Another model: its vectors are made before those of the former are gone, and both can be asked meanwhile.
 	w.keep(here, declare("a", "two"), b)

@@ -8,6 +8,7 @@ package knowledge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -384,7 +385,11 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 		s.Reason, s.Message = reason(err), err.Error()
 	case j.mute != nil:
 		s.mute = true
-		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for its model does not answer: "+j.mute.Error()
+		why := "its model does not answer"
+		if _, refused := errors.AsType[*spec.LockMismatch](j.mute); refused {
+			why = "its model is not asked"
+		}
+		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for "+why+": "+j.mute.Error()
 	case shared && s.Reason == Indexed:
 		if s.reached, err = engine.State(ctx, source.Name); err != nil {
 			s.Reason, s.Message = IndexFailed, err.Error()

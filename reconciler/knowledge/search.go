@@ -108,23 +108,23 @@ func (k *Keeper) graphsOf(ctx context.Context, sources []*spec.KnowledgeSource, 
 // vectors has the models of sources make the vectors of a question, by their spaces. The notes tell of models that do not answer.
 func (k *Keeper) vectors(ctx context.Context, sources []*spec.KnowledgeSource, text string) (all map[string][]float32, notes []string, err error) {
 	all = map[string][]float32{}
-	mute := map[string]bool{}
+	mute := map[string]error{}
 	for _, s := range sources {
 		m := s.Embed
 		if m == nil {
 			continue
 		}
-		if all[space(m)] == nil && !mute[space(m)] {
+		if all[space(m)] == nil && mute[space(m)] == nil {
 			vector, err := k.vector(ctx, m, text)
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
 			}
-			if mute[space(m)] = err != nil; err == nil {
+			if mute[space(m)] = err; err == nil {
 				all[space(m)] = vector
 			}
 		}
-		if mute[space(m)] {
-			notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so %s is searched without it", m.Name, s.Name))
+		if err := mute[space(m)]; err != nil {
+			notes = append(notes, fmt.Sprintf("the model %s %s, so %s is searched without it", m.Name, unasked(err), s.Name))
 		}
 	}
 	return all, notes, nil
@@ -136,7 +136,7 @@ func (k *Keeper) vector(ctx context.Context, m *spec.Model, text string) ([]floa
 	defer cancel()
 	vectors, err := k.opts.Embed(ctx, m, []string{text})
 	if err == nil && len(vectors) != 1 {
-		err = fmt.Errorf("the model %s made %d vectors of one text", m.Name, len(vectors))
+		err = errUseless
 	}
 	if err != nil {
 		return nil, err
