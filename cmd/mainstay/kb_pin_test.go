@@ -36,7 +36,7 @@ func TestKnowledgeAsksNoModelThatIsNotPinned(t *testing.T) {
 	t.Cleanup(server.Close)
 	m := &spec.Model{Spec: spec.ModelSpec{Provider: spec.ProviderOllama, Name: "small", Endpoint: server.URL}}
 	m.Ref, m.Pin = spec.Ref{Kind: spec.KindModel, Name: "small"}, spec.Digest("sha256:"+pinned)
-	o := openKnowledge(t.TempDir(), model.Providers{}, nil)
+	o := openKnowledge(t.TempDir(), model.Providers{}, nil, nil)
 	ask := func() (embed, chat error) {
 		_, embed = o.Embed(t.Context(), m, []string{"a secret of the house"})
 		_, chat = o.Ask(t.Context(), m, "Judge.", "a secret of the house", json.RawMessage(`{"type":"object"}`))

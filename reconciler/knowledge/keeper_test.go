@@ -369,10 +369,10 @@ func TestAFleetMovesItsIndex(t *testing.T) {
 	other := &engine{}
 	w := newWorld(t, func(o *Options) {
 		own := o.Engine
-		o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
+		o.Engine = func(ctx context.Context, in *spec.Postgres, here Here) (kb.Engine, error) {
 			if in == nil {
 				opened = append(opened, "")
-				return own(ctx, in)
+				return own(ctx, in, here)
 			}
 			opened = append(opened, in.Schema)
 			var err error
@@ -404,6 +404,50 @@ func TestAFleetMovesItsIndex(t *testing.T) {
 	if got := w.files(s.Name); got != "docs/a.md" {
 		t.Errorf("the first index has %q", got)
 	}
+}
+
+// A database that cannot be reached is told with where it is declared, no search passes for one that finds nothing, and once it can be reached
+// it is used, without anybody's help.
+func TestADatabaseThatIsAway(t *testing.T) {
+	r := newRepository(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
+	away := true
+	w := newWorld(t, func(o *Options) {
+		own := o.Engine
+		o.Engine = func(ctx context.Context, in *spec.Postgres, at Here) (kb.Engine, error) {
+			if at.Commit != here.Commit {
+				t.Errorf("it is opened at %q", at.Commit)
+			}
+			if away {
+				return nil, errors.New("nothing listens")
+			}
+			return own(ctx, in, at)
+		}
+	})
+	s := filesSource(t, "docs/**")
+	declared := fleet(s)
+	declared.KnowledgeIn = &spec.Postgres{Schema: "there"}
+	keep := func() {
+		w.later(follow)
+		w.keeper.Keep(t.Context(), declared, here)
+		w.keeper.Wait()
+	}
+	const where = "spec.knowledge.postgres in mainstay.yaml: "
+	keep()
+	says(t, w.state(s.Name, IndexFailed).Message, where+"nothing listens")
+	if _, _, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{s}, kb.Query{Text: "alpha", Most: 9}); err == nil {
+		t.Error("a search finds nothing")
+	} else {
+		says(t, err.Error(), where)
+	}
+	away = false
+	w.engine.fail = errors.New("the connection broke")
+	keep()
+	says(t, w.state(s.Name, IndexFailed).Message, where+"the connection broke")
+	w.engine.fail = nil
+	keep()
+	w.state(s.Name, Indexed)
+	equal(t, "found", w.found("alpha", s), "docs/a.md")
 }
 
 func TestASearchSaysThatASourceIsBeingRead(t *testing.T) {

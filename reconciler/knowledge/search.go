@@ -42,7 +42,7 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 	for i := range hits {
 		hits[i].State = commitOf(hits[i].State)
 	}
-	return hits, append(notes, more...), err
+	return hits, append(notes, more...), k.inIndex(err)
 }
 
 // find asks the engine, and what the sources declare to be asked with it: their graphs, and models. What of these cannot be asked is in the
@@ -233,7 +233,7 @@ func (k *Keeper) Document(ctx context.Context, source, path string) (kb.File, kb
 	}
 	state, err := engine.State(ctx, source)
 	if err != nil {
-		return kb.File{}, kb.Document{}, "", err
+		return kb.File{}, kb.Document{}, "", k.inIndex(err)
 	}
 	file, d, err := engine.Document(ctx, source, path)
 	return file, d, commitOf(state), err
