@@ -49,7 +49,7 @@ type Postgres struct {
 	// postgres://user:password@host:5432/database?sslmode=verify-full. The database has pgvector 0.7 or later, or the user may add it.
 	Connection SecretRef `json:"connection" check:"required" hint:"write connection: {env: NAME}"`
 	// Schema is the schema that is made and used. What is in it is the fleet's alone: another fleet, or another environment of
-	// this one, needs another. Default: mainstay- and the fleet's name.
+	// this one, needs another, and is refused in this one. Default: mainstay- and the fleet's name.
 	Schema string `json:"schema,omitempty" check:"pattern=name"`
 	// Connections is how many are open at once at most.
 	Connections int `json:"connections,omitempty" check:"default=8,min=1,max=256"`

@@ -31,11 +31,11 @@ import (
 	"github.com/mainstay-dev/mainstay/spec"
 )
 
-// openKnowledge says how knowledge is read and kept: its index and the repositories that it fetches are in a folder. damaged is told what
-// of the index was, and is empty now.
-func openKnowledge(dir string, models model.Providers, damaged func(error)) knowledge.Options {
+// openKnowledge says how knowledge is read and kept: its index and the repositories that it fetches are in a folder. owner says whose an
+// index is that others may share. damaged is told what of the index was, and is empty now.
+func openKnowledge(dir string, models model.Providers, owner func(knowledge.Here) (string, error), damaged func(error)) knowledge.Options {
 	o := knowledge.Options{
-		Engine: func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
+		Engine: func(ctx context.Context, in *spec.Postgres, here knowledge.Here) (kb.Engine, error) {
 			if in == nil {
 				engine, err := disk.Open(filepath.Join(dir, "index"))
 				if err != nil {
@@ -54,14 +54,28 @@ func openKnowledge(dir string, models model.Providers, damaged func(error)) know
 			if err != nil {
 				return nil, err
 			}
-			engine, err := postgres.Open(ctx, connection, postgres.Options{Schema: in.Schema, Connections: in.Connections, Renew: now})
+			whose, err := owner(here)
+			if err != nil {
+				return nil, err
+			}
+			engine, err := postgres.Open(ctx, connection, postgres.Options{Schema: in.Schema, Owner: whose, Connections: in.Connections, Renew: now})
 			if err != nil {
 				return nil, err
 			}
 			return engine, nil
 		},
-		Embed: models.Embed,
+		// A model that a lock pins is asked while it is the one that its own revision's lock pins: by that, vectors are told from those of
+		// another one.
+		Embed: func(ctx context.Context, m *spec.Model, texts []string) ([][]float32, error) {
+			if err := models.CheckPin(ctx, m, nil); err != nil {
+				return nil, err
+			}
+			return models.Embed(ctx, m, texts)
+		},
 		Ask: func(ctx context.Context, m *spec.Model, instructions, message string, schema json.RawMessage) (string, error) {
+			if err := models.CheckPin(ctx, m, nil); err != nil {
+				return "", err
+			}
 			answer, err := models.Chat(ctx, m, model.Request{
 				Instructions: instructions, Messages: []plugins.Message{{Role: plugins.RoleUser, Text: message}}, OutputSchema: schema,
 			}, nil)
@@ -133,7 +147,10 @@ func renderManifests() int {
 // are then those of the state folder where a daemon on this machine would keep them.
 func keptKnowledge(state, repo string, w wiring, models model.Providers) (knowledge.Options, error) {
 	damaged := func(err error) { w.log.Warn("what was damaged of knowledge is read again", "error", err) }
-	own := openKnowledge(filepath.Join(state, "knowledge"), models, damaged)
+	owner := func(here knowledge.Here) (string, error) {
+		return indexOwner(repo, w.repo.ref, w.repo.path, w.repo.env, here)
+	}
+	own := openKnowledge(filepath.Join(state, "knowledge"), models, owner, damaged)
 	if !w.travels {
 		return own, nil
 	}
@@ -146,13 +163,13 @@ func keptKnowledge(state, repo string, w wiring, models model.Providers) (knowle
 	if err != nil {
 		return own, nil // No folder is known that lasts.
 	}
-	o := openKnowledge(dir, models, damaged)
+	o := openKnowledge(dir, models, owner, damaged)
 	lasting := o.Engine
 	o.Repository, o.Past = own.Repository, own.Past
-	o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
-		engine, err := lasting(ctx, in)
+	o.Engine = func(ctx context.Context, in *spec.Postgres, here knowledge.Here) (kb.Engine, error) {
+		engine, err := lasting(ctx, in, here)
 		if err != nil && in == nil {
-			return own.Engine(ctx, in)
+			return own.Engine(ctx, in, here)
 		}
 		return engine, err
 	}
@@ -223,11 +240,19 @@ func (f *kbFlags) open(ctx context.Context, env environment) (*library, error) {
 			return nil, err
 		}
 	}
-	o := openKnowledge(dir, localProviders(env, d.dir), func(err error) { f.repo.note(fmt.Sprintf("note: %v", err)) })
+	o := openKnowledge(dir, localProviders(env, d.dir), f.ownerOf(d, of), func(err error) { f.repo.note(fmt.Sprintf("note: %v", err)) })
 	o.Now, o.Past = env.clock(), pastIn(state)
+	shared := o.Engine
+	o.Engine = func(ctx context.Context, in *spec.Postgres, here knowledge.Here) (kb.Engine, error) {
+		engine, err := shared(ctx, in, here)
+		if errors.Is(err, postgres.ErrOwner) {
+			err = fmt.Errorf("%w; where another branch is reconciled than %s give --ref BRANCH, and for an index on this machine --index FOLDER", err, f.repo.ref)
+		}
+		return engine, err
+	}
 	l.keeper = knowledge.New(o)
 	if f.index == "" {
-		l.keeper.Use(d.fleet)
+		l.keeper.Use(d.fleet, l.here)
 	}
 	return l, nil
 }

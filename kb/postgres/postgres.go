@@ -11,6 +11,9 @@
 // state or the new one. Several processes may use one schema. The transaction is open while documents are read and embedded; a server
 // that ends sessions which are idle in a transaction has to allow for that.
 //
+// A schema has one owner, where those who use it say who they are: two that keep other documents under the same names would answer from each
+// other's. Each transaction looks, for a schema may be dropped, and made by another one, while an engine is open.
+//
 // All is in a schema that is made when it is first used. Outside of it nothing is changed, but for the extension, which is made where it is
 // not there and the user may. Names and texts are kept as the bytes they are.
 // Errors say neither the connection string nor a part of it.
@@ -42,6 +45,9 @@ import (
 type Options struct {
 	// Schema is the name of the schema, mainstay_kb.
 	Schema string
+	// Owner says whose documents the schema has, in words that people read, and that are the same for all who may share it. The first one
+	// makes the schema its own, and another one gets [ErrOwner], whenever it asks. "" asks nobody, and makes nothing its own.
+	Owner string
 	// Renew returns the connection string as it is now, before each connection that is made: of it the user and the password count, which
 	// may have been changed. Nil means that they never are.
 	Renew func(context.Context) (string, error)
@@ -207,7 +213,12 @@ func (e *Engine) asking(ctx context.Context, do func(context.Context, *tx) error
 		return err
 	}
 	defer done()
-	return explained(ctx, e.within(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, e.options.SearchTimeout, do))
+	return explained(ctx, e.within(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, e.options.SearchTimeout, func(ctx context.Context, t *tx) error {
+		if err := e.owned(ctx, t); err != nil {
+			return err
+		}
+		return do(ctx, t)
+	}))
 }
 
 // changing runs what changes a source, one at a time of all processes. It ends with the engine.
@@ -226,6 +237,9 @@ func (e *Engine) changing(ctx context.Context, source string, do func(context.Co
 			return err
 		}
 		if err := t.limit(ctx, e.options.UpdateTimeout); err != nil {
+			return err
+		}
+		if err := e.owned(ctx, t); err != nil {
 			return err
 		}
 		return do(ctx, t)

@@ -174,6 +174,80 @@ func TestASchemaThatIsDropped(t *testing.T) {
 	}
 }
 
+// What one fleet has put into a schema is never an answer to another one, and what that has is not put in its place.
+func TestASchemaHasOneOwner(t *testing.T) {
+	name := schema(t)
+	quoted := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	open := func(owner string) (*postgres.Engine, error) {
+		return postgres.Open(t.Context(), database.connection, postgres.Options{Schema: name, Owner: owner, Connections: 1})
+	}
+	must := func(owner string) *postgres.Engine {
+		t.Helper()
+		e, err := open(owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = e.Close() }) // All of them are done with.
+		return e
+	}
+	u := func(text string) kb.Update {
+		return kb.Update{Source: "docs", To: text, Put: []kb.File{{Path: "a", Blob: text}}, Read: func(context.Context, kb.File) (kb.Document, error) {
+			return kb.Document{Chunks: []kb.Chunk{{Text: text}}}, nil
+		}}
+	}
+	q := kb.Query{Text: "words", Sources: []string{"docs"}, Most: 1}
+	// One that was made before there were owners is whose it is that comes first.
+	if err := opened(t, name).Close(); err != nil {
+		t.Fatal(err)
+	}
+	one := must("branch main of example.com/one")
+	if err := one.Update(t.Context(), u("words")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := open("branch main of example.com/two")
+	if !errors.Is(err, postgres.ErrOwner) {
+		t.Fatalf("another fleet: %v", err)
+	}
+	for _, want := range []string{quoted, "has the documents of branch main of example.com/one, and this is branch main of example.com/two", "another schema", "DROP SCHEMA " + quoted + " CASCADE"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	replica := must("branch main of example.com/one")
+	if hits, err := replica.Search(t.Context(), q); err != nil || len(hits) != 1 {
+		t.Errorf("another one of the same fleet finds %v: %v", hits, err)
+	}
+
+	// It is made anew by the other fleet, while the first one has it open.
+	sql(t, `DROP SCHEMA `+quoted+` CASCADE`)
+	two := must("branch main of example.com/two")
+	if err := two.Update(t.Context(), u("words of two")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = one.Search(t.Context(), q)
+	_, state := one.State(t.Context(), "docs")
+	_, files := one.Files(t.Context(), "docs")
+	_, _, document := one.Document(t.Context(), "docs", "a")
+	_, stats := one.Stats(t.Context())
+	for what, err := range map[string]error{"search": err, "state": state, "files": files, "document": document, "stats": stats,
+		"update": one.Update(t.Context(), u("words")), "forget": one.Forget(t.Context(), "docs")} {
+		if !errors.Is(err, postgres.ErrOwner) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if hits, err := two.Search(t.Context(), q); err != nil || len(hits) != 1 || hits[0].Text != "words of two" {
+		t.Errorf("found %v: %v", hits, err)
+	}
+	// And it is the first one's again where that makes it.
+	sql(t, `DROP SCHEMA `+quoted+` CASCADE`)
+	if state, err := one.State(t.Context(), "docs"); err != nil || state != "" {
+		t.Errorf("the state is %q: %v", state, err)
+	}
+	if _, err := two.State(t.Context(), "docs"); !errors.Is(err, postgres.ErrOwner) {
+		t.Errorf("the other one: %v", err)
+	}
+}
+
 // Two engines are two processes to the server.
 func TestTwoProcesses(t *testing.T) {
 	name := schema(t)

@@ -53,10 +53,10 @@ func (e *Engine) prepare(ctx context.Context) error {
 		if _, err := t.exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "mainstay schema "+e.options.Schema); err != nil {
 			return err
 		}
-		var there, empty, known bool
+		var there, empty, known, claimed bool
 		const tables = `SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`
 		if err := t.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1), NOT EXISTS (`+tables+`),
-			EXISTS (`+tables+` AND c.relname = 'layout')`, e.options.Schema).Scan(&there, &empty, &known); err != nil {
+			EXISTS (`+tables+` AND c.relname = 'layout'), EXISTS (`+tables+` AND c.relname = 'owner')`, e.options.Schema).Scan(&there, &empty, &known, &claimed); err != nil {
 			return err
 		}
 		vector, err := extension(ctx, t)
@@ -74,7 +74,7 @@ func (e *Engine) prepare(ctx context.Context) error {
 			if version != layout {
 				return fmt.Errorf("the schema %s has version %d of the layout, this is %d: use another schema, or drop it (DROP SCHEMA %[1]s CASCADE), and everything is indexed again", name, version, layout)
 			}
-			return nil
+			return e.claim(ctx, t, claimed)
 		case !empty:
 			return fmt.Errorf("the schema %s holds other tables: use another one, which is made where it is not there", name)
 		case !there:
@@ -87,9 +87,50 @@ func (e *Engine) prepare(ctx context.Context) error {
 				return err
 			}
 		}
-		_, err = t.exec(ctx, `INSERT INTO {kb}.layout VALUES ($1)`, layout)
-		return err
+		if _, err := t.exec(ctx, `INSERT INTO {kb}.layout VALUES ($1)`, layout); err != nil {
+			return err
+		}
+		return e.claim(ctx, t, false)
 	})
+}
+
+// ErrOwner is returned where a schema has the documents of another owner.
+var ErrOwner = errors.New("it has another owner")
+
+// claim makes a schema that has no owner the engine's. There is a table for owners, or it is made: one from before there were any is taken
+// as it is, and whoever takes it puts its own sources there in place of what it finds.
+func (e *Engine) claim(ctx context.Context, t *tx, there bool) error {
+	if e.options.Owner == "" {
+		return nil
+	}
+	if !there {
+		if _, err := t.exec(ctx, `CREATE TABLE {kb}.owner (name bytea NOT NULL)`); err != nil {
+			return err
+		}
+	}
+	if _, err := t.exec(ctx, `INSERT INTO {kb}.owner SELECT $1 WHERE NOT EXISTS (SELECT FROM {kb}.owner)`, []byte(e.options.Owner)); err != nil {
+		return err
+	}
+	return e.owned(ctx, t)
+}
+
+// owned refuses a schema that is another one's. Where it has no owner any more it is gone, as far as its former one knows.
+func (e *Engine) owned(ctx context.Context, t *tx) error {
+	if e.options.Owner == "" {
+		return nil
+	}
+	var is []byte
+	switch err := t.QueryRow(ctx, t.names.Replace(`SELECT name FROM {kb}.owner`)).Scan(&is); {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("the table owner is empty: %w", errGone)
+	case err != nil:
+		return err
+	case string(is) != e.options.Owner:
+		name := pgx.Identifier{e.options.Schema}.Sanitize()
+		return fmt.Errorf("the schema %s has the documents of %s, and this is %s: %w; give one of them another schema, or where both are the same and it has moved, drop the schema (DROP SCHEMA %[1]s CASCADE), and everything is indexed again",
+			name, is, e.options.Owner, ErrOwner)
+	}
+	return nil
 }
 
 // errExtension says what to do where pgvector is missing.

@@ -3,6 +3,7 @@ package knowledge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/mainstay-dev/mainstay/kb"
@@ -23,31 +24,46 @@ func placeOf(in *spec.Postgres) place {
 }
 
 // Use says where the index is that a fleet declares, for whoever does not Keep one.
-func (k *Keeper) Use(fleet *spec.Fleet) {
+func (k *Keeper) Use(fleet *spec.Fleet, here Here) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.in = fleet.KnowledgeIn
+	k.in, k.here = fleet.KnowledgeIn, here
 }
 
 // ready returns the engine. One that a fleet declared before stays open, for a search may be under way in it.
 func (k *Keeper) ready(ctx context.Context) (kb.Engine, error) {
 	k.mu.Lock()
-	in := k.in
+	in, here := k.in, k.here
 	k.mu.Unlock()
 	k.opening.Lock()
 	defer k.opening.Unlock()
 	if engine := k.engines[placeOf(in)]; engine != nil {
 		return engine, nil
 	}
-	engine, err := k.opts.Engine(ctx, in)
+	engine, err := k.opts.Engine(ctx, in, here)
 	if err != nil {
-		return nil, err
+		return nil, inDatabase(in, err)
 	}
 	k.engines[placeOf(in)] = engine
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.opened = true
 	return engine, nil
+}
+
+// inIndex is an error of the engine, with where its index is declared.
+func (k *Keeper) inIndex(err error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return inDatabase(k.in, err)
+}
+
+// inDatabase is an error of the index that a fleet declares, with where it does.
+func inDatabase(in *spec.Postgres, err error) error {
+	if in == nil || err == nil {
+		return err
+	}
+	return fmt.Errorf("spec.knowledge.postgres in mainstay.yaml: %w", err)
 }
 
 // Forget removes from the engine all but these sources.

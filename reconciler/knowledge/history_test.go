@@ -317,7 +317,7 @@ func TestAHistoryInADatabaseIsOfWhoeverKeepsTheRuns(t *testing.T) {
 	w.bring(s, Here{}, Indexed)
 	declared := fleet(s)
 	declared.KnowledgeIn = &spec.Postgres{Schema: "shared"}
-	w.keeper.Use(declared)
+	w.keeper.Use(declared, Here{})
 	m.forget("r1")
 	m.ends("r2", "triage", "What is my password?", "It is hunter2.", time.Hour)
 	w.later(time.Minute)

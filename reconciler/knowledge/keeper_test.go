@@ -269,9 +269,13 @@ func TestModelsThatCannotBeAsked(t *testing.T) {
 	r := newRepository(t)
 	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
 	asked, down := 0, true
+	var other *spec.LockMismatch
 	w := newWorld(t, func(o *Options) {
 		o.Embed = func(_ context.Context, m *spec.Model, texts []string) ([][]float32, error) {
 			asked++
+			if other != nil {
+				return nil, other
+			}
 			if down {
 				return nil, errors.New("connection refused")
 			}
@@ -305,6 +309,18 @@ func TestModelsThatCannotBeAsked(t *testing.T) {
 		t.Errorf("%v, %v, asked %d times", hits, err, asked)
 	}
 	equal(t, "the notes", strings.Join(notes, "\n"), "the model small cannot be asked, so a is searched without it\nthe model small cannot be asked, so b is searched without it")
+
+	// What is there under its name is not what is pinned.
+	other = &spec.LockMismatch{File: spec.LockFile}
+	_, notes, err = w.keeper.Search(t.Context(), []*spec.KnowledgeSource{a}, kb.Query{Text: "alpha", Most: 9})
+	if err != nil {
+		t.Error(err)
+	}
+	equal(t, "the notes", strings.Join(notes, "\n"), "the model small is not what mainstay.lock pins, so a is searched without it")
+	c := declare("c", "one")
+	w.keep(here, a, b, c)
+	says(t, w.state("c", SourceUnavailable).Message, "it is found by its words alone, for its model is not asked", "is not what mainstay.lock pins, and is refused until you run `mainstay lock`")
+	other = nil
 
 	// Another model: its vectors are made before those of the former are gone, and both can be asked meanwhile.
 	w.keep(here, declare("a", "two"), b)
@@ -353,10 +369,10 @@ func TestAFleetMovesItsIndex(t *testing.T) {
 	other := &engine{}
 	w := newWorld(t, func(o *Options) {
 		own := o.Engine
-		o.Engine = func(ctx context.Context, in *spec.Postgres) (kb.Engine, error) {
+		o.Engine = func(ctx context.Context, in *spec.Postgres, here Here) (kb.Engine, error) {
 			if in == nil {
 				opened = append(opened, "")
-				return own(ctx, in)
+				return own(ctx, in, here)
 			}
 			opened = append(opened, in.Schema)
 			var err error
@@ -388,6 +404,50 @@ func TestAFleetMovesItsIndex(t *testing.T) {
 	if got := w.files(s.Name); got != "docs/a.md" {
 		t.Errorf("the first index has %q", got)
 	}
+}
+
+// A database that cannot be reached is told with where it is declared, no search passes for one that finds nothing, and once it can be reached
+// it is used, without anybody's help.
+func TestADatabaseThatIsAway(t *testing.T) {
+	r := newRepository(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
+	away := true
+	w := newWorld(t, func(o *Options) {
+		own := o.Engine
+		o.Engine = func(ctx context.Context, in *spec.Postgres, at Here) (kb.Engine, error) {
+			if at.Commit != here.Commit {
+				t.Errorf("it is opened at %q", at.Commit)
+			}
+			if away {
+				return nil, errors.New("nothing listens")
+			}
+			return own(ctx, in, at)
+		}
+	})
+	s := filesSource(t, "docs/**")
+	declared := fleet(s)
+	declared.KnowledgeIn = &spec.Postgres{Schema: "there"}
+	keep := func() {
+		w.later(follow)
+		w.keeper.Keep(t.Context(), declared, here)
+		w.keeper.Wait()
+	}
+	const where = "spec.knowledge.postgres in mainstay.yaml: "
+	keep()
+	says(t, w.state(s.Name, IndexFailed).Message, where+"nothing listens")
+	if _, _, err := w.keeper.Search(t.Context(), []*spec.KnowledgeSource{s}, kb.Query{Text: "alpha", Most: 9}); err == nil {
+		t.Error("a search finds nothing")
+	} else {
+		says(t, err.Error(), where)
+	}
+	away = false
+	w.engine.fail = errors.New("the connection broke")
+	keep()
+	says(t, w.state(s.Name, IndexFailed).Message, where+"the connection broke")
+	w.engine.fail = nil
+	keep()
+	w.state(s.Name, Indexed)
+	equal(t, "found", w.found("alpha", s), "docs/a.md")
 }
 
 func TestASearchSaysThatASourceIsBeingRead(t *testing.T) {

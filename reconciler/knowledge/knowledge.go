@@ -8,6 +8,7 @@ package knowledge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -72,7 +73,8 @@ const (
 // Options are what [New] needs. All fields are required, but for PDF, Render, Own, After and Changed.
 type Options struct {
 	// Engine opens the engine that a fleet declares, when the first source is declared: nil is that of the state folder. Close closes it.
-	Engine func(ctx context.Context, in *spec.Postgres) (kb.Engine, error)
+	// here is this repository as it is then.
+	Engine func(ctx context.Context, in *spec.Postgres, here Here) (kb.Engine, error)
 	// PDF reads a PDF file: its title, and the lines of each page. Nil skips PDF files.
 	PDF func(ctx context.Context, content []byte) (title string, pages [][]string, err error)
 	// Render renders Helm charts and kustomizations. Nil leaves them as they are written.
@@ -367,7 +369,7 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	}
 	was, err := engine.State(ctx, source.Name)
 	if err != nil {
-		return State{Reason: IndexFailed, Message: err.Error()}, 0
+		return State{Reason: IndexFailed, Message: k.inIndex(err).Error()}, 0
 	}
 	shared := source.Spec.History == nil && k.shares()
 	if is, _ := k.State(source.Name); shared && is.Reason == Indexed && is.reached == was && k.opts.Now().Before(is.due) {
@@ -381,13 +383,20 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	s := k.described(ctx, engine, source.Name)
 	switch {
 	case err != nil:
-		s.Reason, s.Message = reason(err), err.Error()
+		if s.Reason = reason(err); s.Reason == IndexFailed {
+			err = k.inIndex(err)
+		}
+		s.Message = err.Error()
 	case j.mute != nil:
 		s.mute = true
-		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for its model does not answer: "+j.mute.Error()
+		why := "its model does not answer"
+		if _, refused := errors.AsType[*spec.LockMismatch](j.mute); refused {
+			why = "its model is not asked"
+		}
+		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for "+why+": "+j.mute.Error()
 	case shared && s.Reason == Indexed:
 		if s.reached, err = engine.State(ctx, source.Name); err != nil {
-			s.Reason, s.Message = IndexFailed, err.Error()
+			s.Reason, s.Message = IndexFailed, k.inIndex(err).Error()
 		}
 		s.due, next = k.opts.Now().Add(next), min(next, follow)
 	}
@@ -399,7 +408,7 @@ func (k *Keeper) described(ctx context.Context, engine kb.Engine, name string) S
 	s := State{Reason: Indexed}
 	all, err := engine.Stats(ctx)
 	if err != nil {
-		return State{Reason: IndexFailed, Message: err.Error()}
+		return State{Reason: IndexFailed, Message: k.inIndex(err).Error()}
 	}
 	for _, stats := range all {
 		if stats.Source == name {

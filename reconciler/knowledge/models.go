@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,20 @@ var (
 	questionsSchema = json.RawMessage(`{"type":"object","properties":{"questions":{"type":"array","items":{"type":"string"}}},"required":["questions"],"additionalProperties":false}`)
 )
 
+// errUseless is the error of a model that has answered, and with nothing that can be used.
+var errUseless = errors.New("it answers nothing of use")
+
+// unasked says of a model, after its name, why a search goes on without it.
+func unasked(err error) string {
+	if mismatch, ok := errors.AsType[*spec.LockMismatch](err); ok {
+		return "is not what " + mismatch.File + " pins"
+	}
+	if errors.Is(err, errUseless) {
+		return "answers nothing of use"
+	}
+	return "cannot be asked"
+}
+
 // ask has a model answer with JSON.
 func (k *Keeper) ask(ctx context.Context, m *spec.Model, instructions string, question any, schema json.RawMessage, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, modelTime)
@@ -52,9 +67,12 @@ func (k *Keeper) ask(ctx context.Context, m *spec.Model, instructions string, qu
 	// Small models write around what they are asked for.
 	first, last := strings.IndexByte(said, '{'), strings.LastIndexByte(said, '}')
 	if first < 0 || last < first {
-		return fmt.Errorf("the model %s answered without JSON", m.Name)
+		return errUseless
 	}
-	return json.Unmarshal([]byte(said[first:last+1]), answer)
+	if json.Unmarshal([]byte(said[first:last+1]), answer) != nil {
+		return errUseless // What is wrong with it helps nobody who searches.
+	}
+	return nil
 }
 
 // by groups sources by the model that pick tells of each, in the order of sources.
@@ -88,8 +106,11 @@ func (k *Keeper) rewrite(ctx context.Context, engine kb.Engine, sources []*spec.
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		if err != nil || len(said.Questions) == 0 {
-			notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so %s is searched without other words", m.Name, strings.Join(names[m], ", ")))
+		if err == nil && !slices.ContainsFunc(said.Questions, func(q string) bool { return strings.TrimSpace(q) != "" }) {
+			err = errUseless
+		}
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("the model %s %s, so %s is searched without other words", m.Name, unasked(err), strings.Join(names[m], ", ")))
 			continue
 		}
 		other := q
@@ -160,8 +181,11 @@ func (k *Keeper) rerank(ctx context.Context, sources []*spec.KnowledgeSource, te
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err != nil || !slices.ContainsFunc(said.Order, func(n int) bool { return n >= 1 && n <= len(places) }) {
-			notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so what %s says stands as the search has it", m.Name, strings.Join(names[m], ", ")))
+		if err == nil && !slices.ContainsFunc(said.Order, func(n int) bool { return n >= 1 && n <= len(places) }) {
+			err = errUseless
+		}
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("the model %s %s, so what %s says stands as the search has it", m.Name, unasked(err), strings.Join(names[m], ", ")))
 			continue
 		}
 		ordered := make([]kb.Hit, 0, len(places))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -98,17 +99,23 @@ func TestAModelPutsWhatIsFoundInOrder(t *testing.T) {
 	got, _ := a.search(q)
 	equal(t, "the best one", got, turned[0])
 	q.Most = 9
-	for name, say := range map[string]func(*spec.Model, string) (string, error){
-		"down":    func(*spec.Model, string) (string, error) { return "", errors.New("connection refused") },
-		"no JSON": func(*spec.Model, string) (string, error) { return "I cannot say.", nil },
-		"another": func(*spec.Model, string) (string, error) { return `{"order":"2,1"}`, nil },
-		"nothing": func(*spec.Model, string) (string, error) { return `{"order":[]}`, nil },
-		"of none": func(*spec.Model, string) (string, error) { return `{"order":[0,-1,99]}`, nil },
+	for name, tt := range map[string]struct {
+		said string
+		err  error
+		note string
+	}{
+		"down":       {err: errors.New("connection refused"), note: "cannot be asked"},
+		"another":    {err: fmt.Errorf("ask: %w", &spec.LockMismatch{File: spec.LockFile}), note: "is not what mainstay.lock pins"},
+		"no JSON":    {said: "I cannot say.", note: "answers nothing of use"},
+		"half of it": {said: `{"order":[2,}`, note: "answers nothing of use"},
+		"text":       {said: `{"order":"2,1"}`, note: "answers nothing of use"},
+		"nothing":    {said: `{"order":[]}`, note: "answers nothing of use"},
+		"of none":    {said: `{"order":[0,-1,99]}`, note: "answers nothing of use"},
 	} {
-		a.say = say
+		a.say = func(*spec.Model, string) (string, error) { return tt.said, tt.err }
 		got, notes := a.search(q)
 		equal(t, name, got, before)
-		equal(t, name, notes, "the model judge cannot be asked, so what "+a.source.Name+" says stands as the search has it")
+		equal(t, name, notes, "the model judge "+tt.note+", so what "+a.source.Name+" says stands as the search has it")
 	}
 	a.heard = nil
 	q.WordsOnly = true
@@ -154,9 +161,14 @@ func TestAModelSaysAQuestionInOtherWords(t *testing.T) {
 	got, notes := a.search(q)
 	equal(t, "without", got, "")
 	equal(t, "without", notes, "the model writer cannot be asked, so "+a.source.Name+" is searched without other words")
-	a.say = func(*spec.Model, string) (string, error) { return `{"questions":[]}`, nil }
+	for _, said := range []string{`{"questions":[]}`, `{"questions":[" ", ""]}`, "no"} {
+		a.say = func(*spec.Model, string) (string, error) { return said, nil }
+		_, notes = a.search(q)
+		equal(t, said, notes, "the model writer answers nothing of use, so "+a.source.Name+" is searched without other words")
+	}
+	a.say = func(*spec.Model, string) (string, error) { return "", &spec.LockMismatch{File: "mainstay.prod.lock"} }
 	_, notes = a.search(q)
-	equal(t, "with none", notes, "the model writer cannot be asked, so "+a.source.Name+" is searched without other words")
+	equal(t, "another model", notes, "the model writer is not what mainstay.prod.lock pins, so "+a.source.Name+" is searched without other words")
 	a.say = func(_ *spec.Model, message string) (string, error) {
 		equal(t, "the model is asked", message, `{"question":"revert"}`)
 		return `{"questions":["undo", "", "` + strings.Repeat("x ", 5000) + `", "rollback"]}`, nil

@@ -42,7 +42,7 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 	for i := range hits {
 		hits[i].State = commitOf(hits[i].State)
 	}
-	return hits, append(notes, more...), err
+	return hits, append(notes, more...), k.inIndex(err)
 }
 
 // find asks the engine, and what the sources declare to be asked with it: their graphs, and models. What of these cannot be asked is in the
@@ -108,23 +108,23 @@ func (k *Keeper) graphsOf(ctx context.Context, sources []*spec.KnowledgeSource, 
 // vectors has the models of sources make the vectors of a question, by their spaces. The notes tell of models that do not answer.
 func (k *Keeper) vectors(ctx context.Context, sources []*spec.KnowledgeSource, text string) (all map[string][]float32, notes []string, err error) {
 	all = map[string][]float32{}
-	mute := map[string]bool{}
+	mute := map[string]error{}
 	for _, s := range sources {
 		m := s.Embed
 		if m == nil {
 			continue
 		}
-		if all[space(m)] == nil && !mute[space(m)] {
+		if all[space(m)] == nil && mute[space(m)] == nil {
 			vector, err := k.vector(ctx, m, text)
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
 			}
-			if mute[space(m)] = err != nil; err == nil {
+			if mute[space(m)] = err; err == nil {
 				all[space(m)] = vector
 			}
 		}
-		if mute[space(m)] {
-			notes = append(notes, fmt.Sprintf("the model %s cannot be asked, so %s is searched without it", m.Name, s.Name))
+		if err := mute[space(m)]; err != nil {
+			notes = append(notes, fmt.Sprintf("the model %s %s, so %s is searched without it", m.Name, unasked(err), s.Name))
 		}
 	}
 	return all, notes, nil
@@ -136,7 +136,7 @@ func (k *Keeper) vector(ctx context.Context, m *spec.Model, text string) ([]floa
 	defer cancel()
 	vectors, err := k.opts.Embed(ctx, m, []string{text})
 	if err == nil && len(vectors) != 1 {
-		err = fmt.Errorf("the model %s made %d vectors of one text", m.Name, len(vectors))
+		err = errUseless
 	}
 	if err != nil {
 		return nil, err
@@ -233,7 +233,7 @@ func (k *Keeper) Document(ctx context.Context, source, path string) (kb.File, kb
 	}
 	state, err := engine.State(ctx, source)
 	if err != nil {
-		return kb.File{}, kb.Document{}, "", err
+		return kb.File{}, kb.Document{}, "", k.inIndex(err)
 	}
 	file, d, err := engine.Document(ctx, source, path)
 	return file, d, commitOf(state), err

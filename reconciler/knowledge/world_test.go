@@ -155,7 +155,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	}
 	w := &world{t: t, engine: &engine{Engine: opened}, now: began}
 	w.opts = Options{
-		Engine: func(context.Context, *spec.Postgres) (kb.Engine, error) { return w.engine, nil },
+		Engine: func(context.Context, *spec.Postgres, Here) (kb.Engine, error) { return w.engine, nil },
 		Embed: func(context.Context, *spec.Model, []string) ([][]float32, error) {
 			t.Error("a model is asked")
 			return nil, nil
