@@ -51,8 +51,19 @@ func Extract(name string, data []byte) (facts Facts) {
 			facts = c.facts()
 		}
 	}()
-	read(c, data)
+	read(c, oneBreak(data))
 	return c.facts()
+}
+
+// otherBreaks end a line for YAML, and for nobody who counts the lines of a file.
+var otherBreaks = strings.NewReplacer("\r\n", "\n", "\r", " ", "\u0085", " ", "\u2028", " ", "\u2029", " ")
+
+// oneBreak has lines end with line feeds alone, so that those a parser counts are those of the file.
+func oneBreak(data []byte) []byte {
+	if !bytes.ContainsAny(data, "\r\u0085\u2028\u2029") {
+		return data
+	}
+	return []byte(otherBreaks.Replace(string(data)))
 }
 
 // file is the node of the file that is read.

@@ -64,3 +64,27 @@ chart/templates/cart.yaml
 `
 	compare(t, written(g), want)
 }
+
+// Lines are those that Git and editors count, whatever else ends one for a parser.
+func TestLinesAreThoseOfTheFileHoweverTheyEnd(t *testing.T) {
+	links := func(content string) string {
+		var got []string
+		for _, l := range graph.Extract("a.yaml", []byte(content)).Links {
+			got = append(got, fmt.Sprintln(l.Line, l.From, l.Relation, l.To))
+		}
+		return strings.Join(got, "")
+	}
+	const content = "# Read this &1 &2 &3 first.\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - image: redis\n"
+	want := links(content)
+	if !strings.Contains(want, "redis") {
+		t.Fatal(want)
+	}
+	for name, is := range map[string]string{
+		"CRLF": strings.ReplaceAll(content, "\n", "\r\n"), "carriage returns": strings.ReplaceAll(content, "&", "\r#"),
+		"breaks of YAML": strings.NewReplacer("&1", "\u2028#", "&2", "\u2029#", "&3", "\u0085#").Replace(content),
+	} {
+		if got := links(is); got != want {
+			t.Errorf("%s: got\n%s\nand not\n%s", name, got, want)
+		}
+	}
+}

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// lineFeeds makes line feeds of what ends a line in files. A carriage return that stands alone is a space, so that lines are
-// those that Git and editors count.
-var lineFeeds = strings.NewReplacer("\r\n", "\n", "\r", " ", "\x00", "\ufffd")
+// lineFeeds makes line feeds of what ends a line in files. A carriage return that stands alone is a space, and so is what else ends one
+// for parsers of YAML, so that lines are those that Git and editors count.
+var lineFeeds = strings.NewReplacer("\r\n", "\n", "\r", " ", "\u0085", " ", "\u2028", " ", "\u2029", " ", "\x00", "\ufffd")
 
 // textOf makes lines of a file. It is false for what is binary, by the rule of Git: a NUL among the first bytes.
 func textOf(content []byte) ([]string, bool) {

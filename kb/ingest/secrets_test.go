@@ -29,6 +29,8 @@ func TestSecretsAreLeftOut(t *testing.T) {
 		{"value in lines", "a.yaml", "kind: Secret\ndata:\n  a: |\n    x\n\n    " + s + "\n  b: >-\n    y\n    " + s + "\ntype: stays\n"},
 		{"plain value over lines", "a.yaml", "kind: Secret\ndata:\n  a: x\n    y " + s + "\n  b: \"x\n    " + s + "\"\ntype: stays\n"},
 		{"comment within a value's lines", "a.yaml", "kind: Secret\ndata:\n  a: # " + "c\n    " + s + "\ntype: stays\n"},
+		{"Secret behind a break that is none", "a.yaml", "# one\u2028# two\nkind: Secret\ndata:\n  a: " + s + "\nmetadata:\n  name: stays\n"},
+		{"Secret behind breaks that are none", "a.yaml", "# stays\u2028#\u2029#\u0085\nkind: Secret\ntype: stays\nstringData:\n  a: \"x\u2028\"\n  b: " + s + "\n  c: >-\n    y\n    " + s + "\n  d: {e: [\u0085z, " + s + "]}\n"},
 		{"Secret in a List", "a.yaml", "kind: List\nitems:\n- kind: Secret\n  type: stays\n  data:\n    a: " + s + "\n"},
 		{"Secret in a SecretList", "a.yaml", "kind: List\nitems: [{kind: Secret, type: stays, data: {a: " + s + "}}]\n"},
 		{"Secret as a template", "templates/a.yaml", "{{ if .x }}\nkind: Secret\ntype: stays\ndata:\n  a: " + s + "\n  {{ .b }}: " + s + "\n{{ end }}\n"},
