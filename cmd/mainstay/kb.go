@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,8 +29,10 @@ func newKB(env environment) *cobra.Command {
 
 // collection is what was measured of one.
 type collection struct {
-	Folder    string `json:"folder"`
-	Documents int    `json:"documents"`
+	Folder string `json:"folder"`
+	// Judgements is the file of it that says what is right.
+	Judgements string `json:"judgements"`
+	Documents  int    `json:"documents"`
 	beir.Result
 	// Indexed and Asked are how long the index took, and a question on average.
 	Indexed time.Duration `json:"indexedNanoseconds"`
@@ -40,8 +45,9 @@ func newKBEval(env environment) *cobra.Command {
 		Use:   "eval DIR...",
 		Short: "Measure how well the right documents of collections are found",
 		Long: "Index the documents of a collection, ask all of its questions, and compare what is found with what people have judged to be\n" +
-			"right. A collection is a folder in the layout of BEIR: corpus.jsonl, queries.jsonl, and the judgements in qrels/test.tsv or\n" +
-			"qrels.tsv. All is in memory; no model is asked, and nothing is kept.",
+			"right. A collection is a folder in the layout of BEIR: corpus.jsonl, queries.jsonl, and the judgements in qrels/test.tsv,\n" +
+			"qrels.tsv or qrels/dev.tsv, or these as packed by gzip. Numbers are those of trec_eval. All is in memory; no model is asked,\n" +
+			"and nothing is kept. A document that is the question itself, with the same id and text, is no answer to it.",
 		Example: "  mainstay kb eval cranfield\n" +
 			"  mainstay kb eval scifact nfcorpus -o json",
 		Args: arguments(cobra.MinimumNArgs(1)),
@@ -49,7 +55,7 @@ func newKBEval(env environment) *cobra.Command {
 			t := table{header: []string{"COLLECTION", "DOCUMENTS", "QUESTIONS", "NDCG@10", "RECALL@10", "RECALL@100", "MRR@10", "INDEXED", "ASKED"}}
 			all := []collection{}
 			for _, folder := range folders {
-				c, err := measure(folder, env.clock())
+				c, err := measure(cmd, folder, env.clock())
 				if err != nil {
 					return fmt.Errorf("collection %s: %w", folder, err)
 				}
@@ -66,7 +72,8 @@ func newKBEval(env environment) *cobra.Command {
 	return cmd
 }
 
-func measure(folder string, now func() time.Time) (collection, error) {
+func measure(cmd *cobra.Command, folder string, now func() time.Time) (collection, error) {
+	ctx := cmd.Context()
 	info, err := os.Stat(folder)
 	if err == nil && !info.IsDir() {
 		err = errors.New("it is no folder")
@@ -81,24 +88,80 @@ func measure(folder string, now func() time.Time) (collection, error) {
 	if err != nil {
 		return collection{}, err
 	}
+	p := newProgress(cmd, folder)
+	defer p.end()
 	began := now()
+	unknown, asking := map[string]bool{}, map[string]beir.Question{}
+	for _, q := range from.Questions {
+		asking[q.ID] = q
+		for id := range q.Right {
+			unknown[id] = true
+		}
+	}
+	right := len(unknown)
+	themselves := map[string]bool{}
 	b := index.NewBuilder()
+	n := 0
 	for d, err := range from.Documents() {
-		if err != nil {
+		if err := cmp.Or(err, ctx.Err()); err != nil {
 			return collection{}, err
 		}
 		b.Add(index.Document{ID: d.ID, Title: d.Title, Text: d.Text})
+		delete(unknown, d.ID)
+		if q, ok := asking[d.ID]; ok && q.Asks(d) {
+			themselves[d.ID] = true
+		}
+		if n++; n%1000 == 0 {
+			p.tell("", fmt.Sprintf("%d documents are read", n), 0, true)
+		}
 	}
-	x := b.Build()
-	c := collection{Folder: folder, Documents: x.Len(), Indexed: now().Sub(began)}
+	if n == 0 {
+		return collection{}, errors.New("corpus.jsonl has no document")
+	}
+	if len(unknown) == right {
+		return collection{}, fmt.Errorf("%s names no document that is in corpus.jsonl: it belongs to another collection", from.Judgements)
+	}
+	p.tell("", fmt.Sprintf("meaning is learned of %d documents", n), 0, true)
+	// Building cannot be stopped. Nothing is kept, so it need not be: the process ends.
+	built := make(chan *index.Index, 1)
+	go func() { built <- b.Build() }()
+	var x *index.Index
+	select {
+	case x = <-built:
+	case <-ctx.Done():
+		return collection{}, ctx.Err()
+	}
+	c := collection{Folder: folder, Judgements: from.Judgements, Documents: x.Len(), Indexed: now().Sub(began)}
 	began = now()
+	n = 0
 	c.Result = from.Measure(func(q beir.Question) []string {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if n++; n%10 == 0 {
+			p.tell("", fmt.Sprintf("%d of %d questions are asked", n, len(from.Questions)), 0, true)
+		}
 		var ids []string
-		for _, h := range x.Search(q.Text, beir.Depth) {
-			ids = append(ids, h.ID)
+		for _, h := range x.Search(q.Text, beir.Depth+1) { // One more, for the question itself.
+			if h.ID != q.ID || !themselves[q.ID] {
+				ids = append(ids, h.ID)
+			}
 		}
 		return ids
 	})
 	c.Asked = now().Sub(began) / time.Duration(c.Questions)
-	return c, nil
+	p.end()
+	note := func(format string, args ...any) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s\n", inLine(folder), fmt.Sprintf(format, args...))
+	}
+	if from.Judgements == "qrels/dev.tsv" {
+		note("the judgements are those of qrels/dev.tsv, for there is no qrels/test.tsv")
+	}
+	if len(unknown) > 0 {
+		note("%d of the %d documents that are right are not in corpus.jsonl, such as %q; they count as not found", len(unknown), right, slices.Min(slices.Collect(maps.Keys(unknown))))
+	}
+	if len(from.Unknown) > 0 {
+		note("%d of the questions that %s judges are not in queries.jsonl, such as %q; they do not count", len(from.Unknown), from.Judgements, from.Unknown[0])
+	}
+	return c, ctx.Err()
 }
