@@ -21,7 +21,7 @@ import (
 )
 
 // version counts the changes after which something else is rendered of the same files.
-const version = 1
+const version = 2
 
 // Limits of a unit, and of all of them.
 const (

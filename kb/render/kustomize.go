@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 
 	"github.com/mainstay-dev/mainstay/kb"
@@ -27,16 +26,13 @@ var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustom
 
 // buildKustomization builds a kustomization of the files that it is given.
 func buildKustomization(r request, a *answer) {
-	fsys := filesys.MakeFsInMemory()
+	fsys := newCheckout()
 	for _, name := range slices.Sorted(maps.Keys(r.Files)) {
 		content := r.Files[name]
 		if slices.Contains(kustomizations, path.Base(name)) {
 			content = prepared(r, name, a)
 		}
-		if err := fsys.WriteFile(path.Join(root, name), content); err != nil {
-			a.problem(err.Error())
-			return
-		}
+		fsys.put(path.Join(root, name), content)
 	}
 	o := krusty.MakeDefaultOptions()
 	o.LoadRestrictions = types.LoadRestrictionsNone

@@ -223,6 +223,34 @@ func TestFoldersThatAreTheSameAreNotLookedAtAgain(t *testing.T) {
 	}
 }
 
+// Git has names that the file systems of kustomize refuse.
+func TestNamesMayBeAnything(t *testing.T) {
+	got := renderAll(t, files(`-- base+more/kustomization.yaml --
+resources: ["the cart (new).yaml"]
+configMapGenerator: [{name: dashboards, files: ["größe @ 1.json"]}]
+-- base+more/the cart (new).yaml --
+apiVersion: v1
+kind: Service
+metadata: {name: cart}
+-- base+more/größe @ 1.json --
+{}
+-- over~lay/kustomization.yaml --
+resources: [../base+more]
+namePrefix: new-
+`), session(t, time.Minute))
+	for _, want := range []string{"name: new-cart", "name: new-dashboards", "größe @ 1.json: |", "kustomize build over~lay, of base+more/the cart (new).yaml"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if strings.Contains(got, "\n! ") {
+		t.Error("something is wrong with it")
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
 func TestAProgramThatIsMissingIsTold(t *testing.T) {
 	u := unitsOf(t, files("-- a/Chart.yaml --\nname: a\n"), all)[0]
 	s := Child{Command: []string{"/does/not/exist"}}.Open()
