@@ -44,3 +44,14 @@ func TestAMeasurementIsInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// An error may quote what somebody else has written.
+func TestAnErrorTellsATerminalNothing(t *testing.T) {
+	var stderr bytes.Buffer
+	if code := run(t.Context(), environment{}, []string{"kb", "eval", "no\x1b[31mwhere"}, strings.NewReader(""), &stderr, &stderr); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if got := stderr.String(); !strings.HasPrefix(got, "mainstay: collection no\uFFFD[31mwhere: ") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"github.com/mainstay-dev/mainstay/plugins/loop"
 	"github.com/mainstay-dev/mainstay/reconciler/host"
 	"github.com/mainstay-dev/mainstay/reconciler/remote"
+	"github.com/mainstay-dev/mainstay/spec"
 	"github.com/mainstay-dev/mainstay/spec/jsonnet"
 )
 
@@ -109,7 +110,8 @@ func report(ctx context.Context, err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "mainstay: interrupted")
 		return exitFailed // Not unreachable: what was read or written stopped because it was told to.
 	default:
-		fmt.Fprintf(stderr, "mainstay: %v%s\n", err, hint(err))
+		// An error may quote what a document, a server or the name of a file says.
+		fmt.Fprintf(stderr, "mainstay: %s%s\n", spec.Visible(err.Error()), hint(err))
 	}
 	return exitCode(err)
 }

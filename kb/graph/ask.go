@@ -119,14 +119,14 @@ func (g *Graph) named(name string) (Node, error) {
 	}
 	var ids []string
 	for _, f := range found {
-		ids = append(ids, f.Node.String())
+		ids = append(ids, visible(f.Node.String()))
 	}
 	return Node{}, fmt.Errorf("%.200q may be several: name one of %s", name, strings.Join(ids, ", "))
 }
 
 func unknown(name string, near []string) error {
 	if len(near) > 0 {
-		return fmt.Errorf("nothing is called %.200q: did you mean %s?", name, strings.Join(near, " or "))
+		return fmt.Errorf("nothing is called %.200q: did you mean %s?", name, visible(strings.Join(near, " or ")))
 	}
 	return fmt.Errorf("nothing is called %.200q: ask list for what is declared", name)
 }

@@ -297,3 +297,18 @@ func TestANameThatMayMeanTwoMeansNeither(t *testing.T) {
 	g.Remove("a.yaml")
 	same(t, ids(g.DependsOn(pod, 1, 10).Found), "1 Service:two/db")
 }
+
+// What is declared is quoted by what a person is told, where it must not begin a line of its own or move the cursor.
+func TestWhatGoesWrongQuotesNamesVisibly(t *testing.T) {
+	g := of(t, "a.yaml\napiVersion: v1\nkind: Service\nmetadata: {name: \"ledger\\nok\\u001b[2J\", namespace: one}\n",
+		"b.yaml\napiVersion: v1\nkind: Service\nmetadata: {name: \"ledger\\nok\\u001b[2J\", namespace: two}\n")
+	for asked, want := range map[string]string{
+		"ledger":            "name one of Service:one/ledger\uFFFDok\uFFFD[2J, Service:two/ledger\uFFFDok\uFFFD[2J",
+		"ledgre\nok\x1b[2J": "did you mean ledger\uFFFDok\uFFFD[2J?",
+	} {
+		_, err := g.Ask(graph.Question{Ask: "owner", Of: []string{asked}, Depth: 1, Most: 10})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", asked, err, want)
+		}
+	}
+}
