@@ -54,18 +54,23 @@ func newKBEval(env environment) *cobra.Command {
 		RunE: func(cmd *cobra.Command, folders []string) error {
 			t := table{header: []string{"COLLECTION", "DOCUMENTS", "QUESTIONS", "NDCG@10", "RECALL@10", "RECALL@100", "MRR@10", "INDEXED", "ASKED"}}
 			all := []collection{}
+			var failed error
 			for _, folder := range folders {
 				c, err := measure(cmd, folder, env.clock())
 				if err != nil {
-					return fmt.Errorf("collection %s: %w", folder, err)
+					failed = fmt.Errorf("collection %s: %w", folder, err)
+					break
 				}
 				all = append(all, c)
 				t.rows = append(t.rows, []string{c.Folder, fmt.Sprint(c.Documents), fmt.Sprint(c.Questions), fmt.Sprintf("%.4f", c.NDCG10),
 					fmt.Sprintf("%.4f", c.Recall10), fmt.Sprintf("%.4f", c.Recall100), fmt.Sprintf("%.4f", c.MRR10),
 					c.Indexed.Round(time.Millisecond).String(), c.Asked.Round(time.Microsecond).String()})
 			}
+			if failed != nil && len(all) == 0 {
+				return failed
+			}
 			t.items = all
-			return t.print(cmd.OutOrStdout(), output)
+			return errors.Join(t.print(cmd.OutOrStdout(), output), failed) // What was measured before took its time.
 		},
 	}
 	addOutputFlag(cmd, &output)

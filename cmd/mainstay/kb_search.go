@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/cobra"
 
 	"github.com/mainstay-dev/mainstay/kb"
@@ -66,6 +67,11 @@ func newKBSearch(env environment) *cobra.Command {
 			if since != "" {
 				if q.Filter.Since, err = time.Parse(time.DateOnly, since); err != nil {
 					return usageError{fmt.Errorf("--since %s is not a day: write it as 2006-01-02", since)}
+				}
+			}
+			for _, glob := range q.Filter.Paths {
+				if !doublestar.ValidatePattern(glob) {
+					return usageError{fmt.Errorf("--file %q is not a glob over paths from the root, such as docs/**", glob)}
 				}
 			}
 			l, err := flags.open(cmd.Context(), env)
