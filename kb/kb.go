@@ -89,7 +89,8 @@ type Update struct {
 	// Format identifies how documents are read: what was read in another format is read again.
 	Format string
 	// Embed makes vectors of texts, and Space identifies what makes them. Vectors of another space are made again. Where it is
-	// nil, there are none.
+	// nil, there are none. Where it makes vectors of another length than those that stay have, or of different ones, the update ends with a
+	// *LengthError: one without Embed before it makes room for them.
 	Embed Embedder
 	Space string
 	// Progress hears how many of the files have been taken in; it may be nil.
@@ -118,8 +119,11 @@ type Query struct {
 	// Sources are the sources that are searched. What others have is not even counted: it shapes neither hits nor their scores.
 	Sources []string
 	Filter  Filter
-	// Vectors are the text's, by the Space of the sources they are for. Sources of other spaces are searched without.
+	// Vectors are the text's, by the Space of the sources they are for. Sources of other spaces are searched without, and so are those whose
+	// vectors have another length.
 	Vectors map[string][]float32
+	// Without hears, before Search returns, of each source whose vectors have another length. May be nil.
+	Without func(source string)
 	// WordsOnly ranks by words alone, without meaning.
 	WordsOnly bool
 	// Most is how many hits are wanted, at most MaxHits.
@@ -173,6 +177,8 @@ type Stats struct {
 	// Documents and Chunks count what can be found, Bytes is the length of its text, Vectors how many chunks have one.
 	Documents, Chunks, Vectors int
 	Bytes                      int64
+	// Dims is how many numbers each vector has; 0 where there is none.
+	Dims int
 	// Problems are the documents that could not be read, sorted by path, the first MaxProblems; Unread counts all of them.
 	Problems []Problem
 	Unread   int

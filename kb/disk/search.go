@@ -47,12 +47,14 @@ func (e *Engine) search(ctx context.Context, q kb.Query) ([]kb.Hit, error) {
 			continue
 		}
 		sources = append(sources, s)
-		for _, l := range s.live {
-			if v, ok := q.Vectors[s.Space]; ok && s.Space != "" && l.Space() == s.Space && l.Segment.Chunks() > 0 && len(v) != l.VectorDims() {
-				return nil, fmt.Errorf("the query's vector of space %q has %d numbers, those of source %q have %d", s.Space, len(v), name, l.VectorDims())
+		space := s.Space
+		if v, ok := q.Vectors[space]; ok && !q.WordsOnly && s.dims() > 0 && len(v) != s.dims() {
+			space = ""
+			if q.Without != nil {
+				q.Without(name)
 			}
 		}
-		asked = append(asked, index.Source{Name: name, Meaning: s.meaning, Space: s.Space, Segments: showing(s, q.Filter)})
+		asked = append(asked, index.Source{Name: name, Meaning: s.meaning, Space: space, Segments: showing(s, q.Filter)})
 	}
 	found, err := index.Search(ctx, asked, index.Ask{Text: q.Text, Vectors: q.Vectors, WordsOnly: q.WordsOnly, Most: min(q.Most, kb.MaxHits)})
 	if err != nil {

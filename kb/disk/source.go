@@ -77,8 +77,18 @@ func (s *source) all() []int {
 	return all
 }
 
+// dims is how many numbers the vectors of the source have; 0 where it has none.
+func (s *source) dims() int {
+	for _, l := range s.live {
+		if s.Space != "" && l.Space() == s.Space && l.Chunks() > 0 {
+			return l.VectorDims()
+		}
+	}
+	return 0
+}
+
 func (s *source) stats() kb.Stats {
-	stats := kb.Stats{Source: s.Source, State: s.State, Format: s.Format, Space: s.Space, Disk: int64(s.size)}
+	stats := kb.Stats{Source: s.Source, State: s.State, Format: s.Format, Space: s.Space, Dims: s.dims(), Disk: int64(s.size)}
 	for _, l := range s.live {
 		stats.Chunks += l.Chunks()
 		stats.Bytes += l.Bytes()

@@ -93,7 +93,7 @@ type change struct {
 	taken *index.Writer
 	to    *fresh // what taken writes to
 	taker *taker // what takes them in
-	// waiting are documents that need vectors, and dims is how long those are.
+	// waiting are documents that need vectors, and dims is how long those are; 0 before there is one.
 	waiting []waiting
 	chunks  int
 	dims    int
@@ -111,6 +111,12 @@ const large = 10_000
 // batch is how many texts are embedded at once, at most.
 const batch = 64
 
+// fits reports whether the chunks of a segment have the vectors that they are to have. What the source was without vectors after is made
+// again: it may have another length.
+func (c *change) fits(l *index.Live) bool {
+	return c.update.Space == "" || c.now.Space == c.update.Space && l.Space() == c.update.Space
+}
+
 // plan finds what is gone, and returns the files that are taken in, sorted by path.
 func (c *change) plan() []kb.File {
 	u, now := c.update, c.now
@@ -122,7 +128,7 @@ func (c *change) plan() []kb.File {
 	drop := func(p place) { c.gone[p.segment] = append(c.gone[p.segment], p.entry) }
 	stays := func(p place) bool {
 		l := now.live[p.segment]
-		return now.Format == u.Format && (u.Space == "" || l.Space() == u.Space || l.Entries()[p.entry].Begin == l.Entries()[p.entry].End)
+		return now.Format == u.Format && (c.fits(l) || l.Entries()[p.entry].Begin == l.Entries()[p.entry].End)
 	}
 	for _, path := range u.Removed {
 		if _, again := put[path]; again {
@@ -137,7 +143,7 @@ func (c *change) plan() []kb.File {
 		removed[path] = true
 	}
 	for i, l := range now.live {
-		if u.From != "" && now.Format == u.Format && (u.Space == "" || l.Space() == u.Space) {
+		if u.From != "" && now.Format == u.Format && c.fits(l) {
 			continue
 		}
 		for entry, d := range l.Entries() {
@@ -180,11 +186,8 @@ func (c *change) take(ctx context.Context) error {
 // readAll reads what is new, and hands it to the taker.
 func (c *change) readAll(ctx context.Context) error {
 	files := c.plan()
-	c.dims = -1
-	for _, l := range c.now.live {
-		if c.update.Space != "" && l.Space() == c.update.Space && l.Segment.Chunks() > 0 {
-			c.dims = l.VectorDims()
-		}
+	if c.now.Space == c.update.Space {
+		c.dims = c.now.dims()
 	}
 	copiers := make([]*index.Copier, len(c.now.live))
 	// Contents that come twice are read once.
@@ -205,7 +208,7 @@ func (c *change) readAll(ctx context.Context) error {
 		switch {
 		case same:
 			l := c.now.live[held.segment]
-			if c.update.Space == "" || l.Space() == c.update.Space {
+			if c.fits(l) {
 				if copiers[held.segment] == nil {
 					copiers[held.segment] = c.taken.Copier(l.Segment)
 				}
@@ -288,11 +291,14 @@ func (c *change) embed(ctx context.Context) ([][]float32, error) {
 			return nil, fmt.Errorf("embed: %d vectors were made of %d texts", len(made), len(some))
 		}
 		for _, v := range made {
-			if c.dims < 0 {
+			if len(v) == 0 {
+				return nil, errors.New("embed: a vector has no numbers")
+			}
+			if c.dims == 0 {
 				c.dims = len(v)
 			}
-			if len(v) != c.dims || len(v) == 0 {
-				return nil, fmt.Errorf("embed: a vector has %d numbers, another one of space %q has %d", len(v), c.update.Space, c.dims)
+			if len(v) != c.dims {
+				return nil, fmt.Errorf("embed: %w", &kb.LengthError{Numbers: len(v), Others: c.dims})
 			}
 			if len(v) > vectors.MaxDims {
 				return nil, fmt.Errorf("embed: a vector has %d numbers, they have %d at most", len(v), vectors.MaxDims)

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t testing.TB) kb.Engine) {
 		"order":         testOrder,
 		"vectors":       testVectors,
 		"spaces":        testSpaces,
+		"lengths":       testLengths,
 		"hostile text":  testHostileText,
 		"hostile names": testHostileNames,
 		"closed":        testClosed,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -162,11 +163,6 @@ func testVectors(t *testing.T, open func(testing.TB) kb.Engine) {
 		t.Errorf("by words alone: %q", got)
 	}
 	q.WordsOnly = false
-	q.Vectors = map[string][]float32{"model": {1, 2}}
-	q.Most = 1
-	if _, err := e.Search(t.Context(), q); err == nil {
-		t.Error("a vector of another length was taken")
-	}
 	q.Vectors = map[string][]float32{"another": {1, 2}}
 	if hits := search(t, e, q); len(hits) == 0 || hits[0].File.Path != "far.txt" {
 		t.Errorf("with a vector of another space: %q", paths(hits))
@@ -179,6 +175,115 @@ func vectorsOf(t *testing.T, e kb.Engine) (int, string) {
 	stats, err := e.Stats(t.Context())
 	must(t, err)
 	return stats[0].Vectors, stats[0].Space
+}
+
+// testLengths is about a model that makes vectors of another length than it did: they are never compared, and they are made anew after an
+// update without any. A source of the same space whose vectors fit is asked with them meanwhile.
+func testLengths(t *testing.T, open func(testing.TB) kb.Engine) {
+	e, c := opened(t, open), &corpus{source: "docs"}
+	other := &corpus{source: "other"}
+	longer := func(count *int) kb.Embedder {
+		return func(ctx context.Context, texts []string) ([][]float32, error) {
+			all, err := embedder(count)(ctx, texts)
+			for i := range all {
+				all[i] = append(all[i], 0)
+			}
+			return all, err
+		}
+	}
+	dims := func(source string) int {
+		t.Helper()
+		stats, err := e.Stats(t.Context())
+		must(t, err)
+		return stats[slices.IndexFunc(stats, func(s kb.Stats) bool { return s.Source == source })].Dims
+	}
+	count := 0
+	u := c.update("", "1", map[string]string{"far.txt": "alpha beta", "near.txt": "gamma delta", "alpha.txt": "alpha alpha"})
+	u.Embed, u.Space = embedder(&count), "model"
+	apply(t, e, u)
+	u = other.update("", "1", map[string]string{"other.txt": "gamma delta"})
+	u.Embed, u.Space = longer(&count), "model"
+	apply(t, e, u)
+	if dims("docs") != 16 || dims("other") != 17 {
+		t.Errorf("vectors have %d and %d numbers", dims("docs"), dims("other"))
+	}
+
+	var without []string
+	ask := func(text string, vector []float32, sources ...string) []kb.Hit {
+		t.Helper()
+		without = nil
+		return search(t, e, kb.Query{Text: text, Sources: sources, Vectors: map[string][]float32{"model": vector},
+			Without: func(source string) { without = append(without, source) }})
+	}
+	question := append(direction("gamma delta"), 0)
+	if hits := ask("unknown", question, "docs", "other"); paths(hits) != "other.txt" || !slices.Equal(without, []string{"docs"}) {
+		t.Errorf("a vector that fits one of two finds %q, without %q", paths(hits), without)
+	}
+	if err := same(ask("alpha beta", question, "docs"), search(t, e, kb.Query{Text: "alpha beta", Sources: []string{"docs"}})); err != nil || !slices.Equal(without, []string{"docs"}) {
+		t.Errorf("a vector of another length counts: %v, without %q", err, without)
+	}
+	q := words("alpha", "docs")
+	q.Vectors, q.Without = map[string][]float32{"model": question}, func(source string) { t.Errorf("by words %s is asked with a vector", source) }
+	search(t, e, q)
+	q.Text, q.Without, q.WordsOnly = "beta", nil, false
+	if got := paths(search(t, e, q)); got != "far.txt" {
+		t.Errorf("where nobody hears of it %q is found", got)
+	}
+
+	// An update with vectors of another length is refused, whole, and so is one whose vectors differ.
+	refused := func(u kb.Update, want kb.LengthError) {
+		t.Helper()
+		var length *kb.LengthError
+		if err := e.Update(t.Context(), u); !errors.As(err, &length) || *length != want {
+			t.Errorf("vectors of another length: %v", err)
+		}
+	}
+	u = c.update("1", "2", map[string]string{"new.txt": "epsilon"})
+	u.Embed, u.Space = longer(&count), "model"
+	refused(u, kb.LengthError{Numbers: 17, Others: 16})
+	state(t, e, "docs", "1")
+	if hits := ask("unknown", direction("gamma delta"), "docs"); len(hits) == 0 || hits[0].File.Path != "near.txt" || len(without) > 0 {
+		t.Errorf("what was there finds %q, without %q", paths(hits), without)
+	}
+
+	// One without vectors makes room for new ones. No text is read for them.
+	u.To, u.Embed, u.Space = "2 words", nil, ""
+	if read := c.readBy(t, e, u); read != "new.txt" || dims("docs") != 0 {
+		t.Errorf("without vectors %q is read, and vectors have %d numbers", read, dims("docs"))
+	}
+	if hits := ask("unknown", direction("gamma delta"), "docs"); len(hits) > 0 || len(without) > 0 {
+		t.Errorf("without vectors %q is found, without %q", paths(hits), without)
+	}
+	again := kb.Update{Source: "docs", From: "2 words", To: "2", Format: "1", Read: c.read, Space: "model"}
+	again.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {
+		all, err := embedder(&count)(ctx, texts)
+		all[len(all)-1] = all[len(all)-1][1:]
+		return all, err
+	}
+	refused(again, kb.LengthError{Numbers: 15, Others: 16})
+	state(t, e, "docs", "2 words")
+	again.Embed = longer(&count)
+	count = 0
+	if read := c.readBy(t, e, again); read != "" || count != 4 || dims("docs") != 17 {
+		t.Errorf("%q is read for %d vectors of %d numbers", read, count, dims("docs"))
+	}
+	if hits := ask("unknown", question, "docs"); len(hits) == 0 || hits[0].File.Path != "near.txt" || len(without) > 0 {
+		t.Errorf("with vectors as they are now %q is found, without %q", paths(hits), without)
+	}
+	// As before, what comes is taken in beside what there is.
+	u = c.update("2", "3", map[string]string{"alpha.txt": gone, "moved.txt": "alpha alpha", "more.txt": "zeta"})
+	u.Embed, u.Space = longer(&count), "model"
+	count = 0
+	if read := c.readBy(t, e, u); read != "more.txt" || count != 1 {
+		t.Errorf("%q is read for %d vectors", read, count)
+	}
+	// Where nothing is left, there is nothing that a vector could differ from.
+	u = c.update("3", "4", map[string]string{"far.txt": gone, "near.txt": gone, "new.txt": gone, "moved.txt": gone, "more.txt": gone})
+	u.Embed, u.Space = longer(&count), "model"
+	apply(t, e, u)
+	if ask("unknown", []float32{1}, "docs"); len(without) > 0 || dims("docs") != 0 {
+		t.Errorf("nothing has vectors of %d numbers", dims("docs"))
+	}
 }
 
 func testSpaces(t *testing.T, open func(testing.TB) kb.Engine) {

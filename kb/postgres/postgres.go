@@ -262,6 +262,14 @@ type source struct {
 	meaning                            string
 }
 
+// embedded is how many numbers the vectors of the source have; 0 where it has none.
+func (s *source) embedded() int {
+	if len(s.space) == 0 || s.chunks == 0 {
+		return 0
+	}
+	return s.dims
+}
+
 const sourceColumns = `s.id, s.name, s.state, s.format, s.space, s.labels, s.chunks, s.length, s.learned, s.added, s.dims, coalesce(m.id, '')`
 
 func (s *source) fields() []any {
@@ -421,7 +429,7 @@ func (e *Engine) Stats(ctx context.Context) (all []kb.Stats, err error) {
 			return err
 		}
 		for _, s := range sources {
-			is := kb.Stats{Source: string(s.name), State: string(s.state), Format: string(s.format), Space: string(s.space), Chunks: s.chunks}
+			is := kb.Stats{Source: string(s.name), State: string(s.state), Format: string(s.format), Space: string(s.space), Chunks: s.chunks, Dims: s.embedded()}
 			if is.Space != "" {
 				is.Vectors = s.chunks
 			}

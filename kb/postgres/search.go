@@ -79,8 +79,8 @@ func (s *search) run(ctx context.Context) ([]kb.Hit, error) {
 		s.ids = append(s.ids, is.id)
 		chunks += is.chunks
 		length += is.length
-		if v, ok := s.query.Vectors[string(is.space)]; ok && len(is.space) > 0 && is.dims > 0 && len(v) != is.dims {
-			return nil, fmt.Errorf("the query's vector of space %q has %d numbers, those of source %q have %d", is.space, len(v), is.name, is.dims)
+		if v, ok := s.query.Vectors[string(is.space)]; ok && !s.query.WordsOnly && is.embedded() > 0 && len(v) != is.embedded() && s.query.Without != nil {
+			s.query.Without(string(is.name))
 		}
 	}
 	if chunks == 0 || s.most == 0 {
@@ -316,14 +316,14 @@ func (s *search) products(ctx context.Context, all []found, table, column, kind 
 // addNear adds how near the chunks are by the vectors of a model, and the nearest of those that were not found before. All are compared,
 // exactly.
 func (s *search) addNear(ctx context.Context, all []found) ([]found, error) {
-	vectors := map[string]string{}
+	vectors := map[int]string{} // by source
 	var nearest []found
 	for i, is := range s.sources {
 		v, ok := s.query.Vectors[string(is.space)]
-		if !ok || len(is.space) == 0 || is.dims == 0 {
+		if !ok || is.embedded() == 0 || is.embedded() != len(v) {
 			continue
 		}
-		vectors[string(is.space)] = unit(v)
+		vectors[i] = unit(v)
 		showing, args := s.showing("v.chunk", []any{is.id, unit(v), max(index.Near, s.most), i})
 		products, by, err := s.found(ctx, `SELECT c.id, $4::integer, d.path, c.place, b.product FROM (
 				SELECT v.chunk, -(v.vector OPERATOR({vector}.<#>) $2::text::{vector}.vector) AS product FROM {kb}.vectors v `+showing+`
@@ -347,8 +347,8 @@ func (s *search) addNear(ctx context.Context, all []found) ([]found, error) {
 	for _, f := range all {
 		have[f.id] = true
 	}
-	for i, is := range s.sources {
-		if v, ok := vectors[string(is.space)]; ok {
+	for i := range s.sources {
+		if v, ok := vectors[i]; ok {
 			if err := s.products(ctx, all, "vectors", "vector", "vector", i, v, func(at int, product float32) {
 				all[at].score = nearness.Beside(all[at].score, product)
 			}); err != nil {

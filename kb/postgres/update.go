@@ -262,11 +262,14 @@ func (c *change) embed(ctx context.Context) error {
 			return told{fmt.Errorf("embed: %w", err)}
 		}
 		for _, v := range made {
+			if len(v) == 0 {
+				return errors.New("embed: a vector has no numbers")
+			}
 			if c.now.dims == 0 {
 				c.now.dims = len(v)
 			}
-			if len(v) != c.now.dims || len(v) == 0 {
-				return fmt.Errorf("embed: a vector has %d numbers, another one of space %q has %d", len(v), c.update.Space, c.now.dims)
+			if len(v) != c.now.dims {
+				return fmt.Errorf("embed: %w", &kb.LengthError{Numbers: len(v), Others: c.now.dims})
 			}
 			if len(v) > maxDims {
 				return fmt.Errorf("embed: a vector has %d numbers, pgvector keeps %d at most", len(v), maxDims)

@@ -27,6 +27,8 @@ type job struct {
 	tell func(done, of int)
 	// mute is why the source has no vectors yet, where its words are found without.
 	mute error
+	// probe says that the length of what the model makes now is looked at first.
+	probe bool
 	// past has the runs, while a history is looked at.
 	past Past
 }
@@ -51,23 +53,89 @@ func reason(err error) string {
 	return SourceUnavailable
 }
 
-// write brings the engine to another state. Where nothing was known of the source and its model does not answer, its words are found until
-// it does.
+// byWords ends the state of a source that has no vectors, and is to have some.
+const byWords = " words"
+
+// worded reports whether there is no vector of the source yet.
+func (j *job) worded() bool { return j.was == "" || strings.HasSuffix(j.was, byWords) }
+
+// write brings the engine to another state. Where there is no vector of the source and its model does not answer, its words are found until
+// it does. Where the model makes vectors of another length than it did, those that there are go, and all are made again.
 func (j *job) write(ctx context.Context, u kb.Update) error {
-	if j.was == "" && u.Embed != nil {
+	words := u
+	words.Embed, words.Space, words.To = nil, "", u.To+byWords
+	if j.worded() && u.Embed != nil {
 		if _, err := u.Embed(ctx, []string{j.source.Name}); err != nil && ctx.Err() == nil {
 			j.mute = err
-			u.Embed, u.Space, u.To = nil, "", u.To+" words"
+			return j.put(ctx, words)
 		}
 	}
+	err := j.put(ctx, u)
+	length, differs := errors.AsType[*kb.LengthError](err)
+	if !differs {
+		return err
+	}
+	first := j.differs(j.source.Name) && !j.worded()
+	j.mute = length
+	if err := j.put(ctx, words); err != nil || !first {
+		return err
+	}
+	u.From, u.Put, u.Removed = words.To, nil, nil
+	err = j.put(ctx, u)
+	if length, differs := errors.AsType[*kb.LengthError](err); differs {
+		j.mute = length
+		return nil
+	}
+	if away, is := errors.AsType[unavailable](err); is {
+		j.mute = away.error
+		return nil
+	}
+	j.mute = nil
+	return err
+}
+
+func (j *job) put(ctx context.Context, u kb.Update) error {
 	if err := j.engine.Update(ctx, u); err != nil {
 		return indexError{err}
 	}
 	return nil
 }
 
+// measure has the vectors of the source go where its model makes those of another length now, so that all are made again. What else is to
+// be done finds that out by itself.
+func (j *job) measure(ctx context.Context) error {
+	m := j.source.Embed
+	if m == nil || j.was == "" || j.was != j.selected(commitOf(j.was)) {
+		return nil
+	}
+	all, err := j.engine.Stats(ctx)
+	if err != nil {
+		return indexError{err}
+	}
+	for _, s := range all {
+		if s.Source != j.source.Name || s.Space != space(m) || s.Dims == 0 {
+			continue
+		}
+		vector, err := j.vector(ctx, m, j.source.Name)
+		if err != nil || len(vector) == s.Dims {
+			return ctx.Err() // Whoever searches is told of a model that does not answer.
+		}
+		to := j.was + byWords
+		if err := j.put(ctx, kb.Update{Source: j.source.Name, From: j.was, To: to, Labels: j.source.Spec.Labels, Format: j.format()}); err != nil {
+			return err
+		}
+		j.was = to
+	}
+	return nil
+}
+
 // do returns when the source is to be looked at again.
 func (j *job) do(ctx context.Context) (time.Duration, error) {
+	if j.probe {
+		if err := j.measure(ctx); err != nil {
+			return 0, err
+		}
+	}
 	s := j.source.Spec
 	switch {
 	case s.Files != nil:

@@ -8,7 +8,6 @@ package knowledge
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -52,8 +51,9 @@ type State struct {
 	// Done and Of count the files while they are taken in.
 	Done, Of int
 
-	// mute says that words are found, and that the source's model has not answered yet.
-	mute bool
+	// mute says, where words alone are found, until when that is, and unlike that a search says it.
+	mute   string
+	unlike bool
 	// reached is the state of it in an engine that others write to as well, and due is when the source itself is to be looked at again.
 	reached string
 	due     time.Time
@@ -151,6 +151,11 @@ type kept struct {
 	again bool
 	// rested is when it may be looked at for that.
 	rested time.Time
+	// unlike says that a question's vector had another length than those of the source, differed when vectors were found to differ in
+	// length last, and differences how often before it was calm.
+	unlike      bool
+	differed    time.Time
+	differences int
 	// settled is closed when the state is another one than Indexing.
 	settled chan struct{}
 }
@@ -210,6 +215,9 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 	}
 }
 
+// backoff is when what has failed is tried again. The caller holds the keeper's mu.
+func (one *kept) backoff() time.Duration { return min(retry<<min(one.failures, 10), maxRetry) }
+
 // indexing says that the source is being read. The caller holds the keeper's mu.
 func (one *kept) indexing(message string) {
 	if one.state.Reason != Indexing {
@@ -258,10 +266,11 @@ func (k *Keeper) work(ctx context.Context) {
 		}
 		one, here, in := k.kept[due[0]], k.here, placeOf(k.in)
 		source := one.source
-		one.again = false
+		probe := one.unlike
+		one.again, one.unlike = false, false
 		k.mu.Unlock()
 		began := k.opts.Now()
-		s, next := k.bring(ctx, source, here)
+		s, next := k.bring(ctx, source, here, probe, func(s State) { k.set(source, s) })
 		k.mu.Lock()
 		one.rested = k.opts.Now().Add(min(restful*k.opts.Now().Sub(began), maxRest))
 		current := ctx.Err() == nil && k.kept[source.Name] == one && one.source.Digest == source.Digest && in == placeOf(k.in) &&
@@ -271,7 +280,7 @@ func (k *Keeper) work(ctx context.Context) {
 			if s.Reason == Indexed {
 				one.failures = 0
 			} else {
-				next = min(retry<<min(one.failures, 10), maxRetry)
+				next = one.backoff()
 				one.failures++
 			}
 			one.next = k.opts.Now().Add(next)
@@ -347,22 +356,19 @@ func (k *Keeper) State(name string) (State, bool) {
 	return one.state, true
 }
 
-// Bring brings one source to what it is now, and returns how it is then. tell hears how far it is.
+// Bring brings one source to what it is now, and returns how it is then. tell hears how far it is. A model is asked whether its vectors are
+// as long as they were.
 func (k *Keeper) Bring(ctx context.Context, source *spec.KnowledgeSource, here Here, tell func(State)) State {
 	k.mu.Lock()
 	k.kept[source.Name] = &kept{source: source}
 	k.mu.Unlock()
-	s, _ := k.bringTold(ctx, source, here, tell)
+	s, _ := k.bring(ctx, source, here, true, tell)
 	k.set(source, s)
 	return s
 }
 
-func (k *Keeper) bring(ctx context.Context, source *spec.KnowledgeSource, here Here) (State, time.Duration) {
-	return k.bringTold(ctx, source, here, func(s State) { k.set(source, s) })
-}
-
-// bringTold does the work on one source, and says when it is to be looked at again.
-func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, here Here, tell func(State)) (State, time.Duration) {
+// bring does the work on one source, and says when it is to be looked at again.
+func (k *Keeper) bring(ctx context.Context, source *spec.KnowledgeSource, here Here, probe bool, tell func(State)) (State, time.Duration) {
 	engine, err := k.ready(ctx)
 	if err != nil {
 		return State{Reason: IndexFailed, Message: "its index cannot be opened: " + err.Error()}, 0
@@ -375,7 +381,7 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 	if is, _ := k.State(source.Name); shared && is.Reason == Indexed && is.reached == was && k.opts.Now().Before(is.due) {
 		return is, min(follow, is.due.Sub(k.opts.Now())) // Nobody else has put anything in its place.
 	}
-	j := &job{Keeper: k, engine: engine, source: source, here: here, was: was}
+	j := &job{Keeper: k, engine: engine, source: source, here: here, was: was, probe: probe}
 	j.tell = func(done, of int) {
 		tell(State{Reason: Indexing, Message: fmt.Sprintf("%d of %d files are read", done, of), Commit: commitOf(was), Done: done, Of: of})
 	}
@@ -388,12 +394,8 @@ func (k *Keeper) bringTold(ctx context.Context, source *spec.KnowledgeSource, he
 		}
 		s.Message = err.Error()
 	case j.mute != nil:
-		s.mute = true
-		why := "its model does not answer"
-		if _, refused := errors.AsType[*spec.LockMismatch](j.mute); refused {
-			why = "its model is not asked"
-		}
-		s.Reason, s.Message = SourceUnavailable, "it is found by its words alone, for "+why+": "+j.mute.Error()
+		s.Reason = SourceUnavailable
+		s.Message, s.mute = muted(source, j.mute)
 	case shared && s.Reason == Indexed:
 		if s.reached, err = engine.State(ctx, source.Name); err != nil {
 			s.Reason, s.Message = IndexFailed, k.inIndex(err).Error()

@@ -67,6 +67,8 @@ func (k *Keeper) find(ctx context.Context, engine kb.Engine, sources []*spec.Kno
 		notes = append(notes, "how things hang together is not in this answer: "+err.Error())
 	}
 	var more []string
+	unlike := map[string]bool{}
+	q.Without = func(source string) { unlike[source] = true }
 	hits, err = related.Search(ctx, engine, q, graphs)
 	if err == nil {
 		hits, more, err = k.rewrite(ctx, engine, sources, q, hits)
@@ -75,6 +77,12 @@ func (k *Keeper) find(ctx context.Context, engine kb.Engine, sources []*spec.Kno
 	if err == nil {
 		more, err = k.rerank(ctx, sources, q.Text, hits)
 		notes = append(notes, more...)
+	}
+	for _, s := range sources {
+		if unlike[s.Name] {
+			k.unlike(s)
+			notes = append(notes, fmt.Sprintf("the model %s makes vectors of another length than those of %s, so that is searched without it until they are made again", s.Embed.Name, s.Name))
+		}
 	}
 	return hits[:min(max(most, 0), len(hits))], notes, err
 }
@@ -210,8 +218,10 @@ func (k *Keeper) note(source *spec.KnowledgeSource) string {
 		return fmt.Sprintf("%s is still being read, and not in this answer", name)
 	case s.Reason != Indexed && s.Commit == "":
 		return fmt.Sprintf("%s cannot be read, and is not in this answer", name)
-	case s.mute:
-		return fmt.Sprintf("%s is found by its words alone, until its model answers", name)
+	case s.mute != "":
+		return fmt.Sprintf("%s is found by its words alone, %s", name, s.mute)
+	case s.unlike:
+		return ""
 	case s.Reason == Indexing:
 		return fmt.Sprintf("%s is being read, and is as it was at %s", name, Short(s.Commit))
 	case s.Reason != Indexed:
