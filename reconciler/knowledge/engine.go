@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -30,25 +31,84 @@ func (k *Keeper) Use(fleet *spec.Fleet, here Here) {
 	k.in, k.here = fleet.KnowledgeIn, here
 }
 
-// ready returns the engine. One that a fleet declared before stays open, for a search may be under way in it.
+// engines are those that were opened, and those that are being opened, by where they are.
+type engines struct {
+	mu   sync.Mutex
+	all  map[place]*opening
+	open func(ctx context.Context, in *spec.Postgres, here Here) (kb.Engine, error)
+}
+
+// opening is an engine, or why there is none, once it is done.
+type opening struct {
+	done   chan struct{}
+	engine kb.Engine
+	err    error
+	// left says that whoever opened it did not wait for the end of it.
+	left bool
+}
+
+// ready returns the engine. One that a fleet declared before stays open, for a search may be under way in it. It may take long to find out
+// that a server does not answer, so that all who need it then wait for one of them.
 func (k *Keeper) ready(ctx context.Context) (kb.Engine, error) {
 	k.mu.Lock()
 	in, here := k.in, k.here
 	k.mu.Unlock()
-	k.opening.Lock()
-	defer k.opening.Unlock()
-	if engine := k.engines[placeOf(in)]; engine != nil {
-		return engine, nil
-	}
-	engine, err := k.opts.Engine(ctx, in, here)
+	engine, err := k.engines.get(ctx, in, here)
 	if err != nil {
 		return nil, inDatabase(in, err)
 	}
-	k.engines[placeOf(in)] = engine
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.opened = true
 	return engine, nil
+}
+
+func (e *engines) get(ctx context.Context, in *spec.Postgres, here Here) (kb.Engine, error) {
+	at := placeOf(in)
+	for {
+		e.mu.Lock()
+		o := e.all[at]
+		if o == nil {
+			o = &opening{done: make(chan struct{})}
+			e.all[at] = o
+			e.mu.Unlock()
+			o.engine, o.err = e.open(ctx, in, here)
+			o.left = o.err != nil && ctx.Err() != nil
+			if o.err != nil {
+				e.mu.Lock()
+				if e.all[at] == o {
+					delete(e.all, at)
+				}
+				e.mu.Unlock()
+			}
+			close(o.done)
+			return o.engine, o.err
+		}
+		e.mu.Unlock()
+		select {
+		case <-o.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if !o.left {
+			return o.engine, o.err
+		}
+	}
+}
+
+// close closes all of them.
+func (e *engines) close() error {
+	e.mu.Lock()
+	all := e.all
+	e.all = map[place]*opening{}
+	e.mu.Unlock()
+	var err error
+	for _, o := range all {
+		if <-o.done; o.err == nil {
+			err = errors.Join(err, o.engine.Close())
+		}
+	}
+	return err
 }
 
 // inIndex is an error of the engine, with where its index is declared.
@@ -89,13 +149,7 @@ func (k *Keeper) Forget(ctx context.Context, but []string) error {
 // Close closes the engine and the repositories, once nothing is under way.
 func (k *Keeper) Close() error {
 	k.Wait()
-	k.opening.Lock()
-	defer k.opening.Unlock()
-	var err error
-	for _, engine := range k.engines {
-		err = errors.Join(err, engine.Close())
-	}
-	clear(k.engines)
+	err := k.engines.close()
 	k.mu.Lock()
 	k.opened = false
 	k.mu.Unlock()

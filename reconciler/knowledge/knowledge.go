@@ -103,9 +103,7 @@ type Options struct {
 type Keeper struct {
 	opts Options
 
-	// engines are those that were opened, by where they are; see ready.
-	opening sync.Mutex
-	engines map[place]kb.Engine
+	engines engines
 	// repositories are those that were opened; only work uses them.
 	repositories map[repositoryKey]*remote.Remote
 
@@ -172,7 +170,7 @@ func New(opts Options) *Keeper {
 	if err != nil {
 		panic(err) // The size is wrong, which is a constant.
 	}
-	return &Keeper{opts: opts, graphs: newGraphs(), engines: map[place]kb.Engine{}, finder: render.NewFinder(), shaped: shaped, kept: map[string]*kept{}, located: map[string]located{},
+	return &Keeper{opts: opts, graphs: newGraphs(), engines: engines{all: map[place]*opening{}, open: opts.Engine}, finder: render.NewFinder(), shaped: shaped, kept: map[string]*kept{}, located: map[string]located{},
 		repositories: map[repositoryKey]*remote.Remote{}, stale: true}
 }
 
