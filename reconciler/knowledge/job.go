@@ -67,21 +67,21 @@ func (j *job) write(ctx context.Context, u kb.Update) error {
 	if j.worded() && u.Embed != nil {
 		if _, err := u.Embed(ctx, []string{j.source.Name}); err != nil && ctx.Err() == nil {
 			j.mute = err
-			return j.put(ctx, words)
+			return j.bringTo(ctx, words)
 		}
 	}
-	err := j.put(ctx, u)
+	err := j.bringTo(ctx, u)
 	length, differs := errors.AsType[*kb.LengthError](err)
 	if !differs {
 		return err
 	}
 	first := j.differs(j.source.Name) && !j.worded()
 	j.mute = length
-	if err := j.put(ctx, words); err != nil || !first {
+	if err := j.bringTo(ctx, words); err != nil || !first {
 		return err
 	}
 	u.From, u.Put, u.Removed = words.To, nil, nil
-	err = j.put(ctx, u)
+	err = j.bringTo(ctx, u)
 	if length, differs := errors.AsType[*kb.LengthError](err); differs {
 		j.mute = length
 		return nil
@@ -94,7 +94,7 @@ func (j *job) write(ctx context.Context, u kb.Update) error {
 	return err
 }
 
-func (j *job) put(ctx context.Context, u kb.Update) error {
+func (j *job) bringTo(ctx context.Context, u kb.Update) error {
 	if err := j.engine.Update(ctx, u); err != nil {
 		return indexError{err}
 	}
@@ -121,7 +121,7 @@ func (j *job) measure(ctx context.Context) error {
 			return ctx.Err() // Whoever searches is told of a model that does not answer.
 		}
 		to := j.was + byWords
-		if err := j.put(ctx, kb.Update{Source: j.source.Name, From: j.was, To: to, Labels: j.source.Spec.Labels, Format: j.format()}); err != nil {
+		if err := j.bringTo(ctx, kb.Update{Source: j.source.Name, From: j.was, To: to, Labels: j.source.Spec.Labels, Format: j.format()}); err != nil {
 			return err
 		}
 		j.was = to

@@ -406,6 +406,77 @@ func TestAFleetMovesItsIndex(t *testing.T) {
 	}
 }
 
+// After a fleet's index has moved, nothing is answered that the index which is its own now has from long ago, and a fleet that goes back finds
+// what is declared by then.
+func TestWhatAnIndexHasFromLongAgoIsNoAnswer(t *testing.T) {
+	r := newRepository(t)
+	there := &engine{}
+	over := make(chan time.Time)
+	close(over)
+	w := newWorld(t, func(o *Options) {
+		own := o.Engine
+		o.Engine = func(ctx context.Context, in *spec.Postgres, here Here) (kb.Engine, error) {
+			if in == nil {
+				return own(ctx, in, here)
+			}
+			var err error
+			there.Engine, err = disk.Open(filepath.Join(t.TempDir(), "there"))
+			return there, err
+		}
+		o.After = func(time.Duration) <-chan time.Time { return over }
+	})
+	docs, later := filesSource(t, "docs/**"), source(t, "later", spec.KnowledgeSourceSpec{Files: &spec.KnowledgeFiles{Include: []string{"later/**"}}})
+	keep := func(in *spec.Postgres, here Here, sources ...*spec.KnowledgeSource) {
+		f := fleet(sources...)
+		f.KnowledgeIn = in
+		w.keeper.Keep(t.Context(), f, here)
+	}
+	postgres := &spec.Postgres{Schema: "there"}
+	keep(nil, r.here(r.commit(map[string]string{"docs/a.md": "# Alpha one\n", "docs/gone.md": "# Alpha\n", "later/b.md": "# Alpha before\n"})), docs, later)
+	w.keeper.Wait()
+	keep(postgres, r.here(r.commit(map[string]string{"docs/a.md": "# Alpha two\n", "docs/gone.md": "", "later/b.md": ""})), docs)
+	w.keeper.Wait()
+	equal(t, "moved", w.found("alpha", docs), "docs/a.md")
+	for i, in := range []*spec.Postgres{nil, postgres, nil} {
+		e := w.engine
+		if in != nil {
+			e = there
+		}
+		begun, goOn := make(chan struct{}, 9), make(chan struct{})
+		e.reading = func(kb.File) {
+			begun <- struct{}{}
+			<-goOn
+		}
+		text := strings.Repeat("again ", i+1)
+		here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha " + text + "\n", "later/b.md": "# Alpha " + text + "\n"}))
+		keep(in, here, docs, later)
+		<-begun
+		both := []*spec.KnowledgeSource{docs, later}
+		hits, notes, err := w.keeper.Search(t.Context(), both, kb.Query{Text: "alpha", Most: 9})
+		if err != nil || len(hits) > 0 {
+			t.Errorf("found %+v: %v", hits, err)
+		}
+		equal(t, "the notes", strings.Join(notes, "\n"), "docs is still being read, and not in this answer\nlater is still being read, and not in this answer")
+		if _, d, _, err := w.keeper.Document(t.Context(), "docs", "docs/a.md"); err == nil {
+			t.Errorf("a document of long ago is read: %+v", d)
+		}
+		close(goOn)
+		w.keeper.Wait()
+		hits, notes, err = w.keeper.Search(t.Context(), both, kb.Query{Text: "alpha", Most: 9})
+		if err != nil || len(hits) != 2 || len(notes) > 0 {
+			t.Errorf("found %+v, %q: %v", hits, notes, err)
+		}
+		for _, h := range hits {
+			if !strings.HasPrefix(h.Text, "# Alpha "+strings.TrimSpace(text)) || h.State != here.Commit {
+				t.Errorf("found %+v", h)
+			}
+		}
+	}
+	if err := there.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A database that cannot be reached is told with where it is declared, no search passes for one that finds nothing, and once it can be reached
 // it is used, without anybody's help.
 func TestADatabaseThatIsAway(t *testing.T) {

@@ -145,6 +145,8 @@ type kept struct {
 	failures int
 	// at is what of this repository it was brought to.
 	at string
+	// moved says that the index is another one, and what that has of the source has not been looked at yet.
+	moved bool
 	// again says that what it reads has changed since it was looked at last, or while it was.
 	again bool
 	// rested is when it may be looked at for that.
@@ -179,6 +181,7 @@ func New(opts Options) *Keeper {
 func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	begun := k.keeping
 	k.here, k.keeping = here, true
 	moved := placeOf(k.in) != placeOf(fleet.KnowledgeIn)
 	if k.in = fleet.KnowledgeIn; moved {
@@ -205,6 +208,7 @@ func (k *Keeper) Keep(ctx context.Context, fleet *spec.Fleet, here Here) {
 			one.next, one.failures = time.Time{}, 0
 			one.indexing("it is looked at again")
 		}
+		one.moved = one.moved || moved && begun
 		one.source = source
 	}
 	if !k.working && (len(k.due()) > 0 || k.rests() > 0 || k.stale && k.opened) { // Work under way finds what has become due.
@@ -273,7 +277,9 @@ func (k *Keeper) work(ctx context.Context) {
 		one.rested = k.opts.Now().Add(min(restful*k.opts.Now().Sub(began), maxRest))
 		current := ctx.Err() == nil && k.kept[source.Name] == one && one.source.Digest == source.Digest && in == placeOf(k.in) &&
 			(source.Spec.Files == nil || k.here.Commit == here.Commit)
+		news := false
 		if current {
+			news = k.put(source, s)
 			one.at = here.Commit
 			if s.Reason == Indexed {
 				one.failures = 0
@@ -287,8 +293,8 @@ func (k *Keeper) work(ctx context.Context) {
 			}
 		}
 		k.mu.Unlock()
-		if current {
-			k.set(source, s)
+		if news {
+			k.opts.Changed(source.Ref, s)
 		}
 	}
 }
@@ -299,28 +305,33 @@ const never = 365 * 24 * time.Hour
 // set writes a state down, and tells of it.
 func (k *Keeper) set(source *spec.KnowledgeSource, s State) {
 	k.mu.Lock()
+	news := k.put(source, s)
+	k.mu.Unlock()
+	if news {
+		k.opts.Changed(source.Ref, s)
+	}
+}
+
+// put writes a state down, and reports whether it is to be told. The caller holds k.mu.
+func (k *Keeper) put(source *spec.KnowledgeSource, s State) bool {
 	one := k.kept[source.Name]
 	if one == nil || one.source.Digest != source.Digest {
-		k.mu.Unlock()
-		return
+		return false
 	}
 	old := one.state
 	if s.Reason == Indexing {
 		one.indexing(s.Message)
 	}
-	one.state = s
+	one.state, one.moved = s, one.moved && s.Reason == Indexing
 	if s.Reason != Indexing && old.Reason == Indexing && one.settled != nil {
 		close(one.settled)
 	}
-	k.mu.Unlock()
 	if source.Spec.History != nil && s.Reason == Indexed && old.Reason == Indexed {
-		return // A run has ended, of which others tell.
+		return false // A run has ended, of which others tell.
 	}
 	further := s.Of >= slow && percent(s)/10 != percent(old)/10
 	news := s.Reason != old.Reason || s.Reason != Indexing && s.Reason != SourceUnavailable && s.Message != old.Message
-	if news || further {
-		k.opts.Changed(source.Ref, s)
-	}
+	return news || further
 }
 
 // slow is how many files it takes until a source tells how far it is.

@@ -30,13 +30,20 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 			notes = append(notes, gone(s.Name))
 			continue
 		}
-		seen, q.Sources = append(seen, s), append(q.Sources, s.Name)
 		if err := k.await(ctx, s.Name, first, next); err != nil {
 			return nil, nil, err
 		}
+		if k.moved(s.Name) {
+			notes = append(notes, unread(s.Name))
+			continue
+		}
+		seen, q.Sources = append(seen, s), append(q.Sources, s.Name)
 		if note := k.note(s); note != "" {
 			notes = append(notes, note)
 		}
+	}
+	if engine, err = k.ready(ctx); err != nil { // It may be another one by now.
+		return nil, nil, err
 	}
 	hits, more, err := k.find(ctx, engine, seen, q)
 	for i := range hits {
@@ -175,6 +182,16 @@ func (k *Keeper) undeclared(name string) bool {
 	return k.keeping && k.kept[name] == nil
 }
 
+// moved reports whether a source is not read yet for the index that is the fleet's now. What that has of it may be of long ago.
+func (k *Keeper) moved(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	one := k.kept[name]
+	return one != nil && one.moved
+}
+
+func unread(name string) string { return name + " is still being read, and not in this answer" }
+
 func gone(name string) string {
 	return name + " is not declared any more, and not in this answer"
 }
@@ -188,7 +205,7 @@ func (k *Keeper) await(ctx context.Context, name string, first, next *patience) 
 		return nil
 	}
 	settled, waits := one.settled, first
-	if one.state.Commit != "" {
+	if one.state.Commit != "" && !one.moved {
 		waits = next
 	}
 	k.mu.Unlock()
@@ -215,7 +232,7 @@ func (k *Keeper) note(source *spec.KnowledgeSource) string {
 	s, ok := k.State(name)
 	switch {
 	case !ok || s.Reason == Indexing && s.Commit == "":
-		return fmt.Sprintf("%s is still being read, and not in this answer", name)
+		return unread(name)
 	case s.Reason != Indexed && s.Commit == "":
 		return fmt.Sprintf("%s cannot be read, and is not in this answer", name)
 	case s.mute != "":
@@ -236,6 +253,15 @@ func (k *Keeper) note(source *spec.KnowledgeSource) string {
 func (k *Keeper) Document(ctx context.Context, source, path string) (kb.File, kb.Document, string, error) {
 	if k.undeclared(source) {
 		return kb.File{}, kb.Document{}, "", fmt.Errorf("source %q is not declared any more: %w", source, kb.ErrNotFound)
+	}
+	first, next := &patience{most: firstTime}, &patience{}
+	if k.moved(source) {
+		if err := k.await(ctx, source, first, next); err != nil {
+			return kb.File{}, kb.Document{}, "", err
+		}
+	}
+	if k.moved(source) {
+		return kb.File{}, kb.Document{}, "", fmt.Errorf("source %q is still being read: try again later", source)
 	}
 	engine, err := k.ready(ctx)
 	if err != nil {
