@@ -115,7 +115,7 @@ func TestStories(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			env.Values[leftKey{}] = new(left)
+			env.Values[leftKey{}], env.Values[gateKey{}] = new(left), new(gate)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOSTILEBIN", filepath.Join(bin, "hostile"))
 			self, err := os.Executable()
@@ -176,7 +176,7 @@ func TestStories(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"postgres":   startPostgres,
+			"postgres": startPostgres, "gate": moveGate,
 			"quickstart": writeQuickstart, "langgraph": writeLangGraph, "platformteam": writePlatformTeam, "seed": seed, "commit": commit,
 			"eventually": eventually, "exits": exits, "pick": pick, "grepcount": grepCount, "nowhere": nowhere,
 			"sops": sopsFile, "kubesecret": kubeSecret, "replace": replace, "mode": mode, "terminate": terminate, "gone": gone, "reads": reads,

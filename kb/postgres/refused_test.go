@@ -8,10 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/kb/postgres"
+	"github.com/mainstay-dev/mainstay/kb/postgres/postgrestest"
 )
 
 // refusing is the address of a server that refuses everybody, with this error.
@@ -90,6 +92,40 @@ func TestRefused(t *testing.T) {
 		if _, err := postgres.Open(t.Context(), "postgres://hunter:hunter2@"+nobody, postgres.Options{Schema: name}); err == nil || !strings.Contains(err.Error(), "63 bytes") {
 			t.Errorf("schema %q: %v", name, err)
 		}
+	}
+}
+
+// A server without pgvector says what to install, and nothing is made in it.
+func TestAServerWithoutPgvector(t *testing.T) {
+	connection, end, err := postgrestest.Bare()
+	if errors.Is(err, postgrestest.ErrNone) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	e, err := postgres.Open(t.Context(), connection, postgres.Options{Connections: 1})
+	if err == nil {
+		_ = e.Close()
+		t.Fatal("it was opened")
+	}
+	for _, want := range []string{"pgvector 0.7 or later is missing in this database", "install it on the server (https://github.com/pgvector/pgvector#installation)", "CREATE EXTENSION vector"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), postgrestest.Password) {
+		t.Errorf("it says %q", err)
+	}
+	c, err := pgx.Connect(t.Context(), connection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	n := 0
+	if err := c.QueryRow(t.Context(), `SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'mainstay_kb'`).Scan(&n); err != nil || n != 0 {
+		t.Errorf("a schema is left, or %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mainstay-dev/mainstay/kb"
 	"github.com/mainstay-dev/mainstay/spec"
@@ -53,17 +54,31 @@ func (k *Keeper) ready(ctx context.Context) (kb.Engine, error) {
 	k.mu.Lock()
 	in, here := k.in, k.here
 	k.mu.Unlock()
-	engine, err := k.engines.get(ctx, in, here)
-	if err != nil {
-		return nil, inDatabase(in, err)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.opened = true
-	return engine, nil
+	engine, err := k.engines.get(ctx, in, here, k.reached)
+	return engine, inDatabase(in, err)
 }
 
-func (e *engines) get(ctx context.Context, in *spec.Postgres, here Here) (kb.Engine, error) {
+// reached is called when an engine has been opened. What failed before is looked at again, and waited for by whoever searches: it would not be
+// in an answer that the engine can give now.
+func (k *Keeper) reached() {
+	k.mu.Lock()
+	k.opened = true
+	again := map[spec.Ref]State{}
+	for _, one := range k.kept {
+		if k.keeping && one.state.Reason == IndexFailed {
+			one.next, one.failures = time.Time{}, 0
+			one.indexing("it is looked at again")
+			again[one.source.Ref] = one.state
+		}
+	}
+	k.mu.Unlock()
+	for ref, s := range again {
+		k.opts.Changed(ref, s)
+	}
+}
+
+// get returns an engine. Where it is this one that opens it, reached is called before anybody has it.
+func (e *engines) get(ctx context.Context, in *spec.Postgres, here Here, reached func()) (kb.Engine, error) {
 	at := placeOf(in)
 	for {
 		e.mu.Lock()
@@ -80,6 +95,8 @@ func (e *engines) get(ctx context.Context, in *spec.Postgres, here Here) (kb.Eng
 					delete(e.all, at)
 				}
 				e.mu.Unlock()
+			} else {
+				reached()
 			}
 			close(o.done)
 			return o.engine, o.err

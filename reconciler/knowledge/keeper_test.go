@@ -521,6 +521,42 @@ func TestADatabaseThatIsAway(t *testing.T) {
 	equal(t, "found", w.found("alpha", s), "docs/a.md")
 }
 
+// A search that is the first to reach a database again does not answer without what could not be read: that is looked at now.
+func TestASearchReachesADatabaseFirst(t *testing.T) {
+	r := newRepository(t)
+	here := r.here(r.commit(map[string]string{"docs/a.md": "# Alpha\n"}))
+	away, looked := true, make(chan struct{}, 9)
+	w := newWorld(t, func(o *Options) {
+		own := o.Engine
+		o.Engine = func(ctx context.Context, in *spec.Postgres, at Here) (kb.Engine, error) {
+			if away {
+				return nil, errors.New("nothing listens")
+			}
+			return own(ctx, in, at)
+		}
+		o.After = func(time.Duration) <-chan time.Time { return nil }
+		o.Changed = func(_ spec.Ref, s State) {
+			if s.Reason == Indexing {
+				looked <- struct{}{}
+			}
+		}
+	})
+	s := filesSource(t, "docs/**")
+	declared := fleet(s)
+	declared.KnowledgeIn = &spec.Postgres{Schema: "there"}
+	w.keeper.Keep(t.Context(), declared, here)
+	w.keeper.Wait()
+	w.state(s.Name, IndexFailed)
+	away = false
+	found := make(chan string)
+	go func() { found <- w.found("alpha", s) }()
+	<-looked
+	w.keeper.Keep(t.Context(), declared, here) // It is not time yet by itself.
+	equal(t, "found", <-found, "docs/a.md")
+	w.keeper.Wait()
+	w.state(s.Name, Indexed)
+}
+
 func TestASearchSaysThatASourceIsBeingRead(t *testing.T) {
 	r := newRepository(t)
 	w := newWorld(t, func(o *Options) {

@@ -20,16 +20,26 @@ func There() bool {
 	return os.Getenv("MAINSTAY_TEST_POSTGRES") != "" || os.Getenv("MAINSTAY_TEST_PGLITE") != ""
 }
 
+// Password is the one of PGlite's user, who has any: what is looked for where no secret may be.
+const Password = "hunter2"
+
 // Start returns how to connect to it. Call end when nobody needs it any more.
 func Start() (connection string, end func(), err error) {
 	if connection := os.Getenv("MAINSTAY_TEST_POSTGRES"); connection != "" {
 		return connection, func() {}, nil
 	}
+	return pglite("--extensions", "@electric-sql/pglite-pgvector:vector")
+}
+
+// Bare is Start for a server that does not have pgvector, which is PGlite.
+func Bare() (connection string, end func(), err error) { return pglite() }
+
+func pglite(args ...string) (connection string, end func(), err error) {
 	command := os.Getenv("MAINSTAY_TEST_PGLITE")
 	if command == "" {
 		return "", nil, ErrNone
 	}
-	cmd := exec.Command(command, "--host", "127.0.0.1", "--port", "0", "--max-connections", "50", "--extensions", "@electric-sql/pglite-pgvector:vector")
+	cmd := exec.Command(command, append([]string{"--host", "127.0.0.1", "--port", "0", "--max-connections", "50"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -50,7 +60,7 @@ func Start() (connection string, end func(), err error) {
 				}
 			}()
 			// A prepared statement of one connection is one of all of them there, so that there must be none.
-			return "postgres://postgres:postgres@127.0.0.1:" + found[1] + "/postgres?sslmode=disable&default_query_exec_mode=cache_describe", end, nil
+			return "postgres://postgres:" + Password + "@127.0.0.1:" + found[1] + "/postgres?sslmode=disable&default_query_exec_mode=cache_describe", end, nil
 		}
 	}
 	end()
