@@ -14,8 +14,7 @@ import (
 // Search asks about sources, whose names the query need not have: it sees these, and of these those that it names. The notes say, for
 // whoever asked, what of them is missing in the answer.
 func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q kb.Query) (hits []kb.Hit, notes []string, err error) {
-	engine, err := k.ready(ctx)
-	if err != nil {
+	if _, err := k.ready(ctx); err != nil {
 		return nil, nil, err
 	}
 	asked := q.Sources
@@ -42,7 +41,8 @@ func (k *Keeper) Search(ctx context.Context, sources []*spec.KnowledgeSource, q 
 			notes = append(notes, note)
 		}
 	}
-	if engine, err = k.ready(ctx); err != nil { // It may be another one by now.
+	engine, err := k.ready(ctx) // It may be another one by now.
+	if err != nil {
 		return nil, nil, err
 	}
 	hits, more, err := k.find(ctx, engine, seen, q)
