@@ -141,6 +141,7 @@ type Reconciler struct {
 	savedTip    string
 	failures    map[string]error
 	gone        map[string]bool // steps of the last pass that the remote went away from
+	lost        bool            // the last pass could not read the branch, or the remote went away on its way
 	published   []byte
 	background  sync.WaitGroup
 
@@ -187,8 +188,10 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	var queue <-chan error
 	backoff, failures := source.Backoff{Interval: r.opts.Interval, Random: r.fraction}, 0
 	for {
+		// The remote is left alone while it fails. What else goes wrong delays no commit, which may be what puts it right: it has been told,
+		// and is tried again as if all went well.
 		delay := r.opts.Interval
-		if err := r.pass(ctx); err != nil && ctx.Err() == nil {
+		if _ = r.pass(ctx); r.lost {
 			failures++
 			delay = backoff.Delay(failures)
 		} else {
@@ -288,6 +291,7 @@ func (r *Reconciler) pass(ctx context.Context) error {
 		}
 		r.tellChange(step.name, err, Warned)
 	}
+	r.lost = observed != nil || away
 	return errors.Join(errs...)
 }
 

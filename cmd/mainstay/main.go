@@ -79,6 +79,8 @@ type environment struct {
 	barrier func(point string)
 	// now is the clock. Nil for users: it is time.Now.
 	now func() time.Time
+	// after is how the reconciler waits. Nil for users: it is time.After.
+	after func(time.Duration) <-chan time.Time
 }
 
 func (e environment) clock() func() time.Time {
@@ -86,6 +88,13 @@ func (e environment) clock() func() time.Time {
 		return time.Now
 	}
 	return e.now
+}
+
+func (e environment) waiting() func(time.Duration) <-chan time.Time {
+	if e.after == nil {
+		return time.After
+	}
+	return e.after
 }
 
 // run is the whole program but for the process around it. It returns the exit code.

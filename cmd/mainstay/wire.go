@@ -314,7 +314,7 @@ func wire(ctx context.Context, env environment, w wiring) (_ *wired, err error) 
 	}
 	joined, err = reconciler.New(ctx, parts, reconciler.Options{
 		Branch: w.repo.ref, Path: w.repo.path, Env: w.repo.env, Jsonnet: evaluator(ctx), Interval: w.interval, Workers: maxRuns, Travels: w.travels, Signatures: w.signatures,
-		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: time.After, Barrier: env.barrier, Observe: checksKey(signer, w.observe),
+		Name: name, Email: email, Now: env.clock(), Random: rand.Reader, After: env.waiting(), Barrier: env.barrier, Observe: checksKey(signer, w.observe),
 	})
 	if err != nil {
 		return nil, err
