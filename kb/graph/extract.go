@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"path"
 	"strings"
+
+	"github.com/mainstay-dev/mainstay/kb"
 )
 
 // reader is how a file is read.
@@ -51,19 +53,8 @@ func Extract(name string, data []byte) (facts Facts) {
 			facts = c.facts()
 		}
 	}()
-	read(c, oneBreak(data))
+	read(c, []byte(kb.LineFeeds(string(data))))
 	return c.facts()
-}
-
-// otherBreaks end a line for YAML, and for nobody who counts the lines of a file.
-var otherBreaks = strings.NewReplacer("\r\n", "\n", "\r", " ", "\u0085", " ", "\u2028", " ", "\u2029", " ")
-
-// oneBreak has lines end with line feeds alone, so that those a parser counts are those of the file.
-func oneBreak(data []byte) []byte {
-	if !bytes.ContainsAny(data, "\r\u0085\u2028\u2029") {
-		return data
-	}
-	return []byte(otherBreaks.Replace(string(data)))
 }
 
 // file is the node of the file that is read.

@@ -157,7 +157,7 @@ func (p *pageReader) endLine() {
 	}
 	// A line of marks alone, as of an item or a cell that is empty, says nothing, and is in no line of the file.
 	if p.at.first > 0 && (p.pre > 0 || strings.Trim(s, "-| ") != "") {
-		p.all = append(p.all, pageLine{text: strings.ToValidUTF8(lineFeeds.Replace(s), "\ufffd"), lines: p.at, level: p.level, main: p.mains > 0, frame: p.hiding > 0,
+		p.all = append(p.all, pageLine{text: strings.ToValidUTF8(lineFeeds(s), "\ufffd"), lines: p.at, level: p.level, main: p.mains > 0, frame: p.hiding > 0,
 			table: p.table, head: p.table > 0 && p.head})
 	}
 	p.at = span{}

@@ -7,11 +7,12 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/mainstay-dev/mainstay/kb"
 )
 
-// lineFeeds makes line feeds of what ends a line in files. A carriage return that stands alone is a space, and so is what else ends one
-// for parsers of YAML, so that lines are those that Git and editors count.
-var lineFeeds = strings.NewReplacer("\r\n", "\n", "\r", " ", "\u0085", " ", "\u2028", " ", "\u2029", " ", "\x00", "\ufffd")
+// lineFeeds is kb.LineFeeds of a text, with no NUL in it.
+func lineFeeds(s string) string { return strings.ReplaceAll(kb.LineFeeds(s), "\x00", "\ufffd") }
 
 // textOf makes lines of a file. It is false for what is binary, by the rule of Git: a NUL among the first bytes.
 func textOf(content []byte) ([]string, bool) {
@@ -58,7 +59,7 @@ func invalid(s []byte) (bad, all int) {
 }
 
 func linesOf(s string) []string {
-	lines := strings.Split(lineFeeds.Replace(s), "\n")
+	lines := strings.Split(lineFeeds(s), "\n")
 	if n := len(lines); lines[n-1] == "" {
 		lines = lines[:n-1]
 	}
