@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"net/url"
 	"path"
@@ -9,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
-	"github.com/mainstay-dev/mainstay/reconciler/remote"
 )
 
 // indexOwner says whose an index is that several may share: a branch of a repository, the folder of it that holds mainstay.yaml, and an
@@ -50,7 +48,7 @@ func repositoryName(repo string) (string, bool) {
 	if strings.Contains(repo, "://") {
 		u, err := url.Parse(repo)
 		if err != nil {
-			return repo, false
+			return withoutCredentials(repo), false // The owner is kept, and told.
 		}
 		if u.Scheme == "file" {
 			return strings.TrimSuffix(u.Path, "/"), false
@@ -76,15 +74,10 @@ func (f *kbFlags) ownerOf(d *declared, of string) func(knowledge.Here) (string, 
 		if d.remote != nil {
 			return indexOwner(of, f.repo.ref, f.repo.path, f.repo.env, here)
 		}
-		clone, err := remote.OpenClone(d.dir)
+		repo, folder, err := workingTree(of, d)
 		if err != nil {
 			return "", err
 		}
-		within, err := clone.Within(d.dir)
-		if err != nil {
-			return "", err
-		}
-		// It stands for its origin, as everywhere.
-		return indexOwner(cmp.Or(origin(of), of), f.repo.ref, within, f.repo.env, here)
+		return indexOwner(repo, f.repo.ref, folder, f.repo.env, here)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/mainstay-dev/mainstay/reconciler/knowledge"
@@ -43,6 +44,9 @@ func TestAnIndexIsOfOneFleet(t *testing.T) {
 			t.Errorf("%s: %s", repo, got)
 		}
 	}
+	if got := owner("https://ada:hunter%2@github.com/acme/shop", "main", "", ""); strings.Contains(got, "hunter") {
+		t.Errorf("a URL that cannot be read tells its password: %s", got)
+	}
 	if got := owner("git@github.com:acme/shop.git", "main", "./fleets/a/", "prod"); got != shop+", folder fleets/a, environment prod" {
 		t.Error(got)
 	}
@@ -54,7 +58,7 @@ func TestAnIndexIsOfOneFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(real, linked); err != nil {
-		t.Skip(err)
+		t.Skipf("SKIPPED: %v", err)
 	}
 	for name, other := range map[string]string{
 		"a fork":                        owner("https://github.com/ada/shop", "main", "", ""),

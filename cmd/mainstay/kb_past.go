@@ -77,16 +77,23 @@ func (f *kbFlags) stateOf(of string, d *declared) (string, error) {
 	if d.remote != nil {
 		return defaultState(f.repo.repo, f.repo.ref, f.repo.path)
 	}
-	clone, err := remote.OpenClone(d.dir)
-	if err != nil {
-		return "", err
-	}
-	folder, err := clone.Within(d.dir)
+	repo, folder, err := workingTree(of, d)
 	if err != nil {
 		return "", err
 	}
 	if folder == "." {
 		folder = ""
 	}
-	return defaultState(cmp.Or(origin(of), of), f.repo.ref, folder)
+	return defaultState(repo, f.repo.ref, folder)
+}
+
+// workingTree is what a folder's mainstay.yaml is taken for: the origin of its repository, for which it stands as everywhere, and where it
+// is in that.
+func workingTree(of string, d *declared) (repo, folder string, err error) {
+	clone, err := remote.OpenClone(d.dir)
+	if err != nil {
+		return "", "", err
+	}
+	folder, err = clone.Within(d.dir)
+	return cmp.Or(origin(of), of), folder, err
 }
